@@ -1,1 +1,10 @@
-//! Parts that the examples share.
+//! Parts that the demo and the examples share.
+//!
+//! [`scene::Scene`] draws an animated scene in Vulkan, [`screen::Screen`] shows a texture in OpenGL,
+//! [`picture::Picture`] is what is read back.
+
+pub mod font;
+pub mod math;
+pub mod picture;
+pub mod scene;
+pub mod screen;

@@ -1,0 +1,7 @@
+out vec4 color;
+
+uniform vec4 ink;
+
+void main() {
+    color = ink;
+}
