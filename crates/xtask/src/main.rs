@@ -1,1 +1,87 @@
-fn main() {}
+//! `cargo xtask`: installs what is missing, builds, runs and judges. docs/testing.md tells what for.
+
+#![forbid(unsafe_code)]
+
+mod distribution;
+mod error;
+mod guest;
+mod libtest;
+mod process;
+mod progress;
+mod report;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use error::{FAILED, Result};
+use progress::{BAD, say};
+use report::{Report, Require};
+use workspace::Workspace;
+
+/// Lucarne's own commands.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Commands,
+}
+
+#[derive(Debug, Subcommand)]
+enum Commands {
+    /// Run the tests on a stock kernel in QEMU, where dma-bufs are real
+    Guest {
+        #[command(flatten)]
+        options: guest::Options,
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// How results are shown.
+#[derive(Debug, Clone, Copy, clap::Args)]
+struct Output {
+    /// Show what the programs print while they run
+    #[arg(long, short)]
+    verbose: bool,
+    /// Print the results as one JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            say(format!("{BAD}error:{BAD:#} {error}"));
+            ExitCode::from(error.status())
+        }
+    }
+}
+
+fn run(command: Commands) -> Result<u8> {
+    let workspace = Workspace::find()?;
+    match command {
+        Commands::Guest { options, output } => {
+            let require = Require::from_env();
+            let report = guest::run(&workspace, &options, &require, output.verbose)?;
+            Ok(show(&report, output))
+        }
+    }
+}
+
+/// Prints results and gives the exit status that they mean.
+fn show(report: &Report, output: Output) -> u8 {
+    use std::io::Write;
+    let mut stdout = anstream::stdout();
+    // With a closed stdout the exit status still tells.
+    if output.json {
+        _ = writeln!(stdout, "{}", report.json());
+        say(report.plain_line());
+    } else {
+        _ = write!(stdout, "{}", report.table());
+        _ = writeln!(stdout, "{}", report.plain_line());
+    }
+    if report.good() { 0 } else { FAILED }
+}

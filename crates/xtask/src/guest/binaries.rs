@@ -1,0 +1,206 @@
+//! The programs that the guest runs, built here by cargo.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+use crate::process::{self, Job};
+use crate::workspace::Workspace;
+
+/// Packages whose tests say something about the kernel that they run on.
+const PACKAGES: [&str; 4] = [
+    "lucarne",
+    "lucarne-udmabuf",
+    "lucarne-tests",
+    "lucarne-examples",
+];
+
+/// Test programs that stay outside, and why.
+const NOT_IN_GUEST: [(&str, &str); 4] = [
+    ("compile_fail", "runs cargo"),
+    ("arrows", "reads sources, the same everywhere"),
+    ("window", "a compositor without a GPU is too slow there"),
+    (
+        "demo",
+        "the guest runs the demo itself, at a size that it can bear",
+    ),
+];
+
+/// A test program.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TestProgram {
+    /// The tier that its results belong to.
+    pub(crate) name: String,
+    pub(crate) program: PathBuf,
+    /// The folder that cargo would run it in.
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Debug, Deserialize)]
+struct Message {
+    reason: String,
+    executable: Option<PathBuf>,
+    manifest_path: Option<PathBuf>,
+    target: Option<Target>,
+    profile: Option<Profile>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Target {
+    name: String,
+    kind: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Profile {
+    test: bool,
+}
+
+/// Builds the tests and lists them.
+pub(crate) fn tests(workspace: &Workspace, verbose: bool) -> Result<Vec<TestProgram>> {
+    let mut cargo = process::cargo();
+    cargo.args(["test", "--no-run", "--message-format=json"]);
+    for package in PACKAGES {
+        cargo.args(["--package", package]);
+    }
+    let mut found = Vec::new();
+    build(
+        workspace,
+        cargo,
+        "building the guest's tests",
+        "guest-build",
+        verbose,
+        |m| {
+            found.extend(test_program(m));
+        },
+    )?;
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+/// Builds the demo; `None` where the workspace has none.
+pub(crate) fn demo(workspace: &Workspace, verbose: bool) -> Result<PathBuf> {
+    let mut cargo = process::cargo();
+    cargo.args([
+        "build",
+        "--message-format=json",
+        "--package",
+        "lucarne-examples",
+        "--bin",
+        "demo",
+    ]);
+    let mut found = None;
+    build(
+        workspace,
+        cargo,
+        "building the demo",
+        "demo-build",
+        verbose,
+        |m| {
+            if m.target.as_ref().is_some_and(|t| t.name == "demo") {
+                found = m.executable.clone().or(found.take());
+            }
+        },
+    )?;
+    found.ok_or_else(|| Error::failed("cargo built no demo program"))
+}
+
+fn build(
+    workspace: &Workspace,
+    mut cargo: Command,
+    title: &str,
+    log: &str,
+    verbose: bool,
+    mut on_artifact: impl FnMut(&Message),
+) -> Result<()> {
+    cargo.current_dir(&workspace.root);
+    let log = workspace.log(log);
+    let ended = Job::new(title, cargo, log.clone(), verbose).run(|line| {
+        // Messages are JSON, one a line; the rest is for people.
+        if let Ok(message) = serde_json::from_str::<Message>(line) {
+            if message.reason == "compiler-artifact" {
+                on_artifact(&message);
+            }
+            return None;
+        }
+        Some(line.trim().to_owned())
+    })?;
+    if ended.success() {
+        return Ok(());
+    }
+    Err(Error::failed(format!(
+        "{title} failed:\n{}",
+        readable_tail(&log)
+    )))
+}
+
+/// The end of a build log without the messages that are meant for programs.
+fn readable_tail(log: &Path) -> String {
+    let text = process::tail(log, 200);
+    let lines: Vec<_> = text.lines().filter_map(readable).collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
+
+fn readable(line: &str) -> Option<String> {
+    let Ok(message) = serde_json::from_str::<serde_json::Value>(line) else {
+        return Some(line.to_owned());
+    };
+    let rendered = message.pointer("/message/rendered")?.as_str()?;
+    Some(rendered.to_owned())
+}
+
+fn test_program(message: &Message) -> Option<TestProgram> {
+    if !message.profile.as_ref().is_some_and(|p| p.test) {
+        return None;
+    }
+    let program = message.executable.clone()?;
+    let folder = message.manifest_path.as_ref()?.parent()?.to_owned();
+    let target = message.target.as_ref()?;
+    let is_test = target.kind.iter().any(|k| k == "test");
+    if is_test && NOT_IN_GUEST.iter().any(|(name, _)| *name == target.name) {
+        return None;
+    }
+    // Programs of the examples hold no unit tests worth the guest's time.
+    if target.kind.iter().any(|k| k == "bin") {
+        return None;
+    }
+    let name = if is_test {
+        target.name.clone()
+    } else {
+        format!("unit tests of {}", target.name)
+    };
+    Some(TestProgram {
+        name,
+        program,
+        folder,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(kind: &str, name: &str, test: bool) -> Option<TestProgram> {
+        let text = format!(
+            r#"{{"reason":"compiler-artifact","manifest_path":"/c/tests/Cargo.toml","executable":"/t/x",
+            "target":{{"name":"{name}","kind":["{kind}"]}},"profile":{{"test":{test}}},"fresh":true}}"#
+        );
+        test_program(&serde_json::from_str(&text).unwrap())
+    }
+
+    #[test]
+    fn artifacts_become_programs() {
+        let kernel = parse("test", "kernel", true).unwrap();
+        assert_eq!(kernel.name, "kernel");
+        assert_eq!(kernel.folder, Path::new("/c/tests"));
+        assert_eq!(
+            parse("lib", "lucarne", true).unwrap().name,
+            "unit tests of lucarne"
+        );
+        assert_eq!(parse("test", "compile_fail", true), None);
+        assert_eq!(parse("lib", "lucarne", false), None);
+        assert_eq!(parse("bin", "demo", true), None);
+    }
+}

@@ -1,0 +1,99 @@
+//! Running the guest: QEMU, its shares, its console and its deadline.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use super::kernel::Kernel;
+use crate::error::{Error, Result};
+use crate::process::{Ended, Job};
+
+/// What runs the guest's instructions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Accel {
+    /// Software: slow, and works everywhere.
+    Tcg,
+    /// The processor's own virtualisation; some hosts offer a /dev/kvm on which nothing starts.
+    Kvm,
+}
+
+/// A machine that is about to start.
+#[derive(Debug)]
+pub(crate) struct Machine<'a> {
+    pub(crate) qemu: PathBuf,
+    pub(crate) accel: Accel,
+    pub(crate) kernel: &'a Kernel,
+    pub(crate) initramfs: &'a Path,
+    /// The folder that the guest writes into.
+    pub(crate) results: &'a Path,
+    pub(crate) deadline: Duration,
+}
+
+impl Machine<'_> {
+    fn command(&self) -> Command {
+        let mut qemu = Command::new(&self.qemu);
+        match self.accel {
+            Accel::Tcg => qemu.args(["-accel", "tcg,thread=multi", "-cpu", "max"]),
+            Accel::Kvm => qemu.args(["-accel", "kvm", "-cpu", "host"]),
+        };
+        qemu.args([
+            "-m",
+            "4G",
+            "-smp",
+            "2",
+            "-nographic",
+            "-no-reboot",
+            "-nic",
+            "none",
+        ]);
+        qemu.arg("-kernel").arg(&self.kernel.image);
+        qemu.arg("-initrd").arg(self.initramfs);
+        qemu.args(["-append", "console=ttyS0 quiet panic=-1"]);
+        share(&mut qemu, "root", Path::new("/"), ",readonly=on");
+        share(&mut qemu, "results", self.results, "");
+        qemu
+    }
+
+    /// Starts it and stays until it powers off or the deadline passes.
+    pub(crate) fn run(
+        &self,
+        console: &Path,
+        verbose: bool,
+        on_line: impl FnMut(&str) -> Option<String>,
+    ) -> Result<Ended> {
+        let title = format!("guest with kernel {}", self.kernel.release);
+        let mut job = Job::new(&title, self.command(), console.to_owned(), verbose);
+        job.deadline = Some(self.deadline);
+        job.run(on_line)
+    }
+}
+
+/// A folder of the host's, as the user who runs this sees it.
+fn share(qemu: &mut Command, tag: &str, folder: &Path, more: &str) {
+    // A comma in a value is written twice.
+    let folder = folder.to_string_lossy().replace(',', ",,");
+    qemu.arg("-fsdev").arg(format!(
+        "local,id={tag},path={folder},security_model=none,multidevs=remap{more}"
+    ));
+    qemu.arg("-device")
+        .arg(format!("virtio-9p-pci,fsdev={tag},mount_tag={tag}"));
+}
+
+/// An empty results folder, and no others that nobody uses any more.
+pub(crate) fn results_folder(base: &Path) -> Result<PathBuf> {
+    if let Ok(entries) = fs::read_dir(base) {
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let owner = name.to_str().and_then(|n| n.strip_prefix("run-"));
+            let stale = owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists());
+            if stale {
+                _ = fs::remove_dir_all(entry.path());
+            }
+        }
+    }
+    let folder = base.join(format!("run-{}", std::process::id()));
+    _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).map_err(|e| Error::io("creating", &folder, &e))?;
+    Ok(folder)
+}

@@ -1,0 +1,185 @@
+//! The guest: a stock kernel in QEMU, where /dev/udmabuf and its dma-bufs are real (docs/testing.md).
+
+mod binaries;
+mod initramfs;
+mod kernel;
+mod machine;
+mod results;
+mod script;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub(crate) use machine::Accel;
+
+use crate::distribution::Distribution;
+use crate::error::{Error, Result, UNABLE};
+use crate::process;
+use crate::progress;
+use crate::report::{Report, Require, Tier};
+use crate::workspace::Workspace;
+
+/// How the guest is run.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Options {
+    /// What runs the guest's instructions.
+    #[arg(long, value_enum, default_value_t = Accel::Tcg)]
+    pub(crate) accel: Accel,
+    /// The kernel's release as `uname -r` prints it; without this the one that the distribution's newest package holds.
+    #[arg(long, value_name = "RELEASE")]
+    pub(crate) kernel_version: Option<String>,
+    /// Minutes after which the guest is ended.
+    #[arg(long, value_name = "MINUTES", default_value_t = 20)]
+    pub(crate) deadline: u64,
+    /// A further kernel module to load, for example vgem (can be given more than once).
+    #[arg(long, value_name = "MODULE")]
+    pub(crate) load: Vec<String>,
+    /// Leave the demo out.
+    #[arg(long)]
+    pub(crate) no_demo: bool,
+    /// Arguments for the test programs: a filter, as with `cargo test`.
+    #[arg(last = true)]
+    pub(crate) filter: Vec<String>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            accel: Accel::Tcg,
+            kernel_version: None,
+            deadline: 20,
+            load: Vec::new(),
+            no_demo: false,
+            filter: Vec::new(),
+        }
+    }
+}
+
+/// The programs of the host that a guest needs.
+#[derive(Debug)]
+struct Tools {
+    qemu: PathBuf,
+    busybox: PathBuf,
+}
+
+/// Runs the guest. What cannot be done on this machine is a skip, unless `guest` is required.
+pub(crate) fn run(
+    workspace: &Workspace,
+    options: &Options,
+    require: &Require,
+    verbose: bool,
+) -> Result<Report> {
+    match prepare(workspace, options) {
+        Ok((tools, kernel)) => boot(workspace, options, require, verbose, &tools, &kernel),
+        Err(error) if error.status() == UNABLE => {
+            let mut report = Report::default();
+            report.add(Tier::not_run("guest", "guest", &error.to_string(), require));
+            Ok(report)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Finds or fetches what a guest is made of.
+fn prepare(workspace: &Workspace, options: &Options) -> Result<(Tools, kernel::Kernel)> {
+    if !cfg!(target_arch = "x86_64") {
+        return Err(Error::unable("the guest is made for x86-64 only so far"));
+    }
+    // These are the guest's own there.
+    if let Some(masked) = ["/run", "/dev", "/proc", "/sys"]
+        .into_iter()
+        .find(|m| workspace.target.starts_with(m))
+    {
+        return Err(Error::unable(format!(
+            "what cargo builds lies under {masked}, which a guest cannot see"
+        )));
+    }
+    let tool = |name: &str, package: &str| {
+        process::find_program(name)
+            .ok_or_else(|| Error::unable(format!("{name} is missing (package {package})")))
+    };
+    let tools = Tools {
+        qemu: tool("qemu-system-x86_64", "qemu-system-x86")?,
+        busybox: tool("busybox", "busybox-static")?,
+    };
+    let log = workspace.log("kernel");
+    let kernel = kernel::find(
+        Distribution::detect(),
+        options.kernel_version.as_deref(),
+        &log,
+    )?;
+    Ok((tools, kernel))
+}
+
+fn boot(
+    workspace: &Workspace,
+    options: &Options,
+    require: &Require,
+    verbose: bool,
+    tools: &Tools,
+    kernel: &kernel::Kernel,
+) -> Result<Report> {
+    let tests = binaries::tests(workspace, verbose)?;
+    let wants_demo = !options.no_demo && options.filter.is_empty();
+    let demo = if wants_demo {
+        Some(binaries::demo(workspace, verbose)?)
+    } else {
+        None
+    };
+
+    let base = workspace.target.join("guest");
+    let folder = machine::results_folder(&base)?;
+    let plan = script::Plan {
+        kernel,
+        tests: &tests,
+        demo: demo.as_deref(),
+        filter: &options.filter,
+        require: &require.text(),
+        limit: options.deadline * 60 * 3 / 4,
+    };
+    write(&folder.join("guest.sh"), plan.script().as_bytes())?;
+    let initramfs = base.join(format!("initramfs-{}", std::process::id()));
+    write(
+        &initramfs,
+        &initramfs::build(kernel, &tools.busybox, &options.load)?,
+    )?;
+
+    let machine = machine::Machine {
+        qemu: tools.qemu.clone(),
+        accel: options.accel,
+        kernel,
+        initramfs: &initramfs,
+        results: &folder,
+        deadline: Duration::from_secs(options.deadline * 60),
+    };
+    let console = folder.join("console.log");
+    let ended = machine.run(&console, verbose, |line| {
+        let (_, step) = line.split_once("lucarne-guest: ")?;
+        Some(
+            step.strip_prefix("begin ")
+                .map_or(step, |number| name_of(&tests, number))
+                .to_owned(),
+        )
+    });
+    _ = fs::remove_file(&initramfs);
+    let killed = ended?.killed;
+    progress::say(format!("guest results: {}", workspace.shown(&folder)));
+    Ok(results::read(
+        &folder,
+        &tests,
+        demo.is_some(),
+        killed,
+        require,
+    ))
+}
+
+/// The name behind a number in the script.
+fn name_of<'a>(tests: &'a [binaries::TestProgram], number: &'a str) -> &'a str {
+    let test = number.parse().ok().and_then(|n: usize| tests.get(n));
+    test.map_or(number, |t| t.name.as_str())
+}
+
+fn write(path: &Path, content: &[u8]) -> Result<()> {
+    fs::write(path, content).map_err(|e| Error::io("writing", path, &e))
+}
