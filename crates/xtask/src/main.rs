@@ -2,13 +2,16 @@
 
 #![forbid(unsafe_code)]
 
+mod demo;
 mod distribution;
 mod error;
 mod guest;
+mod install;
 mod libtest;
 mod process;
 mod progress;
 mod report;
+mod test;
 mod workspace;
 
 use std::process::ExitCode;
@@ -30,6 +33,15 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Commands {
+    /// Render in Vulkan, show in OpenGL, and write four pictures
+    Demo(demo::Options),
+    /// Run all tests that this machine can run, the guest's included
+    Test {
+        #[command(flatten)]
+        options: test::Options,
+        #[command(flatten)]
+        output: Output,
+    },
     /// Run the tests on a stock kernel in QEMU, where dma-bufs are real
     Guest {
         #[command(flatten)]
@@ -63,6 +75,11 @@ fn main() -> ExitCode {
 fn run(command: Commands) -> Result<u8> {
     let workspace = Workspace::find()?;
     match command {
+        Commands::Demo(options) => demo::run(&workspace, &options),
+        Commands::Test { options, output } => {
+            let report = test::run(&workspace, &options, output.verbose)?;
+            Ok(show(&report, output))
+        }
         Commands::Guest { options, output } => {
             let require = Require::from_env();
             let report = guest::run(&workspace, &options, &require, output.verbose)?;
