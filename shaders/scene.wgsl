@@ -25,24 +25,28 @@ struct Sky {
 var<immediate> solid: Solid;
 var<immediate> sky: Sky;
 
-const SUN = vec3<f32>(-0.485, 0.165, -0.859);
-const SUN_COLOR = vec3<f32>(1.0, 0.62, 0.32);
+const SUN = vec3<f32>(-0.425, 0.118, -0.897);
+const SUN_COLOR = vec3<f32>(1.0, 0.50, 0.20);
 
 // What one sees of the sky in a direction; the lower half is the upper half mirrored.
 fn sky_color(direction: vec3<f32>) -> vec3<f32> {
     let d = vec3<f32>(direction.x, abs(direction.y), direction.z);
     let low = exp2(-9.0 * d.y);
     let middle = exp2(-2.6 * d.y);
-    var color = vec3<f32>(0.012, 0.016, 0.060);
-    color += vec3<f32>(0.20, 0.045, 0.22) * middle;
-    color += vec3<f32>(0.78, 0.30, 0.13) * low;
+    var color = vec3<f32>(0.006, 0.009, 0.034);
+    color += vec3<f32>(0.030, 0.007, 0.072) * middle;
+    color += vec3<f32>(0.36, 0.066, 0.040) * low;
     // Thin bands of cloud, lit from below.
     let band = sin(d.y * 46.0 + d.x * 2.0) * sin(d.y * 19.0 - d.x * 3.1);
-    color += vec3<f32>(0.16, 0.05, 0.05) * max(band, 0.0) * middle;
+    color += vec3<f32>(0.050, 0.008, 0.020) * max(band, 0.0) * middle;
     // The sun: a soft halo and a disc.
     let toward = max(dot(d, SUN), 0.0);
-    let halo = pow(toward, 24.0);
-    color += SUN_COLOR * (0.42 * halo + 1.6 * smoothstep(0.9920, 0.9931, toward));
+    var halo = toward * toward;
+    halo *= halo;
+    halo *= halo;
+    halo *= halo;
+    let disc = smoothstep(0.9950, 0.9957, toward) * select(0.35, 1.6, direction.y >= 0.0);
+    color += SUN_COLOR * (0.07 * halo + 0.22 * halo * halo + disc);
     return color;
 }
 
@@ -121,8 +125,8 @@ fn solid_fragment(point: SolidPoint) -> @location(0) vec4<f32> {
     let toward_eye = normalize(eye - point.world);
 
     // The sky from above, the warm floor from below.
-    var light = mix(vec3<f32>(0.16, 0.09, 0.07), vec3<f32>(0.16, 0.15, 0.30), 0.5 + 0.5 * normal.y);
-    light += vec3<f32>(0.85, 0.80, 0.78) * max(dot(normal, vec3<f32>(0.420, 0.640, 0.643)), 0.0);
+    var light = mix(vec3<f32>(0.10, 0.05, 0.05), vec3<f32>(0.10, 0.10, 0.20), 0.5 + 0.5 * normal.y);
+    light += vec3<f32>(0.66, 0.62, 0.60) * max(dot(normal, vec3<f32>(0.420, 0.640, 0.643)), 0.0);
     light += SUN_COLOR * 0.8 * max(dot(normal, SUN), 0.0);
     light += lamp(vec3<f32>(3.6, 1.2, 2.6), vec3<f32>(0.15, 0.55, 1.25), point.world, normal);
     light += lamp(vec3<f32>(-3.8, 0.8, 2.2), vec3<f32>(1.25, 0.25, 0.50), point.world, normal);
@@ -138,7 +142,7 @@ fn solid_fragment(point: SolidPoint) -> @location(0) vec4<f32> {
     var edge = 1.0 - max(dot(normal, toward_eye), 0.0);
     edge = edge * edge * edge;
 
-    let color = point.color * light + vec3<f32>(0.85) * shine + vec3<f32>(0.55, 0.26, 0.30) * edge;
+    let color = point.color * light + vec3<f32>(0.75) * shine + vec3<f32>(0.34, 0.13, 0.16) * edge;
     return encode(color);
 }
 
@@ -166,10 +170,10 @@ fn floor_fragment(point: SolidPoint) -> @location(0) vec4<f32> {
     let shade = 1.0 - 0.62 / (1.0 + 0.22 * dot(at, at));
 
     let up = vec3<f32>(0.0, 1.0, 0.0);
-    var light = vec3<f32>(0.20, 0.17, 0.26);
+    var light = vec3<f32>(0.13, 0.11, 0.20);
     light += lamp(vec3<f32>(3.6, 1.2, 2.6), vec3<f32>(0.15, 0.55, 1.25), point.world, up);
     light += lamp(vec3<f32>(-3.8, 0.8, 2.2), vec3<f32>(1.25, 0.25, 0.50), point.world, up);
-    let color = mix(vec3<f32>(0.035, 0.030, 0.055), vec3<f32>(0.42, 0.38, 0.44), tile) * light * shade;
+    let color = mix(vec3<f32>(0.022, 0.019, 0.036), vec3<f32>(0.34, 0.31, 0.38), tile) * light * shade;
 
     // The flatter one looks, the more of the mirror one sees; far away there is only the mirror.
     let grazing = 1.0 - steep;

@@ -164,7 +164,10 @@ mod tests {
         assert!(project(&m, add(camera.target, up))[1] > 0.1);
         assert!(project(&m, add(camera.target, right))[0] > 0.05);
         assert!(near(project(&m, add(camera.eye, forward))[2], 0.0));
-        assert!(near(project(&m, add(camera.eye, scale(forward, 50.0)))[2], 1.0));
+        assert!(near(
+            project(&m, add(camera.eye, scale(forward, 50.0)))[2],
+            1.0
+        ));
         let gl = camera.view_projection(ClipDepth::MinusOneToOne);
         assert!(near(project(&gl, add(camera.eye, forward))[2], -1.0));
     }

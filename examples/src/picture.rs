@@ -21,9 +21,22 @@ impl Picture {
     #[must_use]
     pub fn from_bottom_up(width: u32, height: u32, rgba: Vec<u8>) -> Self {
         let row = 4 * width as usize;
-        assert_eq!(rgba.len(), row * height as usize, "four bytes for each of {width}x{height} pixels");
-        let rgba = rgba.chunks_exact(row.max(1)).rev().flatten().copied().collect();
-        Self { width, height, rgba }
+        assert_eq!(
+            rgba.len(),
+            row * height as usize,
+            "four bytes for each of {width}x{height} pixels"
+        );
+        let rgba = rgba
+            .chunks_exact(row.max(1))
+            .rev()
+            .flatten()
+            .copied()
+            .collect();
+        Self {
+            width,
+            height,
+            rgba,
+        }
     }
 
     /// Width in pixels.
@@ -45,9 +58,19 @@ impl Picture {
     /// If there is no such pixel.
     #[must_use]
     pub fn pixel(&self, x: u32, y: u32) -> [u8; 4] {
-        assert!(x < self.width && y < self.height, "({x}, {y}) in {}x{}", self.width, self.height);
+        assert!(
+            x < self.width && y < self.height,
+            "({x}, {y}) in {}x{}",
+            self.width,
+            self.height
+        );
         let at = 4 * (y as usize * self.width as usize + x as usize);
-        [self.rgba[at], self.rgba[at + 1], self.rgba[at + 2], self.rgba[at + 3]]
+        [
+            self.rgba[at],
+            self.rgba[at + 1],
+            self.rgba[at + 2],
+            self.rgba[at + 3],
+        ]
     }
 
     /// The largest difference between any two bytes at the same place, and how many pixels differ; `None`
@@ -59,7 +82,11 @@ impl Picture {
         }
         let pairs = self.rgba.chunks_exact(4).zip(other.rgba.chunks_exact(4));
         let by = |(a, b): (&[u8], &[u8])| {
-            a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0)
+            a.iter()
+                .zip(b)
+                .map(|(a, b)| a.abs_diff(*b))
+                .max()
+                .unwrap_or(0)
         };
         let differing = pairs.map(by).filter(|difference| *difference > 0);
         Some(differing.fold((0, 0), |(largest, count), d| (largest.max(d), count + 1)))
@@ -71,11 +98,16 @@ impl Picture {
     ///
     /// If the file cannot be written.
     pub fn save(&self, path: &Path) -> io::Result<()> {
-        let mut encoder = png::Encoder::new(BufWriter::new(File::create(path)?), self.width, self.height);
+        let mut encoder =
+            png::Encoder::new(BufWriter::new(File::create(path)?), self.width, self.height);
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
         encoder.set_compression(png::Compression::High);
-        let rgb: Vec<u8> = self.rgba.chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect();
+        let rgb: Vec<u8> = self
+            .rgba
+            .chunks_exact(4)
+            .flat_map(|p| [p[0], p[1], p[2]])
+            .collect();
         let mut writer = encoder.write_header()?;
         writer.write_image_data(&rgb)?;
         writer.finish()?;
@@ -89,21 +121,28 @@ impl Picture {
     /// If the file cannot be read or is of another kind.
     pub fn load(path: &Path) -> io::Result<Self> {
         let mut reader = png::Decoder::new(BufReader::new(File::open(path)?)).read_info()?;
-        let size = reader.output_buffer_size().ok_or_else(|| io::Error::other("too large"))?;
+        let size = reader
+            .output_buffer_size()
+            .ok_or_else(|| io::Error::other("too large"))?;
         let mut bytes = vec![0; size];
         let info = reader.next_frame(&mut bytes)?;
         bytes.truncate(info.buffer_size());
         let rgba = match (info.color_type, info.bit_depth) {
             (png::ColorType::Rgba, png::BitDepth::Eight) => bytes,
-            (png::ColorType::Rgb, png::BitDepth::Eight) => {
-                bytes.chunks_exact(3).flat_map(|p| [p[0], p[1], p[2], 255]).collect()
-            }
+            (png::ColorType::Rgb, png::BitDepth::Eight) => bytes
+                .chunks_exact(3)
+                .flat_map(|p| [p[0], p[1], p[2], 255])
+                .collect(),
             (color, depth) => {
                 let kind = format!("{}: {color:?} of {depth:?} bits", path.display());
                 return Err(io::Error::new(io::ErrorKind::InvalidData, kind));
             }
         };
-        Ok(Self { width: info.width, height: info.height, rgba })
+        Ok(Self {
+            width: info.width,
+            height: info.height,
+            rgba,
+        })
     }
 }
 
@@ -124,6 +163,9 @@ mod tests {
         let two = Picture::from_bottom_up(2, 1, vec![0, 0, 0, 255, 9, 5, 8, 255]);
         assert_eq!(one.difference(&one), Some((0, 0)));
         assert_eq!(one.difference(&two), Some((4, 1)));
-        assert_eq!(one.difference(&Picture::from_bottom_up(1, 1, vec![0; 4])), None);
+        assert_eq!(
+            one.difference(&Picture::from_bottom_up(1, 1, vec![0; 4])),
+            None
+        );
     }
 }

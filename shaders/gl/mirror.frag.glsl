@@ -17,6 +17,6 @@ void main() {
         light += texture(frame, clamp(texture_at + tap * spread, vec2(0.0), vec2(1.0))).rgb;
     }
     vec2 soft = clamp(min(texture_at, 1.0 - texture_at) / (spread * 1.5) + 0.5, 0.0, 1.0);
-    float fade = exp2(-3.4 * depth) * smoothstep(0.85, 0.45, depth);
-    color = vec4(light / 7.0, 0.42 * fade * soft.x * smoothstep(-0.1, 0.1, depth));
+    float fade = exp2(-3.0 * depth) * (1.0 - smoothstep(0.35, 0.9, depth));
+    color = vec4(light / 7.0, 0.62 * fade * soft.x * smoothstep(-0.1, 0.1, depth));
 }

@@ -7,9 +7,9 @@ uniform float horizon;
 void main() {
     vec3 wall = vec3(0.040, 0.044, 0.062);
     vec2 from_screen = (at - vec2(0.0, 0.18)) * vec2(0.62, 0.80);
-    wall += vec3(0.085, 0.062, 0.090) * exp2(-2.2 * dot(from_screen, from_screen));
+    wall += vec3(0.120, 0.080, 0.110) * exp2(-2.2 * dot(from_screen, from_screen));
     float below = horizon - at.y;
-    vec3 floor_color = mix(vec3(0.050, 0.050, 0.066), vec3(0.014, 0.015, 0.020), clamp(below * 1.6, 0.0, 1.0));
+    vec3 floor_color = mix(vec3(0.060, 0.056, 0.074), vec3(0.022, 0.022, 0.030), clamp(below * 1.6, 0.0, 1.0));
     float softness = 0.012;
     vec3 room = mix(wall, floor_color, smoothstep(-softness, softness, below));
     // Half a step of noise, so that dark ramps do not show bands.

@@ -36,7 +36,10 @@ pub(crate) fn build() -> (Mesh, Parts) {
     let parts = Parts {
         knot: mesh.part(|mesh| mesh::torus_knot(mesh, 144, 10)),
         stone: mesh.part(mesh::icosahedron),
-        letters: WORD.chars().map(|c| mesh.part(|mesh| mesh::letter(mesh, c))).collect(),
+        letters: WORD
+            .chars()
+            .map(|c| mesh.part(|mesh| mesh::letter(mesh, c)))
+            .collect(),
         ground: mesh.part(mesh::ground),
     };
     (mesh, parts)
@@ -50,7 +53,7 @@ fn seconds(frame: u32) -> f32 {
 /// Where the camera is: it sways before the stage.
 pub(crate) fn camera(frame: u32, aspect: f32) -> Camera {
     let t = seconds(frame);
-    let (sin, cos) = (0.10 + 0.42 * (0.75 * t - 0.4).sin()).sin_cos();
+    let (sin, cos) = (0.08 + 0.30 * (0.75 * t - 0.4).sin()).sin_cos();
     Camera {
         eye: [9.4 * sin, 2.25 + 0.45 * (0.9 * t).cos(), 9.4 * cos],
         target: [0.0, 1.62, 0.0],
@@ -67,7 +70,10 @@ pub(crate) fn solids(parts: &Parts, frame: u32) -> Vec<Solid> {
         indices: parts.knot.clone(),
         place: [0.0, 2.35 + 0.08 * (1.7 * t).sin(), 0.0],
         size: 1.02,
-        turn: compose(turn([0.0, 1.0, 0.0], 0.8 * t), turn([1.0, 0.0, 0.0], 0.5 * t + 0.35)),
+        turn: compose(
+            turn([0.0, 1.0, 0.0], 0.8 * t),
+            turn([1.0, 0.0, 0.0], 0.5 * t + 0.35),
+        ),
         color: [1.0; 3],
         rainbow: 1.0,
     }];
@@ -89,7 +95,10 @@ fn stone(parts: &Parts, t: f32, i: u8) -> Solid {
         indices: parts.stone.clone(),
         place: [2.75 * cos, 2.25 + 0.55 * (around + 0.8).sin(), 2.75 * sin],
         size: 0.27 + 0.07 * (3.0 * hue).cos(),
-        turn: compose(turn([0.0, 1.0, 0.0], 1.3 * t + hue), turn([0.6, 0.0, 0.8], 0.9 * t)),
+        turn: compose(
+            turn([0.0, 1.0, 0.0], 1.3 * t + hue),
+            turn([0.6, 0.0, 0.8], 0.9 * t),
+        ),
         color: [0.0, 2.1, 4.2].map(|shift| 0.46 + 0.40 * (hue + shift).cos()),
         rainbow: 0.0,
     }
@@ -100,10 +109,10 @@ fn letter(indices: Range<u32>, t: f32, i: f32, middle: f32) -> Solid {
     let wave = (2.6 * t - 0.8 * i).sin();
     Solid {
         indices,
-        place: [0.60 * (i - middle), 0.05 + 0.10 * (1.0 + wave), 3.0],
-        size: 0.088,
+        place: [0.70 * (i - middle), 0.05 + 0.09 * (1.0 + wave), 2.7],
+        size: 0.104,
         turn: turn([0.0, 1.0, 0.0], 0.16 * wave),
-        color: [0.95, 0.74 - 0.045 * i, 0.30 + 0.06 * i],
+        color: [1.0, 0.46 - 0.062 * i, 0.02 + 0.045 * i],
         rainbow: 0.0,
     }
 }
@@ -115,7 +124,12 @@ mod tests {
     #[test]
     fn frames_differ_and_repeat_exactly() {
         let (_, parts) = build();
-        let place = |frame| solids(&parts, frame).iter().map(|s| s.place).collect::<Vec<_>>();
+        let place = |frame| {
+            solids(&parts, frame)
+                .iter()
+                .map(|s| s.place)
+                .collect::<Vec<_>>()
+        };
         assert_eq!(place(7), place(7));
         assert_ne!(place(7), place(8));
         assert_eq!(place(7).len(), 1 + usize::from(STONES) + WORD.len());

@@ -50,7 +50,10 @@ pub(crate) struct Owned<T: Object> {
 impl<T: Object> Owned<T> {
     /// Takes an object that was just created on this device.
     pub(crate) fn new(gpu: &Rc<Gpu>, object: T) -> Self {
-        Self { gpu: Rc::clone(gpu), object }
+        Self {
+            gpu: Rc::clone(gpu),
+            object,
+        }
     }
 
     pub(crate) fn raw(&self) -> T {
@@ -107,7 +110,8 @@ impl Buffer {
         let raw = Owned::new(gpu, raw);
         // SAFETY: a live buffer of this device.
         let needs = unsafe { gpu.device.get_buffer_memory_requirements(raw.raw()) };
-        let visible = vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
+        let visible =
+            vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
         let memory = gpu.allocate(needs, visible)?;
         // SAFETY: VUID-vkBindBufferMemory-*: fresh buffer, memory of its own requirements, offset 0.
         unsafe { gpu.device.bind_buffer_memory(raw.raw(), memory.raw(), 0) }?;
@@ -118,35 +122,40 @@ impl Buffer {
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to.cast(), bytes.len()) };
         // SAFETY: VUID-vkUnmapMemory-memory-00689: it is mapped; coherent, so nothing to flush.
         unsafe { gpu.device.unmap_memory(memory.raw()) };
-        Ok(Self { raw, _memory: memory })
+        Ok(Self {
+            raw,
+            _memory: memory,
+        })
     }
 }
 
-/// An image that only render passes touch, with its memory and a view of it.
-pub(crate) struct Attachment {
+/// A depth image that only render passes touch, with its memory and a view of it.
+pub(crate) struct DepthImage {
     pub(crate) view: Owned<vk::ImageView>,
     _raw: Owned<vk::Image>,
     _memory: Owned<vk::DeviceMemory>,
 }
 
-impl Attachment {
+impl DepthImage {
     pub(crate) fn new(
         gpu: &Rc<Gpu>,
         format: vk::Format,
         extent: vk::Extent2D,
-        samples: vk::SampleCountFlags,
-        usage: vk::ImageUsageFlags,
     ) -> Result<Self, vk::Result> {
         let info = vk::ImageCreateInfo::default()
             .image_type(vk::ImageType::TYPE_2D)
             .format(format)
-            .extent(vk::Extent3D { width: extent.width, height: extent.height, depth: 1 })
+            .extent(vk::Extent3D {
+                width: extent.width,
+                height: extent.height,
+                depth: 1,
+            })
             .mip_levels(1)
             .array_layers(1)
-            .samples(samples)
-            .usage(usage | vk::ImageUsageFlags::TRANSIENT_ATTACHMENT);
-        // SAFETY: VUID-VkImageCreateInfo-*: one mip, one layer, optimal tiling; four samples are
-        // required of every colour and depth attachment format, and the extent is the shared image's.
+            .samples(vk::SampleCountFlags::TYPE_1)
+            .usage(vk::ImageUsageFlags::DEPTH_STENCIL_ATTACHMENT);
+        // SAFETY: VUID-VkImageCreateInfo-*: one mip, one layer, one sample, optimal tiling, a format
+        // that every implementation has for depth, the extent of the shared images.
         let raw = unsafe { gpu.device.create_image(&info, None) }?;
         let raw = Owned::new(gpu, raw);
         // SAFETY: a live image of this device.
@@ -154,13 +163,12 @@ impl Attachment {
         let memory = gpu.allocate(needs, vk::MemoryPropertyFlags::DEVICE_LOCAL)?;
         // SAFETY: VUID-vkBindImageMemory-*: fresh image, memory of its own requirements, offset 0.
         unsafe { gpu.device.bind_image_memory(raw.raw(), memory.raw(), 0) }?;
-        let aspect = if usage.contains(vk::ImageUsageFlags::DEPTH_STENCIL_ATTACHMENT) {
-            vk::ImageAspectFlags::DEPTH
-        } else {
-            vk::ImageAspectFlags::COLOR
-        };
-        let view = view(gpu, raw.raw(), format, aspect)?;
-        Ok(Self { view, _raw: raw, _memory: memory })
+        let view = view(gpu, raw.raw(), format, vk::ImageAspectFlags::DEPTH)?;
+        Ok(Self {
+            view,
+            _raw: raw,
+            _memory: memory,
+        })
     }
 }
 

@@ -29,10 +29,14 @@ impl Mesh {
 
     /// Adds a flat polygon of three or four corners, counter-clockwise as seen from outside.
     fn facet(&mut self, corners: &[Vec3], tint: f32) {
-        let n = normalize(cross(sub(corners[1], corners[0]), sub(corners[2], corners[0])));
+        let n = normalize(cross(
+            sub(corners[1], corners[0]),
+            sub(corners[2], corners[0]),
+        ));
         let first = u32::try_from(self.vertices.len()).unwrap_or(u32::MAX);
         for p in corners {
-            self.vertices.push([p[0], p[1], p[2], n[0], n[1], n[2], tint]);
+            self.vertices
+                .push([p[0], p[1], p[2], n[0], n[1], n[2], tint]);
         }
         self.indices.extend([first, first + 1, first + 2]);
         if corners.len() == 4 {
@@ -60,7 +64,7 @@ pub(crate) fn torus_knot(mesh: &mut Mesh, along: usize, around: usize) {
         // The rainbow runs along the knot three times, and closes.
         let tint = 3.0 * part_of(i, along) / TAU;
         for j in 0..around {
-            mesh.facet(&[here[j], here[j + 1], next[j + 1], next[j]], tint);
+            mesh.facet(&[here[j], next[j], next[j + 1], here[j + 1]], tint);
         }
     }
 }
@@ -106,7 +110,11 @@ pub(crate) fn letter(mesh: &mut Mesh, character: char) {
             if font::dot(character, x, y) {
                 let left = dots(x) - half_width;
                 let bottom = dots(font::GLYPH_HEIGHT - 1 - y);
-                block(mesh, [left + 0.04, bottom + 0.04, -0.7], [left + 0.96, bottom + 0.96, 0.7]);
+                block(
+                    mesh,
+                    [left + 0.04, bottom + 0.04, -0.7],
+                    [left + 0.96, bottom + 0.96, 0.7],
+                );
             }
         }
     }
@@ -134,7 +142,12 @@ fn block(mesh: &mut Mesh, low: Vec3, high: Vec3) {
 
 /// The ground: a square of two units, facing up.
 pub(crate) fn ground(mesh: &mut Mesh) {
-    let corners = [[-1.0, 0.0, 1.0], [1.0, 0.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 0.0, -1.0]];
+    let corners = [
+        [-1.0, 0.0, 1.0],
+        [1.0, 0.0, 1.0],
+        [1.0, 0.0, -1.0],
+        [-1.0, 0.0, -1.0],
+    ];
     mesh.facet(&corners, 0.0);
 }
 

@@ -11,8 +11,8 @@ mod pipeline;
 use crate::math::{ClipDepth, Mat4};
 use ash::vk;
 use choreography::{Parts, Solid};
-use gpu::{Attachment, Buffer, Gpu, Owned};
-use pipeline::{DEPTH_FORMAT, PUSH_BYTES, Pipelines, SAMPLES};
+use gpu::{Buffer, DepthImage, Gpu, Owned};
+use pipeline::{DEPTH_FORMAT, PUSH_BYTES, Pipelines};
 use std::rc::Rc;
 
 /// Half the side of the ground, far enough to end in the haze.
@@ -29,8 +29,7 @@ pub struct Scene {
     pass: Owned<vk::RenderPass>,
     vertices: Buffer,
     indices: Buffer,
-    color: Attachment,
-    depth: Attachment,
+    depth: DepthImage,
     parts: Parts,
     format: vk::Format,
     extent: vk::Extent2D,
@@ -69,11 +68,22 @@ impl Scene {
         format: vk::Format,
         extent: vk::Extent2D,
     ) -> Result<Self, vk::Result> {
-        let gpu = Rc::new(Gpu { device: device.clone(), memory });
+        let gpu = Rc::new(Gpu {
+            device: device.clone(),
+            memory,
+        });
         let (mesh, parts) = choreography::build();
-        let vertices: Vec<u8> =
-            mesh.vertices.iter().flatten().flat_map(|float| float.to_ne_bytes()).collect();
-        let indices: Vec<u8> = mesh.indices.iter().flat_map(|index| index.to_ne_bytes()).collect();
+        let vertices: Vec<u8> = mesh
+            .vertices
+            .iter()
+            .flatten()
+            .flat_map(|float| float.to_ne_bytes())
+            .collect();
+        let indices: Vec<u8> = mesh
+            .indices
+            .iter()
+            .flat_map(|index| index.to_ne_bytes())
+            .collect();
         let pass = pipeline::render_pass(&gpu, format)?;
         let layout = pipeline::layout(&gpu)?;
         Ok(Self {
@@ -83,20 +93,7 @@ impl Scene {
             pass,
             vertices: Buffer::new(&gpu, vk::BufferUsageFlags::VERTEX_BUFFER, &vertices)?,
             indices: Buffer::new(&gpu, vk::BufferUsageFlags::INDEX_BUFFER, &indices)?,
-            color: Attachment::new(
-                &gpu,
-                format,
-                extent,
-                SAMPLES,
-                vk::ImageUsageFlags::COLOR_ATTACHMENT,
-            )?,
-            depth: Attachment::new(
-                &gpu,
-                DEPTH_FORMAT,
-                extent,
-                SAMPLES,
-                vk::ImageUsageFlags::DEPTH_STENCIL_ATTACHMENT,
-            )?,
+            depth: DepthImage::new(&gpu, DEPTH_FORMAT, extent)?,
             parts,
             format,
             extent,
@@ -116,18 +113,21 @@ impl Scene {
     /// COLOR_ATTACHMENT usage, and outlives the scene.
     pub unsafe fn add_target(&mut self, image: vk::Image) -> Result<usize, vk::Result> {
         let view = gpu::view(&self.gpu, image, self.format, vk::ImageAspectFlags::COLOR)?;
-        let views = [self.color.view.raw(), self.depth.view.raw(), view.raw()];
+        let views = [view.raw(), self.depth.view.raw()];
         let info = vk::FramebufferCreateInfo::default()
             .render_pass(self.pass.raw())
             .attachments(&views)
             .width(self.extent.width)
             .height(self.extent.height)
             .layers(1);
-        // SAFETY: VUID-VkFramebufferCreateInfo-*: three views of this extent in the pass's order, with
-        // its formats and sample counts.
+        // SAFETY: VUID-VkFramebufferCreateInfo-*: two views of this extent in the pass's order, with its
+        // formats.
         let framebuffer = unsafe { self.gpu.device.create_framebuffer(&info, None) }?;
         let framebuffer = Owned::new(&self.gpu, framebuffer);
-        self.targets.push(Target { framebuffer, _view: view });
+        self.targets.push(Target {
+            framebuffer,
+            _view: view,
+        });
         Ok(self.targets.len() - 1)
     }
 
@@ -144,9 +144,18 @@ impl Scene {
     /// draw; all frames go to one queue.
     pub unsafe fn record(&self, commands: vk::CommandBuffer, target: usize, frame: u32) {
         let device = &self.gpu.device;
-        let area = vk::Rect2D { offset: vk::Offset2D::default(), extent: self.extent };
-        let far = vk::ClearDepthStencilValue { depth: 1.0, stencil: 0 };
-        let clears = [vk::ClearValue::default(), vk::ClearValue { depth_stencil: far }];
+        let area = vk::Rect2D {
+            offset: vk::Offset2D::default(),
+            extent: self.extent,
+        };
+        let far = vk::ClearDepthStencilValue {
+            depth: 1.0,
+            stencil: 0,
+        };
+        let clears = [
+            vk::ClearValue::default(),
+            vk::ClearValue { depth_stencil: far },
+        ];
         let begin = vk::RenderPassBeginInfo::default()
             .render_pass(self.pass.raw())
             .framebuffer(self.targets[target].framebuffer.raw())
@@ -156,7 +165,10 @@ impl Scene {
         // SAFETY: VUID-vkCmdBeginRenderPass-*: recording and outside a pass (contract of this
         // function); framebuffer and pass were made for each other, the depth's clear value is there.
         unsafe { device.cmd_begin_render_pass(commands, &begin, inline) };
-        let recorder = Recorder { scene: self, commands };
+        let recorder = Recorder {
+            scene: self,
+            commands,
+        };
         recorder.prepare(area);
         recorder.frame(frame);
         // SAFETY: VUID-vkCmdEndRenderPass-None-00910: inside the only subpass, begun above.
@@ -225,7 +237,9 @@ impl Recorder<'_> {
         let seen = camera.view_projection(ClipDepth::ZeroToOne);
         let solids = choreography::solids(parts, frame);
         self.bind(&pipelines.mirrored);
-        solids.iter().for_each(|solid| self.draw(&seen, camera.eye, -1.0, solid));
+        solids
+            .iter()
+            .for_each(|solid| self.draw(&seen, camera.eye, -1.0, solid));
         self.bind(&pipelines.floor);
         let ground = Solid {
             indices: parts.ground.clone(),
@@ -237,7 +251,9 @@ impl Recorder<'_> {
         };
         self.draw(&seen, camera.eye, 1.0, &ground);
         self.bind(&pipelines.solid);
-        solids.iter().for_each(|solid| self.draw(&seen, camera.eye, 1.0, solid));
+        solids
+            .iter()
+            .for_each(|solid| self.draw(&seen, camera.eye, 1.0, solid));
     }
 
     fn bind(&self, pipeline: &Owned<vk::Pipeline>) {
@@ -248,8 +264,15 @@ impl Recorder<'_> {
 
     /// Pushes vectors of four, from the start of the range.
     fn push(&self, vectors: &[[f32; 4]]) {
-        let bytes: Vec<u8> = vectors.iter().flatten().flat_map(|f| f.to_ne_bytes()).collect();
-        debug_assert!(bytes.len() <= PUSH_BYTES as usize, "the range has {PUSH_BYTES} bytes");
+        let bytes: Vec<u8> = vectors
+            .iter()
+            .flatten()
+            .flat_map(|f| f.to_ne_bytes())
+            .collect();
+        debug_assert!(
+            bytes.len() <= PUSH_BYTES as usize,
+            "the range has {PUSH_BYTES} bytes"
+        );
         let stages = vk::ShaderStageFlags::VERTEX | vk::ShaderStageFlags::FRAGMENT;
         let (device, layout) = (&self.scene.gpu.device, self.scene.layout.raw());
         // SAFETY: VUID-vkCmdPushConstants-*: within the layout's one range, for exactly its stages.

@@ -9,67 +9,60 @@ use std::rc::Rc;
 
 /// Required of every implementation as a depth attachment.
 pub(crate) const DEPTH_FORMAT: vk::Format = vk::Format::D16_UNORM;
-/// Required of every implementation for these formats.
-pub(crate) const SAMPLES: vk::SampleCountFlags = vk::SampleCountFlags::TYPE_4;
 /// Bytes of push constants: no implementation has fewer.
 pub(crate) const PUSH_BYTES: u32 = 128;
 
 static SHADERS: &[u8] = include_bytes!("../../../shaders/compiled/scene.spv");
 
-/// Draws into a multisampled colour and a depth attachment, and resolves into the shared image, which
-/// enters and leaves as a colour attachment.
+/// Draws into the shared image, which enters and leaves as a colour attachment, with a depth attachment.
 pub(crate) fn render_pass(
     gpu: &Rc<Gpu>,
     format: vk::Format,
 ) -> Result<Owned<vk::RenderPass>, vk::Result> {
     let color = vk::ImageLayout::COLOR_ATTACHMENT_OPTIMAL;
     let depth = vk::ImageLayout::DEPTH_STENCIL_ATTACHMENT_OPTIMAL;
-    let passing = vk::AttachmentDescription::default()
-        .samples(SAMPLES)
-        .store_op(vk::AttachmentStoreOp::DONT_CARE)
+    let one = vk::AttachmentDescription::default()
+        .samples(vk::SampleCountFlags::TYPE_1)
         .stencil_load_op(vk::AttachmentLoadOp::DONT_CARE)
         .stencil_store_op(vk::AttachmentStoreOp::DONT_CARE);
     let attachments = [
-        passing.format(format).load_op(vk::AttachmentLoadOp::DONT_CARE).final_layout(color),
-        passing.format(DEPTH_FORMAT).load_op(vk::AttachmentLoadOp::CLEAR).final_layout(depth),
-        passing
-            .format(format)
-            .samples(vk::SampleCountFlags::TYPE_1)
+        // The sky covers every pixel: what was there need not be loaded.
+        one.format(format)
             .load_op(vk::AttachmentLoadOp::DONT_CARE)
             .store_op(vk::AttachmentStoreOp::STORE)
             .initial_layout(color)
             .final_layout(color),
+        one.format(DEPTH_FORMAT)
+            .load_op(vk::AttachmentLoadOp::CLEAR)
+            .store_op(vk::AttachmentStoreOp::DONT_CARE)
+            .final_layout(depth),
     ];
     let reference = |attachment, layout| vk::AttachmentReference { attachment, layout };
-    let (colors, depths, resolves) = ([reference(0, color)], reference(1, depth), [reference(2, color)]);
+    let (colors, depths) = ([reference(0, color)], reference(1, depth));
     let subpasses = [vk::SubpassDescription::default()
         .pipeline_bind_point(vk::PipelineBindPoint::GRAPHICS)
         .color_attachments(&colors)
-        .depth_stencil_attachment(&depths)
-        .resolve_attachments(&resolves)];
-    // Frames share the multisampled and the depth image: the next one starts to write them when the
-    // last one has done so.
+        .depth_stencil_attachment(&depths)];
+    // All frames share the depth image: the next one starts to write it when the last one has done so.
     let stages = vk::PipelineStageFlags::COLOR_ATTACHMENT_OUTPUT
         | vk::PipelineStageFlags::EARLY_FRAGMENT_TESTS
         | vk::PipelineStageFlags::LATE_FRAGMENT_TESTS;
-    let writes = vk::AccessFlags::COLOR_ATTACHMENT_WRITE
-        | vk::AccessFlags::DEPTH_STENCIL_ATTACHMENT_WRITE;
+    let writes =
+        vk::AccessFlags::COLOR_ATTACHMENT_WRITE | vk::AccessFlags::DEPTH_STENCIL_ATTACHMENT_WRITE;
+    let reads =
+        vk::AccessFlags::COLOR_ATTACHMENT_READ | vk::AccessFlags::DEPTH_STENCIL_ATTACHMENT_READ;
     let dependencies = [vk::SubpassDependency::default()
         .src_subpass(vk::SUBPASS_EXTERNAL)
         .src_stage_mask(stages)
         .dst_stage_mask(stages)
         .src_access_mask(writes)
-        .dst_access_mask(
-            writes
-                | vk::AccessFlags::COLOR_ATTACHMENT_READ
-                | vk::AccessFlags::DEPTH_STENCIL_ATTACHMENT_READ,
-        )];
+        .dst_access_mask(writes | reads)];
     let info = vk::RenderPassCreateInfo::default()
         .attachments(&attachments)
         .subpasses(&subpasses)
         .dependencies(&dependencies);
-    // SAFETY: VUID-VkRenderPassCreateInfo-*: the references name the three attachments above, whose
-    // formats fit their use; the resolve has the colour's format and one sample.
+    // SAFETY: VUID-VkRenderPassCreateInfo-*: the references name the two attachments above, whose
+    // formats fit their use.
     let pass = unsafe { gpu.device.create_render_pass(&info, None) }?;
     Ok(Owned::new(gpu, pass))
 }
@@ -123,8 +116,15 @@ impl Pipelines {
                 ..solid
             })?,
             // A mirror turns every winding around.
-            mirrored: make(&Recipe { front: vk::FrontFace::CLOCKWISE, ..solid })?,
-            floor: make(&Recipe { fragment: c"floor_fragment", blend: true, ..solid })?,
+            mirrored: make(&Recipe {
+                front: vk::FrontFace::CLOCKWISE,
+                ..solid
+            })?,
+            floor: make(&Recipe {
+                fragment: c"floor_fragment",
+                blend: true,
+                ..solid
+            })?,
             solid: make(&solid)?,
         })
     }
@@ -150,7 +150,10 @@ impl Recipe {
         module: vk::ShaderModule,
     ) -> Result<Owned<vk::Pipeline>, vk::Result> {
         let stage = |stage, name| {
-            vk::PipelineShaderStageCreateInfo::default().stage(stage).module(module).name(name)
+            vk::PipelineShaderStageCreateInfo::default()
+                .stage(stage)
+                .module(module)
+                .name(name)
         };
         let stages = [
             stage(vk::ShaderStageFlags::VERTEX, self.vertex),
@@ -165,14 +168,19 @@ impl Recipe {
         }
         let assembly = vk::PipelineInputAssemblyStateCreateInfo::default()
             .topology(vk::PrimitiveTopology::TRIANGLE_LIST);
-        let viewport =
-            vk::PipelineViewportStateCreateInfo::default().viewport_count(1).scissor_count(1);
+        let viewport = vk::PipelineViewportStateCreateInfo::default()
+            .viewport_count(1)
+            .scissor_count(1);
         let raster = vk::PipelineRasterizationStateCreateInfo::default()
-            .cull_mode(if self.depth { vk::CullModeFlags::BACK } else { vk::CullModeFlags::NONE })
+            .cull_mode(if self.depth {
+                vk::CullModeFlags::BACK
+            } else {
+                vk::CullModeFlags::NONE
+            })
             .front_face(self.front)
             .line_width(1.0);
-        let samples =
-            vk::PipelineMultisampleStateCreateInfo::default().rasterization_samples(SAMPLES);
+        let samples = vk::PipelineMultisampleStateCreateInfo::default()
+            .rasterization_samples(vk::SampleCountFlags::TYPE_1);
         let depth = vk::PipelineDepthStencilStateCreateInfo::default()
             .depth_test_enable(self.depth)
             .depth_write_enable(self.depth)
@@ -204,8 +212,10 @@ impl Recipe {
     }
 }
 
-fn vertex_layout()
--> ([vk::VertexInputBindingDescription; 1], [vk::VertexInputAttributeDescription; 3]) {
+fn vertex_layout() -> (
+    [vk::VertexInputBindingDescription; 1],
+    [vk::VertexInputAttributeDescription; 3],
+) {
     const FLOAT: u32 = 4;
     let binding = vk::VertexInputBindingDescription::default()
         .stride(FLOAT * VERTEX_FLOATS)
@@ -217,7 +227,14 @@ fn vertex_layout()
             .offset(floats * FLOAT)
     };
     let three = vk::Format::R32G32B32_SFLOAT;
-    ([binding], [attribute(0, three, 0), attribute(1, three, 3), attribute(2, vk::Format::R32_SFLOAT, 6)])
+    (
+        [binding],
+        [
+            attribute(0, three, 0),
+            attribute(1, three, 3),
+            attribute(2, vk::Format::R32_SFLOAT, 6),
+        ],
+    )
 }
 
 /// Over what is there, by the fragment's alpha, or in its place; the picture's own alpha stays one.

@@ -15,15 +15,26 @@ pub struct Canvas<'c> {
 impl std::fmt::Debug for Canvas<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (width, height) = (self.width, self.height);
-        f.debug_struct("Canvas").field("width", &width).field("height", &height).finish_non_exhaustive()
+        f.debug_struct("Canvas")
+            .field("width", &width)
+            .field("height", &height)
+            .finish_non_exhaustive()
     }
 }
 
 impl<'c> Canvas<'c> {
     pub(super) fn new(gl: Gl<'c>, width: u32, height: u32) -> Result<Self, String> {
         let framebuffer = gl.create_framebuffer()?;
-        let color = gl.create_renderbuffer().inspect_err(|_| gl.delete_framebuffer(framebuffer))?;
-        let canvas = Self { gl, framebuffer, color, width, height };
+        let color = gl
+            .create_renderbuffer()
+            .inspect_err(|_| gl.delete_framebuffer(framebuffer))?;
+        let canvas = Self {
+            gl,
+            framebuffer,
+            color,
+            width,
+            height,
+        };
         gl.bind_renderbuffer(glow::RENDERBUFFER, Some(color));
         gl.renderbuffer_storage(glow::RENDERBUFFER, glow::RGBA8, size(width), size(height));
         gl.bind_framebuffer(glow::FRAMEBUFFER, Some(framebuffer));
@@ -37,7 +48,9 @@ impl<'c> Canvas<'c> {
         if status == glow::FRAMEBUFFER_COMPLETE {
             Ok(canvas)
         } else {
-            Err(format!("GL cannot draw into a picture of {width}x{height} (status {status:#x})"))
+            Err(format!(
+                "GL cannot draw into a picture of {width}x{height} (status {status:#x})"
+            ))
         }
     }
 
@@ -54,8 +67,13 @@ impl<'c> Canvas<'c> {
     /// Reads what was drawn; waits until it is.
     #[must_use]
     pub fn read(&self) -> Picture {
-        self.gl.bind_framebuffer(glow::FRAMEBUFFER, Some(self.framebuffer));
-        Picture::from_bottom_up(self.width, self.height, self.gl.read_rgba(self.width, self.height))
+        self.gl
+            .bind_framebuffer(glow::FRAMEBUFFER, Some(self.framebuffer));
+        Picture::from_bottom_up(
+            self.width,
+            self.height,
+            self.gl.read_rgba(self.width, self.height),
+        )
     }
 }
 

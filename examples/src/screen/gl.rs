@@ -86,7 +86,8 @@ impl<'c> Gl<'c> {
         // SAFETY: a current context (`new`); GL writes 4 * width * height bytes, all of which are there,
         // since rows of four-byte pixels are never padded at the default alignment of four.
         unsafe {
-            self.context.read_pixels(0, 0, width, height, glow::RGBA, glow::UNSIGNED_BYTE, into);
+            self.context
+                .read_pixels(0, 0, width, height, glow::RGBA, glow::UNSIGNED_BYTE, into);
         }
         bytes
     }
@@ -111,13 +112,23 @@ impl<'c> Program<'c> {
         vertex: &str,
         fragment: &str,
     ) -> Result<Self, String> {
-        let program = Self { gl, raw: gl.create_program()? };
-        for (stage, source) in [(glow::VERTEX_SHADER, vertex), (glow::FRAGMENT_SHADER, fragment)] {
+        let program = Self {
+            gl,
+            raw: gl.create_program()?,
+        };
+        for (stage, source) in [
+            (glow::VERTEX_SHADER, vertex),
+            (glow::FRAGMENT_SHADER, fragment),
+        ] {
             let shader = gl.create_shader(stage)?;
             gl.shader_source(shader, &format!("{header}{source}"));
             gl.compile_shader(shader);
             let compiled = gl.get_shader_compile_status(shader);
-            let log = if compiled { String::new() } else { gl.get_shader_info_log(shader) };
+            let log = if compiled {
+                String::new()
+            } else {
+                gl.get_shader_info_log(shader)
+            };
             gl.attach_shader(program.raw, shader);
             // It lives on in the program.
             gl.delete_shader(shader);
@@ -159,7 +170,9 @@ pub(crate) struct Points<'c> {
 impl<'c> Points<'c> {
     pub(crate) fn new(gl: Gl<'c>) -> Result<Self, String> {
         let array = gl.create_vertex_array()?;
-        let buffer = gl.create_buffer().inspect_err(|_| gl.delete_vertex_array(array))?;
+        let buffer = gl
+            .create_buffer()
+            .inspect_err(|_| gl.delete_vertex_array(array))?;
         gl.bind_vertex_array(Some(array));
         gl.bind_buffer(glow::ARRAY_BUFFER, Some(buffer));
         gl.enable_vertex_attrib_array(0);
@@ -169,14 +182,20 @@ impl<'c> Points<'c> {
 
     /// Replaces all points.
     pub(crate) fn fill(&self, points: &[[f32; 2]]) {
-        let bytes: Vec<u8> = points.iter().flatten().flat_map(|f| f.to_ne_bytes()).collect();
+        let bytes: Vec<u8> = points
+            .iter()
+            .flatten()
+            .flat_map(|f| f.to_ne_bytes())
+            .collect();
         self.gl.bind_buffer(glow::ARRAY_BUFFER, Some(self.buffer));
-        self.gl.buffer_data_u8_slice(glow::ARRAY_BUFFER, &bytes, glow::DYNAMIC_DRAW);
+        self.gl
+            .buffer_data_u8_slice(glow::ARRAY_BUFFER, &bytes, glow::DYNAMIC_DRAW);
     }
 
     pub(crate) fn draw(&self, mode: u32, count: usize) {
         self.gl.bind_vertex_array(Some(self.array));
-        self.gl.draw_arrays(mode, 0, i32::try_from(count).unwrap_or(i32::MAX));
+        self.gl
+            .draw_arrays(mode, 0, i32::try_from(count).unwrap_or(i32::MAX));
     }
 }
 

@@ -38,7 +38,10 @@ mod tests {
         assert!(!points.is_empty());
         let right = 10.0 + width("GL 1", 2.0);
         for [x, y] in points {
-            assert!((10.0..=right).contains(&x) && (20.0..=34.0).contains(&y), "{x} {y}");
+            assert!(
+                (10.0..=right).contains(&x) && (20.0..=34.0).contains(&y),
+                "{x} {y}"
+            );
         }
     }
 }

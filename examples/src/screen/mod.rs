@@ -18,7 +18,7 @@ const PIECES: u8 = 48;
 const HALF_ANGLE: f32 = 0.46;
 /// Height of the screen and of its lower edge above the floor, in metres, say.
 const HEIGHT: f32 = 2.0;
-const LOWER_EDGE: f32 = 0.30;
+const LOWER_EDGE: f32 = 0.10;
 /// The frame around the picture, in parts of its height.
 const RIM: f32 = 0.02;
 
@@ -72,7 +72,9 @@ pub struct Screen<'c> {
 
 impl std::fmt::Debug for Screen<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Screen").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("Screen")
+            .field("target", &self.target)
+            .finish_non_exhaustive()
     }
 }
 
@@ -150,7 +152,9 @@ impl<'c> Screen<'c> {
         gl.disable(glow::BLEND);
         match gl.get_error() {
             glow::NO_ERROR => Ok(()),
-            error => Err(format!("GL reports error {error:#06x} after drawing frame {frame}")),
+            error => Err(format!(
+                "GL reports error {error:#06x} after drawing frame {frame}"
+            )),
         }
     }
 
@@ -169,11 +173,18 @@ impl<'c> Screen<'c> {
         let at = |name| program.uniform(name);
         gl.uniform_matrix_4_f32_slice(at("view_projection").as_ref(), false, seen.as_flattened());
         let radius = radius(frame);
-        gl.uniform_4_f32(at("cylinder").as_ref(), radius, HALF_ANGLE, HEIGHT, LOWER_EDGE);
+        gl.uniform_4_f32(
+            at("cylinder").as_ref(),
+            radius,
+            HALF_ANGLE,
+            HEIGHT,
+            LOWER_EDGE,
+        );
         gl.uniform_2_f32(at("border").as_ref(), rim * height / width, rim);
         gl.uniform_2_f32(at("frame_size").as_ref(), width, height);
         gl.uniform_1_f32(at("mirror").as_ref(), mirror);
-        self.strip.draw(glow::TRIANGLE_STRIP, 2 * (usize::from(PIECES) + 1));
+        self.strip
+            .draw(glow::TRIANGLE_STRIP, 2 * (usize::from(PIECES) + 1));
     }
 
     /// The name of what is going on, and the number of the frame, in the lower corners.
@@ -201,7 +212,10 @@ fn header(target: u32) -> String {
     let (extension, sampler) = if target == glow::TEXTURE_2D {
         ("", "sampler2D")
     } else {
-        ("#extension GL_OES_EGL_image_external_essl3 : require\n", "samplerExternalOES")
+        (
+            "#extension GL_OES_EGL_image_external_essl3 : require\n",
+            "samplerExternalOES",
+        )
     };
     format!("#version 300 es\n{extension}precision highp float;\n#define FRAME_SAMPLER {sampler}\n")
 }
@@ -224,15 +238,19 @@ fn camera(frame: u32, aspect: f32, shown: (u32, u32)) -> Camera {
     let t = f32::from(u16::try_from(frame % 60_000).unwrap_or(0)) / 60.0;
     let half_height = 0.36_f32;
     let half_width = radius(shown) * HALF_ANGLE.sin();
-    let distance = (1.42 / half_height).max(1.10 * half_width / (half_height * aspect));
+    let distance = (1.44 / half_height).max(1.10 * half_width / (half_height * aspect));
     let angle = 0.30 * (0.55 * t + 0.5).sin();
     let middle = LOWER_EDGE + HEIGHT / 2.0;
     let (sin, cos) = angle.sin_cos();
     // The screen's middle lies at the origin, its edges bend toward the camera.
     let depth = radius(shown) * (1.0 - HALF_ANGLE.cos());
     Camera {
-        eye: [sin * (distance + depth), middle + 0.12 * (0.7 * t).cos(), cos * distance + depth],
-        target: [0.0, middle - 0.22, depth * 0.5],
+        eye: [
+            sin * (distance + depth),
+            middle + 0.12 * (0.7 * t).cos(),
+            cos * distance + depth,
+        ],
+        target: [0.0, middle - 0.25, depth * 0.5],
         half_height,
         aspect,
         range: (0.3, 60.0),
@@ -260,7 +278,10 @@ mod tests {
     fn wide_and_tall_frames_are_seen_whole() {
         for shown in [(1920, 1080), (300, 900), (2000, 200), (1, 1)] {
             let camera = camera(0, 16.0 / 9.0, shown);
-            assert!(camera.eye[2] > radius(shown) * HALF_ANGLE.sin() * 0.5, "{shown:?}");
+            assert!(
+                camera.eye[2] > radius(shown) * HALF_ANGLE.sin() * 0.5,
+                "{shown:?}"
+            );
         }
     }
 
