@@ -1,0 +1,269 @@
+//! What can go wrong, and what would make it work.
+
+use std::fmt;
+use std::io;
+use std::time::Duration;
+
+use crate::device_id::DeviceId;
+use crate::format::Format;
+
+/// The result of every fallible call of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An operation that did not happen, and why.
+///
+/// Each variant says what was asked, what the machine or the caller has instead, and, where one is
+/// known, what would make it work. Nothing has changed when an error is returned: file descriptors
+/// that were lent stay with the caller, and ones that were given are closed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The machine, driver or context cannot do this at all.
+    #[error("{what} is not supported: {}", join(missing))]
+    Unsupported {
+        /// What was asked for.
+        what: String,
+        /// Everything that is missing; meeting all of it makes the call possible.
+        missing: Vec<Requirement>,
+    },
+    /// A value from outside this crate is out of its limits.
+    #[error("{field} is {got}, but must be {limit}")]
+    Invalid {
+        /// The value's name, as the type's documentation uses it.
+        field: &'static str,
+        /// What was given.
+        got: String,
+        /// What would have been accepted.
+        limit: String,
+    },
+    /// The kernel refused.
+    #[error("{operation} failed: {source}{}", hint(help))]
+    Os {
+        /// The system call and its object.
+        operation: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+        /// What would make it work, or nothing.
+        help: &'static str,
+    },
+    /// A graphics driver refused.
+    #[error("{call} failed with {code}{}", hint(help))]
+    Driver {
+        /// The API entry point.
+        call: &'static str,
+        /// The API's name for the answer, such as `VK_ERROR_OUT_OF_DEVICE_MEMORY`.
+        code: String,
+        /// What would make it work, or nothing.
+        help: String,
+    },
+    /// Something did not happen before its deadline.
+    #[error("{waiting_for} did not happen within {} ms", after.as_millis())]
+    Timeout {
+        /// What was waited for.
+        waiting_for: &'static str,
+        /// The deadline that passed.
+        after: Duration,
+    },
+    /// The frame's memory belongs to a device that this one cannot read.
+    #[error(
+        "the frame is {} memory of {frame}, which {device} cannot import",
+        memory
+    )]
+    ForeignDevice {
+        /// The kind of memory.
+        memory: &'static str,
+        /// Where the frame's memory was made.
+        frame: Box<DeviceId>,
+        /// Where it should have been imported.
+        device: Box<DeviceId>,
+    },
+    /// An EGL or GL call was made on a thread where this device's context is not current.
+    #[error("{call} needs this device's EGL context to be current on the calling thread: {found}")]
+    NotCurrent {
+        /// The call that was made.
+        call: &'static str,
+        /// What is current instead.
+        found: &'static str,
+    },
+}
+
+impl Error {
+    pub(crate) fn invalid(
+        field: &'static str,
+        got: impl fmt::Display,
+        limit: impl fmt::Display,
+    ) -> Self {
+        Self::Invalid {
+            field,
+            got: got.to_string(),
+            limit: limit.to_string(),
+        }
+    }
+
+    pub(crate) fn os(operation: &'static str, source: impl Into<io::Error>) -> Self {
+        Self::Os {
+            operation,
+            source: source.into(),
+            help: "",
+        }
+    }
+
+    #[cfg(any(feature = "vulkan", feature = "egl"))]
+    pub(crate) fn driver(call: &'static str, code: impl fmt::Display) -> Self {
+        Self::Driver {
+            call,
+            code: code.to_string(),
+            help: String::new(),
+        }
+    }
+
+    #[cfg(any(feature = "vulkan", feature = "egl"))]
+    pub(crate) fn unsupported(what: impl Into<String>, missing: Vec<Requirement>) -> Self {
+        Self::Unsupported {
+            what: what.into(),
+            missing,
+        }
+    }
+
+    pub(crate) fn unknown_format(format: Format) -> Self {
+        Self::invalid(
+            "format",
+            format,
+            "one of Format::ALL, whose plane geometry is known",
+        )
+    }
+}
+
+/// One thing that is missing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Requirement {
+    /// An API extension that the driver does not have, or that was not enabled.
+    Extension {
+        /// The API, such as "Vulkan device".
+        api: &'static str,
+        /// The extension's registered name.
+        name: &'static str,
+        /// Whether the driver has it, so that enabling it is all that is missing.
+        available: bool,
+    },
+    /// A newer version of an API.
+    Version {
+        /// The API.
+        api: &'static str,
+        /// The lowest version that will do.
+        at_least: &'static str,
+        /// What there is.
+        found: String,
+    },
+    /// A device node that is absent or that this process may not open.
+    DeviceNode {
+        /// The path.
+        path: &'static str,
+        /// What the kernel said.
+        problem: String,
+        /// What to do about it.
+        help: &'static str,
+    },
+    /// Anything else, as a sentence.
+    Other(String),
+}
+
+impl Requirement {
+    /// A requirement that only a sentence can state.
+    pub fn other(sentence: impl Into<String>) -> Self {
+        Self::Other(sentence.into())
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Extension {
+                api,
+                name,
+                available: true,
+            } => {
+                write!(
+                    f,
+                    "needs the {api} extension {name}, which the driver has: enable it"
+                )
+            }
+            Self::Extension { api, name, .. } => {
+                write!(
+                    f,
+                    "needs the {api} extension {name}, which the driver lacks"
+                )
+            }
+            Self::Version {
+                api,
+                at_least,
+                found,
+            } => write!(f, "needs {api} {at_least}, found {found}"),
+            Self::DeviceNode {
+                path,
+                problem,
+                help,
+            } => write!(f, "needs {path} ({problem}): {help}"),
+            Self::Other(sentence) => f.write_str(sentence),
+        }
+    }
+}
+
+/// Whether something can be done: `Yes` with its limits, or `No` with everything that is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Support<L = ()> {
+    /// It can be done, within these limits.
+    Yes(L),
+    /// It cannot; each entry is one thing that is missing.
+    No(Vec<Requirement>),
+}
+
+impl<L> Support<L> {
+    /// A `No` for a single reason.
+    pub fn no(reason: Requirement) -> Self {
+        Self::No(vec![reason])
+    }
+
+    /// Whether the answer is `Yes`.
+    pub fn is_yes(&self) -> bool {
+        matches!(self, Self::Yes(_))
+    }
+
+    /// The reasons of a `No`, joined into one sentence; empty for `Yes`.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Yes(_) => String::new(),
+            Self::No(missing) => join(missing),
+        }
+    }
+
+    /// Turns `No` into [`Error::Unsupported`] for `what`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] with this answer's reasons.
+    pub fn require(self, what: &str) -> Result<L> {
+        match self {
+            Self::Yes(limits) => Ok(limits),
+            Self::No(missing) => Err(Error::Unsupported {
+                what: what.to_owned(),
+                missing,
+            }),
+        }
+    }
+}
+
+pub(crate) fn join(missing: &[Requirement]) -> String {
+    let sentences: Vec<String> = missing.iter().map(ToString::to_string).collect();
+    sentences.join("; ")
+}
+
+fn hint(help: &(impl fmt::Display + ?Sized)) -> String {
+    let help = help.to_string();
+    if help.is_empty() {
+        help
+    } else {
+        format!(" ({help})")
+    }
+}

@@ -1,0 +1,205 @@
+//! A frame: geometry and the memory behind it.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+
+use crate::device_id::DeviceId;
+use crate::error::{Error, Result};
+use crate::kernel::{DmaBuf, DmaBufKind, Identity, Memfd};
+use crate::layout::FrameLayout;
+use crate::negotiate::MemoryPath;
+
+/// Memory that only the driver which exported it understands (`VK_EXTERNAL_MEMORY_HANDLE_TYPE_OPAQUE_FD_BIT`).
+///
+/// Always a dedicated allocation whose image starts at offset 0. Owns its descriptor and closes it on drop.
+#[derive(Debug)]
+pub struct OpaqueFd {
+    fd: OwnedFd,
+    allocation_bytes: u64,
+}
+
+impl OpaqueFd {
+    /// Takes a descriptor and the `allocationSize` it was exported with, in bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a size of zero, [`Error::Os`] for a descriptor that is not open.
+    pub fn new(fd: OwnedFd, allocation_bytes: u64) -> Result<Self> {
+        if allocation_bytes == 0 {
+            return Err(Error::invalid("allocation size", 0, "at least one byte"));
+        }
+        // What lies behind it is the driver's secret, but it must at least be open.
+        rustix::fs::fstat(&fd).map_err(|errno| Error::os("fstat of a memory object", errno))?;
+        Ok(Self {
+            fd,
+            allocation_bytes,
+        })
+    }
+
+    /// The allocation's size in bytes; the descriptor's own size may differ.
+    pub fn allocation_bytes(&self) -> u64 {
+        self.allocation_bytes
+    }
+
+    /// A new descriptor for the same memory, close-on-exec, owned by the caller.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Os`] when the process has no descriptor left.
+    pub fn duplicate(&self) -> Result<OwnedFd> {
+        crate::kernel::fd::duplicate(&self.fd, "duplicating a memory object's descriptor")
+    }
+}
+
+impl AsFd for OpaqueFd {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// What holds a frame's pixels.
+#[derive(Debug)]
+pub enum Memory {
+    /// One to four kernel buffers, each held once, in the order of [`Plane::object`](crate::Plane::object).
+    DmaBuf(Vec<DmaBuf>),
+    /// One memory object of the exporting driver.
+    OpaqueFd(OpaqueFd),
+    /// A sealed memfd, which the CPU reads and writes.
+    HostMemory(Memfd),
+}
+
+impl Memory {
+    /// Which path of the ladder this memory takes.
+    pub fn path(&self) -> MemoryPath {
+        match self {
+            Self::DmaBuf(_) => MemoryPath::DmaBuf,
+            Self::OpaqueFd(_) => MemoryPath::OpaqueFd,
+            Self::HostMemory(_) => MemoryPath::HostMemory,
+        }
+    }
+}
+
+/// A layout, the memory it lies in, and the device that memory belongs to.
+///
+/// Cloning shares the memory. Holding a frame is not permission to touch it: whose turn it is, is in the states
+/// [`Free`](super::Free) to [`Reading`](super::Reading).
+#[derive(Clone, Debug)]
+pub struct Frame {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    layout: FrameLayout,
+    memory: Memory,
+    device: DeviceId,
+}
+
+impl Frame {
+    /// Joins a layout and the memory it describes, which `device` made. Owns the memory from here on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when the memory is smaller than the layout needs, has another number of objects than
+    /// the layout refers to, or holds one kernel buffer twice; the memory is then released.
+    pub fn new(layout: FrameLayout, memory: Memory, device: DeviceId) -> Result<Self> {
+        let sizes = match &memory {
+            Memory::DmaBuf(buffers) => {
+                check_distinct(buffers)?;
+                buffers.iter().map(DmaBuf::size).collect()
+            }
+            Memory::OpaqueFd(_) => Vec::new(),
+            Memory::HostMemory(memfd) => vec![memfd.size()],
+        };
+        if sizes.is_empty() != layout.planes().is_empty() {
+            return Err(Error::invalid(
+                "memory",
+                memory.path(),
+                format!("of the kind that the layout describes: {layout}"),
+            ));
+        }
+        if !sizes.is_empty() {
+            // The layout may have been checked against sizes that somebody merely claimed.
+            FrameLayout::new(
+                layout.extent(),
+                layout.format(),
+                layout.tiling(),
+                layout.planes(),
+                &sizes,
+            )?;
+        }
+        Ok(Self {
+            inner: Arc::new(Inner {
+                layout,
+                memory,
+                device,
+            }),
+        })
+    }
+
+    /// The geometry.
+    pub fn layout(&self) -> &FrameLayout {
+        &self.inner.layout
+    }
+
+    /// The memory.
+    pub fn memory(&self) -> &Memory {
+        &self.inner.memory
+    }
+
+    /// The device whose memory it is.
+    pub fn device(&self) -> &DeviceId {
+        &self.inner.device
+    }
+
+    /// Whether any of the memory is an emulated dma-buf.
+    pub fn is_emulated(&self) -> bool {
+        match &self.inner.memory {
+            Memory::DmaBuf(buffers) => buffers
+                .iter()
+                .any(|buffer| buffer.kind() == DmaBufKind::Emulated),
+            Memory::OpaqueFd(_) | Memory::HostMemory(_) => false,
+        }
+    }
+
+    /// What tells this frame's memory from any other: the identity of its first kernel buffer and its layout
+    /// decide whether an import can be used again. `None` for opaque memory, whose descriptors may share one
+    /// inode; there only clones of one frame are the same.
+    pub fn identity(&self) -> Option<Identity> {
+        match &self.inner.memory {
+            Memory::DmaBuf(buffers) => buffers.first().map(DmaBuf::identity),
+            Memory::OpaqueFd(_) => None,
+            Memory::HostMemory(memfd) => Some(memfd.identity()),
+        }
+    }
+
+    /// Whether both are the same picture in the same memory.
+    pub fn same_memory(&self, other: &Self) -> bool {
+        if Arc::ptr_eq(&self.inner, &other.inner) {
+            return true;
+        }
+        let buffers = |frame: &Self| match &frame.inner.memory {
+            Memory::DmaBuf(buffers) => buffers.iter().map(DmaBuf::identity).collect(),
+            Memory::OpaqueFd(_) => Vec::new(),
+            Memory::HostMemory(memfd) => vec![memfd.identity()],
+        };
+        let mine: Vec<Identity> = buffers(self);
+        !mine.is_empty() && mine == buffers(other) && self.layout() == other.layout()
+    }
+}
+
+fn check_distinct(buffers: &[DmaBuf]) -> Result<()> {
+    for (index, buffer) in buffers.iter().enumerate() {
+        if buffers[..index]
+            .iter()
+            .any(|earlier| earlier.identity() == buffer.identity())
+        {
+            return Err(Error::invalid(
+                "buffers",
+                format!("the same kernel buffer twice, at {index}"),
+                "each kernel buffer once: planes refer to it by index",
+            ));
+        }
+    }
+    Ok(())
+}

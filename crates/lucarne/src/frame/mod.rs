@@ -1,0 +1,15 @@
+//! Frames, whose turn it is to touch them, and the fences that pass the turn on.
+
+mod fence;
+#[expect(
+    clippy::module_inception,
+    reason = "one file per word: this one is the word itself"
+)]
+mod frame;
+mod pool;
+mod state;
+
+pub use fence::Fence;
+pub use frame::{Frame, Memory, OpaqueFd};
+pub use pool::Pool;
+pub use state::{Free, Reading, Received, Sent, Writing};

@@ -1,0 +1,122 @@
+//! dma-buf: a buffer that any device or process may be given (`linux/dma-buf.h`).
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::SealFlags;
+
+use super::fd;
+use crate::error::{Error, Result};
+
+/// What tells one kernel buffer from another, however often its descriptor was duplicated or sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Identity {
+    /// `st_dev`.
+    pub device: u64,
+    /// `st_ino`.
+    pub inode: u64,
+}
+
+/// What stands behind the descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DmaBufKind {
+    /// A dma-buf of the kernel.
+    Kernel,
+    /// A sealed memfd that stands in for one, as lucarne-udmabuf makes them: software rasterisers map it
+    /// like a dma-buf, no other device can, and it carries no fences.
+    Emulated,
+}
+
+/// One kernel buffer: its descriptor, its size and its identity.
+///
+/// Owns the descriptor and closes it on drop. Backends duplicate it when a driver wants one of its own.
+#[derive(Debug)]
+pub struct DmaBuf {
+    fd: OwnedFd,
+    size: u64,
+    identity: Identity,
+    kind: DmaBufKind,
+}
+
+impl DmaBuf {
+    /// Takes a descriptor and checks that it is a dma-buf, or a memfd that can stand in for one.
+    ///
+    /// The size is read from the kernel, never believed. Does not block.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when it is anything else, a memfd that is not sealed against shrinking (reading it
+    /// could then end in SIGBUS), or empty; [`Error::Os`] when the kernel does not answer, for example because
+    /// the descriptor is closed. The descriptor is closed in every failing case.
+    #[doc(alias = "dmabuf")]
+    pub fn new(fd: OwnedFd) -> Result<Self> {
+        let kind = kind(fd.as_fd())?;
+        let size = fd::size(&fd)?;
+        if size == 0 {
+            return Err(Error::invalid("buffer size", 0, "at least one byte"));
+        }
+        let identity = identity(fd.as_fd())?;
+        Ok(Self {
+            fd,
+            size,
+            identity,
+            kind,
+        })
+    }
+
+    /// The size in bytes, as the kernel tells it.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Which kernel buffer this is.
+    pub fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// Whether the kernel made it, or it is emulated.
+    pub fn kind(&self) -> DmaBufKind {
+        self.kind
+    }
+
+    /// A new descriptor for the same buffer, close-on-exec, owned by the caller.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Os`] when the process has no descriptor left.
+    pub fn duplicate(&self) -> Result<OwnedFd> {
+        fd::duplicate(&self.fd, "duplicating a dma-buf's descriptor")
+    }
+}
+
+impl AsFd for DmaBuf {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+fn kind(fd: BorrowedFd<'_>) -> Result<DmaBufKind> {
+    if fd::is_dma_buf(fd)? {
+        return Ok(DmaBufKind::Kernel);
+    }
+    match rustix::fs::fcntl_get_seals(fd) {
+        Ok(seals) if seals.contains(SealFlags::SHRINK) => Ok(DmaBufKind::Emulated),
+        Ok(_) => Err(Error::invalid(
+            "buffer",
+            "a memfd that may still shrink",
+            "sealed with F_SEAL_SHRINK, so that reading it cannot end in SIGBUS",
+        )),
+        Err(_) => Err(Error::invalid(
+            "buffer",
+            fd::describe(fd),
+            "a dma-buf, or a memfd sealed with F_SEAL_SHRINK",
+        )),
+    }
+}
+
+pub(super) fn identity(fd: BorrowedFd<'_>) -> Result<Identity> {
+    let stat = rustix::fs::fstat(fd).map_err(|errno| Error::os("fstat of a buffer", errno))?;
+    Ok(Identity {
+        device: stat.st_dev,
+        inode: stat.st_ino,
+    })
+}

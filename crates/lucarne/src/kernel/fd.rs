@@ -1,0 +1,60 @@
+//! What a file descriptor refers to, for checks and for messages.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::{FileType, SeekFrom};
+
+use crate::error::{Error, Result};
+
+/// `DMA_BUF_MAGIC` of `linux/magic.h`: what `fstatfs` answers for every real dma-buf.
+const DMA_BUF_MAGIC: u32 = 0x444d_4142;
+
+/// A new descriptor for the same object, close-on-exec.
+pub(crate) fn duplicate(fd: impl AsFd, what: &'static str) -> Result<OwnedFd> {
+    rustix::io::fcntl_dupfd_cloexec(fd, 3).map_err(|errno| Error::os(what, errno))
+}
+
+/// Whether the kernel says that this is a dma-buf.
+pub(crate) fn is_dma_buf(fd: impl AsFd) -> Result<bool> {
+    let stat = rustix::fs::fstatfs(fd).map_err(|errno| Error::os("fstatfs of a buffer", errno))?;
+    // The field is signed or unsigned by platform; the magic's 32 bits are all that counts.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "file system magics are 32 bits wide, whatever the field's type"
+    )]
+    #[expect(clippy::cast_sign_loss, reason = "compared bit by bit")]
+    let magic = stat.f_type as u32;
+    Ok(magic == DMA_BUF_MAGIC)
+}
+
+/// Names the kind of object, for error messages.
+pub(crate) fn describe(fd: impl AsFd) -> String {
+    let Ok(stat) = rustix::fs::fstat(fd.as_fd()) else {
+        return "a closed file descriptor".to_owned();
+    };
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile if rustix::fs::fcntl_get_seals(fd.as_fd()).is_ok() => {
+            "a memfd".to_owned()
+        }
+        FileType::RegularFile => "a regular file".to_owned(),
+        FileType::Directory => "a directory".to_owned(),
+        FileType::Fifo => "a pipe".to_owned(),
+        FileType::Socket => "a socket".to_owned(),
+        FileType::CharacterDevice => "a character device".to_owned(),
+        FileType::BlockDevice => "a block device".to_owned(),
+        FileType::Symlink => "a symbolic link".to_owned(),
+        // eventfd, sync_file, pidfd and others share the anonymous inode.
+        _ => "an anonymous kernel object".to_owned(),
+    }
+}
+
+/// The size in bytes, as `lseek(SEEK_END)` tells; the offset is put back to the start.
+pub(crate) fn size(fd: impl AsFd) -> Result<u64> {
+    let fd = fd.as_fd();
+    let size = rustix::fs::seek(fd, SeekFrom::End(0))
+        .map_err(|errno| Error::os("lseek(SEEK_END) of a buffer", errno))?;
+    // A dma-buf answers only SEEK_END and SEEK_SET to 0; drivers expect the start.
+    rustix::fs::seek(fd, SeekFrom::Start(0))
+        .map_err(|errno| Error::os("lseek(SEEK_SET) of a buffer", errno))?;
+    Ok(size)
+}

@@ -1,0 +1,368 @@
+//! Where each byte of a frame lies: extent, format, tiling and memory planes.
+
+use std::fmt;
+
+use crate::error::{Error, Result};
+use crate::format::{Format, FormatInfo};
+use crate::modifier::{Modifier, Vendor};
+
+/// The largest width or height that any driver known to us takes, in pixels.
+pub const MAX_EXTENT: u32 = 32_768;
+/// The most memory planes a frame can have (`EGL_EXT_image_dma_buf_import_modifiers`, `drm_mode_fb_cmd2`).
+pub const MAX_PLANES: usize = 4;
+
+/// Every linear buffer this crate allocates has a pitch that is a multiple of this many bytes: AMD's display
+/// and texture units accept nothing less.
+pub const LINEAR_PITCH_ALIGNMENT: u64 = 256;
+/// Every linear buffer this crate allocates has room for a height padded to a multiple of this many rows:
+/// importers recompute the padded size and refuse or overrun a tight buffer.
+pub const LINEAR_HEIGHT_ALIGNMENT: u32 = 16;
+/// Buffers are whole pages, as `/dev/udmabuf` requires.
+pub const PAGE_BYTES: u64 = 4096;
+
+/// A width and height in pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Extent {
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+}
+
+impl Extent {
+    /// A width and a height, in pixels, unchecked: [`FrameLayout::new`] checks them.
+    pub const fn new(width: u32, height: u32) -> Self {
+        Self { width, height }
+    }
+
+    /// Whether a frame of this size fits into `other`.
+    pub const fn fits(self, other: Self) -> bool {
+        self.width <= other.width && self.height <= other.height
+    }
+
+    /// Refuses a zero or huge extent.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] unless both sides are 1 to [`MAX_EXTENT`].
+    pub fn check(self) -> Result<()> {
+        for (field, side) in [("extent.width", self.width), ("extent.height", self.height)] {
+            if side == 0 || side > MAX_EXTENT {
+                return Err(Error::invalid(
+                    field,
+                    side,
+                    format!("1 to {MAX_EXTENT} pixels"),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Extent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}x{}", self.width, self.height)
+    }
+}
+
+/// How pixels are arranged within a plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tiling {
+    /// Only the driver that allocated it knows: no modifier was negotiated.
+    Implicit,
+    /// As the modifier says.
+    Explicit(Modifier),
+}
+
+impl Tiling {
+    /// The modifier, where there is one.
+    pub const fn modifier(self) -> Option<Modifier> {
+        match self {
+            Self::Implicit => None,
+            Self::Explicit(modifier) => Some(modifier),
+        }
+    }
+}
+
+impl fmt::Display for Tiling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Implicit => f.write_str("implicit"),
+            Self::Explicit(modifier) => modifier.fmt(f),
+        }
+    }
+}
+
+/// One *memory* plane: a range of one of the frame's memory objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Plane {
+    /// Which of the frame's memory objects.
+    pub object: usize,
+    /// Where the plane starts in it, in bytes.
+    pub offset: u64,
+    /// From one row to the next, in bytes.
+    #[doc(alias = "stride")]
+    pub pitch: u64,
+}
+
+/// Extent, format, tiling and memory planes of a frame: plain data, proven to fit its memory.
+///
+/// [`FrameLayout::new`] is the only way in for geometry from outside, so whoever holds one may hand it to a
+/// driver: drivers answer a short buffer with SIGSEGV, not with an error.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct FrameLayout {
+    extent: Extent,
+    format: Format,
+    tiling: Tiling,
+    planes: Vec<Plane>,
+}
+
+impl FrameLayout {
+    /// A layout whose planes all lie within memory objects of `object_sizes` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`], naming the field, its value and its limit, for: an extent of zero or beyond
+    /// [`MAX_EXTENT`]; a format whose geometry is unknown; fewer or more planes than format and modifier have;
+    /// a plane left empty before the last one; an object index beyond `object_sizes`, or an object no plane uses;
+    /// a pitch shorter than a row; a plane that ends beyond its object; any offset or pitch that 32 bits, which
+    /// EGL and the kernel use, cannot hold.
+    pub fn new(
+        extent: Extent,
+        format: Format,
+        tiling: Tiling,
+        planes: &[Plane],
+        object_sizes: &[u64],
+    ) -> Result<Self> {
+        extent.check()?;
+        let info = format.info().ok_or_else(|| Error::unknown_format(format))?;
+        check_plane_count(info, tiling, planes.len())?;
+        check_holes(planes)?;
+        check_objects(planes, object_sizes)?;
+        for (index, plane) in planes.iter().enumerate() {
+            check_32_bits(plane)?;
+            let size = object_sizes.get(plane.object).copied().unwrap_or(0);
+            check_fit(info, tiling, extent, index, plane, size)?;
+        }
+        Ok(Self {
+            extent,
+            format,
+            tiling,
+            planes: planes.to_vec(),
+        })
+    }
+
+    /// The layout of memory that only its own driver can read (`OPAQUE_FD`): no planes to describe.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for an extent of zero or beyond [`MAX_EXTENT`], or an unknown format.
+    pub fn opaque(extent: Extent, format: Format) -> Result<Self> {
+        extent.check()?;
+        if format.info().is_none() {
+            return Err(Error::unknown_format(format));
+        }
+        Ok(Self {
+            extent,
+            format,
+            tiling: Tiling::Implicit,
+            planes: Vec::new(),
+        })
+    }
+
+    /// A linear layout in one object that every known driver accepts, and that object's size in bytes: pitches
+    /// are multiples of [`LINEAR_PITCH_ALIGNMENT`], each plane has room for a height padded to
+    /// [`LINEAR_HEIGHT_ALIGNMENT`] rows, and the size is whole pages.
+    ///
+    /// # Errors
+    ///
+    /// As for [`FrameLayout::new`].
+    pub fn linear(extent: Extent, format: Format) -> Result<(Self, u64)> {
+        extent.check()?;
+        let info = format.info().ok_or_else(|| Error::unknown_format(format))?;
+        let too_big = || Error::invalid("extent", extent, "small enough for a 4 GiB buffer");
+        let padded = extent.height.next_multiple_of(LINEAR_HEIGHT_ALIGNMENT);
+        let mut planes = Vec::new();
+        let mut end = 0_u64;
+        for index in 0..info.planes.len() {
+            let row = info.row_bytes(index, extent.width).ok_or_else(too_big)?;
+            let rows = info.rows(index, padded).ok_or_else(too_big)?;
+            let pitch = u64::from(row).next_multiple_of(LINEAR_PITCH_ALIGNMENT);
+            planes.push(Plane {
+                object: 0,
+                offset: end,
+                pitch,
+            });
+            let bytes = pitch.checked_mul(u64::from(rows)).ok_or_else(too_big)?;
+            end = end.checked_add(bytes).ok_or_else(too_big)?;
+        }
+        let size = end.next_multiple_of(PAGE_BYTES);
+        let tiling = Tiling::Explicit(Modifier::LINEAR);
+        let layout = Self::new(extent, format, tiling, &planes, &[size])?;
+        Ok((layout, size))
+    }
+
+    /// Width and height in pixels.
+    pub fn extent(&self) -> Extent {
+        self.extent
+    }
+
+    /// The pixel format.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// What is known of the format; a layout is only ever made of a known one.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "every constructor checks the format first"
+    )]
+    pub fn format_info(&self) -> &'static FormatInfo {
+        self.format.info().expect("checked at construction")
+    }
+
+    /// The arrangement of pixels.
+    pub fn tiling(&self) -> Tiling {
+        self.tiling
+    }
+
+    /// The memory planes, 1 to [`MAX_PLANES`]; none for opaque memory.
+    pub fn planes(&self) -> &[Plane] {
+        &self.planes
+    }
+
+    /// How many memory objects the planes refer to.
+    pub fn objects(&self) -> usize {
+        let last = self.planes.iter().map(|plane| plane.object).max();
+        last.map_or(0, |last| last + 1)
+    }
+}
+
+impl fmt::Display for FrameLayout {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}, {}", self.extent, self.format, self.tiling)?;
+        for (index, plane) in self.planes.iter().enumerate() {
+            write!(
+                f,
+                ", plane {index}: object {} offset {} pitch {}",
+                plane.object, plane.offset, plane.pitch
+            )?;
+        }
+        Ok(())
+    }
+}
+
+fn check_plane_count(info: &FormatInfo, tiling: Tiling, got: usize) -> Result<()> {
+    let least = info.planes.len();
+    let most = match tiling {
+        // An implicit layout may hide auxiliary planes, but then they are not described either.
+        Tiling::Implicit => least,
+        Tiling::Explicit(modifier) if modifier.is_linear() => least,
+        Tiling::Explicit(modifier) => match modifier.auxiliary_planes() {
+            Some(auxiliary) => (least * (1 + usize::from(auxiliary))).min(MAX_PLANES),
+            None => MAX_PLANES,
+        },
+    };
+    if got < least || got > most {
+        let limit = if least == most {
+            format!("{least} for {} with {tiling}", info.format)
+        } else {
+            format!("{least} to {most} for {} with {tiling}", info.format)
+        };
+        return Err(Error::invalid("planes.len()", got, limit));
+    }
+    Ok(())
+}
+
+/// A plane without a pitch is one that was never set: the kernel and Wayland describe unused planes so.
+fn check_holes(planes: &[Plane]) -> Result<()> {
+    match planes.iter().position(|plane| plane.pitch == 0) {
+        Some(index) => Err(Error::invalid(
+            "plane.pitch",
+            format!("0 in plane {index} of {}", planes.len()),
+            "set for every plane: no holes",
+        )),
+        None => Ok(()),
+    }
+}
+
+fn check_objects(planes: &[Plane], object_sizes: &[u64]) -> Result<()> {
+    for plane in planes {
+        if plane.object >= object_sizes.len() {
+            return Err(Error::invalid(
+                "plane.object",
+                plane.object,
+                format!("below {}, the number of memory objects", object_sizes.len()),
+            ));
+        }
+    }
+    for object in 0..object_sizes.len() {
+        if !planes.iter().any(|plane| plane.object == object) {
+            return Err(Error::invalid(
+                "object_sizes.len()",
+                object_sizes.len(),
+                format!("the number of objects that planes use: none uses object {object}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_32_bits(plane: &Plane) -> Result<()> {
+    for (field, value) in [("plane.offset", plane.offset), ("plane.pitch", plane.pitch)] {
+        if u32::try_from(value).is_err() {
+            return Err(Error::invalid(
+                field,
+                value,
+                format!("at most {} bytes", u32::MAX),
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn check_fit(
+    info: &FormatInfo,
+    tiling: Tiling,
+    extent: Extent,
+    index: usize,
+    plane: &Plane,
+    size: u64,
+) -> Result<()> {
+    if plane.offset >= size {
+        return Err(Error::invalid(
+            "plane.offset",
+            format!("{} in plane {index}", plane.offset),
+            format!("below the buffer's size of {size} bytes"),
+        ));
+    }
+    // Planes past the format's own hold compression metadata, whose size the modifier's vendor alone defines,
+    // and Arm's compressed formats count their pitch in headers: their drivers check both.
+    let opaque_pitch = matches!(tiling, Tiling::Explicit(m) if m.vendor() == Vendor::Arm);
+    if index >= info.planes.len() || opaque_pitch {
+        return Ok(());
+    }
+    let overflow = || Error::invalid("extent", extent, "small enough for 32-bit rows");
+    let row = u64::from(info.row_bytes(index, extent.width).ok_or_else(overflow)?);
+    let rows = u64::from(info.rows(index, extent.height).ok_or_else(overflow)?);
+    if plane.pitch < row {
+        return Err(Error::invalid(
+            "plane.pitch",
+            format!("{} in plane {index}", plane.pitch),
+            format!(
+                "at least {row} bytes, the length of a row of {} pixels",
+                extent.width
+            ),
+        ));
+    }
+    // The last row need not be padded; 32-bit inputs cannot overflow 64 bits here.
+    let end = plane.offset + plane.pitch * (rows - 1) + row;
+    if end > size {
+        return Err(Error::invalid(
+            "plane.offset + plane.pitch * rows",
+            format!("{end} in plane {index}"),
+            format!("at most the buffer's size of {size} bytes"),
+        ));
+    }
+    Ok(())
+}

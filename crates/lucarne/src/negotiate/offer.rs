@@ -1,0 +1,215 @@
+//! What one side can do, and what is wanted.
+
+use std::fmt;
+
+use crate::device_id::DeviceId;
+use crate::error::{Requirement, Support};
+use crate::format::Format;
+use crate::layout::{Extent, Tiling};
+use crate::modifier::Modifier;
+
+/// How pixels get from one side to the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MemoryPath {
+    /// A dma-buf.
+    DmaBuf,
+    /// An `OPAQUE_FD` memory object of one driver.
+    OpaqueFd,
+    /// A sealed memfd.
+    HostMemory,
+}
+
+impl MemoryPath {
+    /// All paths, best first.
+    pub const ALL: [Self; 3] = [Self::DmaBuf, Self::OpaqueFd, Self::HostMemory];
+
+    /// The name used in reports: "dma-buf", "opaque-fd" or "host-memory".
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::DmaBuf => "dma-buf",
+            Self::OpaqueFd => "opaque-fd",
+            Self::HostMemory => "host-memory",
+        }
+    }
+}
+
+impl fmt::Display for MemoryPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+bitflags::bitflags! {
+    /// What a side does with the frame's image.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    pub struct Usage: u32 {
+        /// Draws into it (`VK_IMAGE_USAGE_COLOR_ATTACHMENT_BIT`, a GL framebuffer).
+        const RENDER = 1;
+        /// Samples it in a shader (`VK_IMAGE_USAGE_SAMPLED_BIT`, a GL texture).
+        const SAMPLE = 1 << 1;
+        /// Copies out of it.
+        const TRANSFER_SOURCE = 1 << 2;
+        /// Copies or clears into it.
+        const TRANSFER_DESTINATION = 1 << 3;
+        /// Reads and writes single pixels in a shader (`VK_IMAGE_USAGE_STORAGE_BIT`).
+        const STORAGE = 1 << 4;
+    }
+}
+
+impl fmt::Display for Usage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        bitflags::parser::to_writer(self, f)
+    }
+}
+
+/// One thing a side can do: a format in a tiling, in one kind of memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfferEntry {
+    /// The kind of memory.
+    pub path: MemoryPath,
+    /// The pixel format.
+    pub format: Format,
+    /// The tiling; implicit for [`MemoryPath::OpaqueFd`], linear for [`MemoryPath::HostMemory`].
+    pub tiling: Tiling,
+    /// Memory planes.
+    pub planes: u8,
+    /// What can be done with such an image.
+    pub usage: Usage,
+    /// The largest extent.
+    pub max_extent: Extent,
+    /// Whether this side can make such memory for others.
+    pub exportable: bool,
+    /// Whether this side can use such memory of others.
+    pub importable: bool,
+    /// Whether the image must have an allocation of its own.
+    pub dedicated_only: bool,
+    /// Whether it can only be sampled, through `GL_TEXTURE_EXTERNAL_OES`.
+    pub external_only: bool,
+}
+
+/// Whether fences can be passed as sync_files, in each direction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FenceSupport {
+    /// Whether this side can give a sync_file that signals when its work is done.
+    pub export: Support,
+    /// Whether this side's work can be made to wait for a sync_file.
+    pub import: Support,
+}
+
+/// Everything one device can do for sharing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Who offers, for messages: the API and the device's name.
+    pub name: String,
+    /// The device.
+    pub device: DeviceId,
+    /// For each path, whether the device has it at all, and if not, why.
+    pub paths: Vec<(MemoryPath, Support)>,
+    /// What it can do on the paths it has.
+    pub entries: Vec<OfferEntry>,
+    /// Fences.
+    pub fences: FenceSupport,
+}
+
+impl Offer {
+    /// Whether the device has `path` at all.
+    pub fn path(&self, path: MemoryPath) -> Support {
+        let answer = self.paths.iter().find(|(known, _)| *known == path);
+        answer.map_or_else(
+            || {
+                Support::no(Requirement::other(format!(
+                    "{} says nothing of it",
+                    self.name
+                )))
+            },
+            |(_, support)| support.clone(),
+        )
+    }
+}
+
+/// An entry that looked possible and failed when it was tried: not to be agreed on again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Strike {
+    /// The path that failed.
+    pub path: MemoryPath,
+    /// The format that failed, or `None` for every format.
+    pub format: Option<Format>,
+    /// The modifier that failed, or `None` for every tiling.
+    pub modifier: Option<Modifier>,
+    /// What happened.
+    pub reason: String,
+}
+
+impl Strike {
+    pub(super) fn hits(&self, entry: &OfferEntry) -> bool {
+        self.path == entry.path
+            && self.format.is_none_or(|format| format == entry.format)
+            && (self.modifier.is_none() || self.modifier == entry.tiling.modifier())
+    }
+}
+
+/// What is wanted of an agreement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The size of the frames.
+    pub extent: Extent,
+    /// Acceptable formats, best first.
+    pub formats: Vec<Format>,
+    /// What the producer does with the frames.
+    pub producer: Usage,
+    /// What the consumer does with the frames.
+    pub consumer: Usage,
+    /// Acceptable memory paths.
+    pub paths: Vec<MemoryPath>,
+    /// What has been tried and failed.
+    pub struck: Vec<Strike>,
+}
+
+impl Request {
+    /// Frames of this extent, rendered by the producer and sampled by the consumer, over any path, in the 8-bit
+    /// formats that every driver has.
+    pub fn new(extent: Extent) -> Self {
+        Self {
+            extent,
+            formats: vec![
+                Format::XRGB8888,
+                Format::XBGR8888,
+                Format::ARGB8888,
+                Format::ABGR8888,
+            ],
+            producer: Usage::RENDER,
+            consumer: Usage::SAMPLE,
+            paths: MemoryPath::ALL.to_vec(),
+            struck: Vec::new(),
+        }
+    }
+
+    /// Accepts these formats only, best first.
+    #[must_use]
+    pub fn formats(mut self, formats: &[Format]) -> Self {
+        self.formats = formats.to_vec();
+        self
+    }
+
+    /// Accepts these memory paths only.
+    #[must_use]
+    pub fn paths(mut self, paths: &[MemoryPath]) -> Self {
+        self.paths = paths.to_vec();
+        self
+    }
+
+    /// Asks for these usages.
+    #[must_use]
+    pub fn usage(mut self, producer: Usage, consumer: Usage) -> Self {
+        self.producer = producer;
+        self.consumer = consumer;
+        self
+    }
+
+    /// Excludes what was tried and failed.
+    #[must_use]
+    pub fn strike(mut self, strike: Strike) -> Self {
+        self.struck.push(strike);
+        self
+    }
+}

@@ -1,0 +1,264 @@
+//! What a physical device could do, asked before anything is opened.
+
+use std::collections::BTreeSet;
+use std::ffi::{CStr, CString};
+use std::fmt;
+use std::sync::Arc;
+
+use ash::vk;
+
+use super::device::Device;
+use super::failed;
+use super::instance::InstanceInner;
+use crate::device_id::{DeviceId, DrmNode};
+use crate::error::{Error, Requirement, Result};
+use crate::negotiate::{Offer, Usage};
+
+/// Everything this backend can make use of, in the order in which to enable it.
+const WANTED: [&CStr; 7] = [
+    ash::khr::external_memory_fd::NAME,
+    ash::ext::external_memory_dma_buf::NAME,
+    ash::khr::image_format_list::NAME,
+    ash::ext::image_drm_format_modifier::NAME,
+    ash::ext::queue_family_foreign::NAME,
+    ash::khr::external_semaphore_fd::NAME,
+    ash::ext::external_memory_host::NAME,
+];
+
+/// A physical device that could be opened. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Adapter {
+    inner: Arc<AdapterInner>,
+}
+
+pub(super) struct AdapterInner {
+    // Keeps the loader in memory.
+    _entry: ash::Entry,
+    pub(super) instance: ash::Instance,
+    pub(super) physical: vk::PhysicalDevice,
+    pub(super) memory: vk::PhysicalDeviceMemoryProperties,
+    pub(super) extensions: BTreeSet<CString>,
+    pub(super) host_pointer_alignment: u64,
+    name: String,
+    driver: String,
+    id: DeviceId,
+    // Last, so that the instance outlives everything above; `None` for the caller's own.
+    _instance: Option<Arc<InstanceInner>>,
+}
+
+impl Adapter {
+    /// Wraps the caller's physical device.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] for a device or instance below Vulkan 1.1; [`Error::Driver`] when the driver does not
+    /// answer.
+    ///
+    /// # Safety
+    ///
+    /// `physical` must come from `instance`, which must have been created with `apiVersion` 1.1 or later through
+    /// `entry`, and must stay alive until the adapter, and every device and image made of it, is dropped.
+    pub unsafe fn from_raw(
+        entry: &ash::Entry,
+        instance: &ash::Instance,
+        physical: vk::PhysicalDevice,
+    ) -> Result<Self> {
+        Self::query(entry.clone(), instance.clone(), physical, None)
+    }
+
+    pub(super) fn of_instance(
+        owner: &Arc<InstanceInner>,
+        physical: vk::PhysicalDevice,
+    ) -> Result<Self> {
+        let entry = owner.entry.clone();
+        let instance = owner.instance.clone();
+        Self::query(entry, instance, physical, Some(Arc::clone(owner)))
+    }
+
+    fn query(
+        entry: ash::Entry,
+        instance: ash::Instance,
+        physical: vk::PhysicalDevice,
+        owner: Option<Arc<InstanceInner>>,
+    ) -> Result<Self> {
+        // SAFETY: vkGetPhysicalDeviceProperties needs a physical device of this instance: `from_raw`'s contract.
+        let properties = unsafe { instance.get_physical_device_properties(physical) };
+        if properties.api_version < vk::API_VERSION_1_1 {
+            return Err(Error::unsupported(
+                "sharing Vulkan memory",
+                vec![Requirement::Version {
+                    api: "Vulkan",
+                    at_least: "1.1",
+                    found: version(properties.api_version),
+                }],
+            ));
+        }
+        // SAFETY: vkEnumerateDeviceExtensionProperties, as above.
+        let extensions = unsafe { instance.enumerate_device_extension_properties(physical) }
+            .map_err(failed("vkEnumerateDeviceExtensionProperties"))?
+            .iter()
+            .filter_map(|extension| extension.extension_name_as_c_str().ok())
+            .map(CStr::to_owned)
+            .collect();
+        // SAFETY: vkGetPhysicalDeviceMemoryProperties, as above.
+        let memory = unsafe { instance.get_physical_device_memory_properties(physical) };
+        let mut inner = AdapterInner {
+            _entry: entry,
+            instance,
+            physical,
+            memory,
+            extensions,
+            host_pointer_alignment: 0,
+            name: text(properties.device_name_as_c_str()),
+            driver: String::new(),
+            id: DeviceId::default(),
+            _instance: owner,
+        };
+        inner.identify(properties.device_type == vk::PhysicalDeviceType::CPU);
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// `VkPhysicalDeviceProperties::deviceName`.
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// The driver's name and version (`VkPhysicalDeviceDriverProperties`), or nothing below Vulkan 1.2.
+    pub fn driver(&self) -> &str {
+        &self.inner.driver
+    }
+
+    /// The device's identity.
+    pub fn id(&self) -> &DeviceId {
+        &self.inner.id
+    }
+
+    /// The physical device.
+    pub fn raw(&self) -> vk::PhysicalDevice {
+        self.inner.physical
+    }
+
+    /// The device extensions to enable at device creation: those that sharing can use and the driver has.
+    ///
+    /// None of them needs a feature structure. Fewer may be enabled: [`Device::offer`] then says what is lost.
+    pub fn device_extensions(&self) -> Vec<&'static CStr> {
+        let available = |name: &&CStr| self.inner.extensions.contains(*name);
+        WANTED.into_iter().filter(available).collect()
+    }
+
+    /// What a device opened with [`Adapter::device_extensions`] can share, for images used as `usage` says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Driver`] when the driver does not answer.
+    pub fn offer(&self, usage: Usage) -> Result<Offer> {
+        let enabled = self.device_extensions();
+        super::offer::offer(&self.inner, &|name| enabled.contains(&name), usage)
+    }
+
+    /// Creates a device with one graphics queue and everything sharing can use.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] without a graphics queue, [`Error::Driver`] when creation fails.
+    pub fn open(&self) -> Result<Device> {
+        Device::create(self)
+    }
+
+    pub(super) fn inner(&self) -> &Arc<AdapterInner> {
+        &self.inner
+    }
+}
+
+impl AdapterInner {
+    pub(super) fn has(&self, name: &CStr) -> bool {
+        self.extensions.contains(name)
+    }
+
+    pub(super) fn id(&self) -> &DeviceId {
+        &self.id
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn identify(&mut self, software: bool) {
+        let mut ids = vk::PhysicalDeviceIDProperties::default();
+        let mut driver = vk::PhysicalDeviceDriverProperties::default();
+        let mut drm = vk::PhysicalDeviceDrmPropertiesEXT::default();
+        let mut host = vk::PhysicalDeviceExternalMemoryHostPropertiesEXT::default();
+        let mut properties = vk::PhysicalDeviceProperties2::default()
+            .push_next(&mut ids)
+            .push_next(&mut driver);
+        let has_drm = self.has(ash::ext::physical_device_drm::NAME);
+        if has_drm {
+            properties = properties.push_next(&mut drm);
+        }
+        if self.has(ash::ext::external_memory_host::NAME) {
+            properties = properties.push_next(&mut host);
+        }
+        // SAFETY: vkGetPhysicalDeviceProperties2 (Vulkan 1.1, checked by the caller) fills structures it knows and
+        // leaves others as they are; all are locals and initialised.
+        unsafe {
+            self.instance
+                .get_physical_device_properties2(self.physical, &mut properties);
+        }
+        self.host_pointer_alignment = host.min_imported_host_pointer_alignment;
+        self.driver = [
+            text(driver.driver_name_as_c_str()),
+            text(driver.driver_info_as_c_str()),
+        ]
+        .join(" ")
+        .trim()
+        .to_owned();
+        self.id = DeviceId {
+            device_uuid: Some(ids.device_uuid),
+            driver_uuid: Some(ids.driver_uuid),
+            render_node: node(
+                has_drm && drm.has_render == vk::TRUE,
+                drm.render_major,
+                drm.render_minor,
+            ),
+            primary_node: node(
+                has_drm && drm.has_primary == vk::TRUE,
+                drm.primary_major,
+                drm.primary_minor,
+            ),
+            software,
+        };
+    }
+}
+
+impl fmt::Debug for AdapterInner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Adapter")
+            .field("name", &self.name)
+            .field("driver", &self.driver)
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+fn node(present: bool, major: i64, minor: i64) -> Option<DrmNode> {
+    let major = u32::try_from(major).ok()?;
+    let minor = u32::try_from(minor).ok()?;
+    present.then_some(DrmNode { major, minor })
+}
+
+fn text<E>(name: Result<&CStr, E>) -> String {
+    name.map_or_else(
+        |_| String::new(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+fn version(version: u32) -> String {
+    format!(
+        "{}.{}",
+        vk::api_version_major(version),
+        vk::api_version_minor(version)
+    )
+}

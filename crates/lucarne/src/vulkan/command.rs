@@ -1,0 +1,359 @@
+//! Taking turns: acquire and release barriers, submission, and the fences in and out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ash::vk;
+
+use super::device::{Device, DeviceInner};
+use super::image::Image;
+use super::object::Owned;
+use super::{failed, handoff};
+use crate::error::{Error, Result, Support};
+use crate::frame::Fence;
+use crate::negotiate::MemoryPath;
+
+/// How the commands between acquire and release write the image, and the layout they find and must leave it in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// Drawing, in `VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL`.
+    ColorAttachment,
+    /// Copies and clears, in `VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL`.
+    TransferDestination,
+    /// Compute shaders, in `VK_IMAGE_LAYOUT_GENERAL`.
+    Storage,
+}
+
+impl Access {
+    fn layout(self) -> vk::ImageLayout {
+        match self {
+            Self::ColorAttachment => vk::ImageLayout::COLOR_ATTACHMENT_OPTIMAL,
+            Self::TransferDestination => vk::ImageLayout::TRANSFER_DST_OPTIMAL,
+            Self::Storage => vk::ImageLayout::GENERAL,
+        }
+    }
+
+    fn stage(self) -> vk::PipelineStageFlags {
+        match self {
+            Self::ColorAttachment => vk::PipelineStageFlags::COLOR_ATTACHMENT_OUTPUT,
+            Self::TransferDestination => vk::PipelineStageFlags::TRANSFER,
+            Self::Storage => vk::PipelineStageFlags::COMPUTE_SHADER,
+        }
+    }
+
+    fn mask(self) -> vk::AccessFlags {
+        match self {
+            Self::ColorAttachment => {
+                vk::AccessFlags::COLOR_ATTACHMENT_READ | vk::AccessFlags::COLOR_ATTACHMENT_WRITE
+            }
+            Self::TransferDestination => vk::AccessFlags::TRANSFER_WRITE,
+            Self::Storage => vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE,
+        }
+    }
+}
+
+impl Device {
+    /// Writes a frame: waits for `gate`, takes the image from its readers, runs `record`, gives it back, submits, and
+    /// returns the acquire fence for the next reader.
+    ///
+    /// `gate` is the release fence that came with [`Free::acquire`](crate::Free::acquire). `record` gets a command
+    /// buffer in the recording state, outside a render pass; it finds the image in `access`'s layout, with the
+    /// contents of the last write (undefined on the first), and must leave it in that layout.
+    ///
+    /// Blocks until the image's last write has finished, which it has when readers waited for it; on devices that
+    /// cannot pass fences as sync_files, and on the host memory path where the CPU copies, also until this write has.
+    /// Each wait ends after `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for another device's image; [`Error::Timeout`] when a wait exceeds `timeout`;
+    /// [`Error::Driver`] when the driver refuses. The image can be written again after each.
+    pub fn write(
+        &self,
+        image: &Image,
+        gate: &Fence,
+        timeout: Duration,
+        access: Access,
+        record: impl FnOnce(vk::CommandBuffer),
+    ) -> Result<Fence> {
+        if !Arc::ptr_eq(self.inner(), image.device()) {
+            return Err(Error::invalid(
+                "image",
+                "of another device",
+                "one that this device exported",
+            ));
+        }
+        let mut commands = image.commands();
+        commands.finish(timeout)?;
+        let wait = commands.gate(gate, timeout)?;
+        let buffer = commands.begin()?;
+        record_acquire(self.inner(), buffer, image, access, commands.written);
+        record(buffer);
+        record_release(self.inner(), buffer, image, access);
+        let fence = commands.submit(wait, timeout)?;
+        let Some(staging) = image.staging().filter(|staging| staging.needs_cpu_copy()) else {
+            return Ok(fence);
+        };
+        commands.finish(timeout)?;
+        staging.copy_to_frame()?;
+        Ok(Fence::Signaled)
+    }
+}
+
+/// What an image needs to be written again and again without allocating.
+pub(super) struct Commands {
+    device: Arc<DeviceInner>,
+    buffer: vk::CommandBuffer,
+    _pool: Owned<vk::CommandPool>,
+    done: Owned<vk::Fence>,
+    wait: Option<Owned<vk::Semaphore>>,
+    signal: Option<Owned<vk::Semaphore>>,
+    /// Submitted, and not known to have finished.
+    pending: bool,
+    /// Has been written before, so that its contents and owner are known.
+    written: bool,
+}
+
+impl Commands {
+    pub(super) fn new(device: &Arc<DeviceInner>) -> Result<Self> {
+        let raw = &device.device;
+        let pool = vk::CommandPoolCreateInfo::default()
+            .flags(vk::CommandPoolCreateFlags::RESET_COMMAND_BUFFER)
+            .queue_family_index(device.queue_family);
+        // SAFETY: vkCreateCommandPool with a family the device was created with.
+        let pool = unsafe { raw.create_command_pool(&pool, None) }
+            .map_err(failed("vkCreateCommandPool"))?;
+        let pool = Owned::new(device, pool);
+        let allocate = vk::CommandBufferAllocateInfo::default()
+            .command_pool(pool.raw())
+            .command_buffer_count(1);
+        // SAFETY: vkAllocateCommandBuffers from a pool of our own.
+        let buffers = unsafe { raw.allocate_command_buffers(&allocate) }
+            .map_err(failed("vkAllocateCommandBuffers"))?;
+        let buffer = buffers
+            .first()
+            .copied()
+            .ok_or_else(|| Error::driver("vkAllocateCommandBuffers", "success, but no buffer"))?;
+        // SAFETY: vkCreateFence has no preconditions beyond valid create info.
+        let done = unsafe { raw.create_fence(&vk::FenceCreateInfo::default(), None) }
+            .map_err(failed("vkCreateFence"))?;
+        let done = Owned::new(device, done);
+        let wait = semaphore(device, &device.fences.import, false)?;
+        let signal = semaphore(device, &device.fences.export, true)?;
+        Ok(Self {
+            device: Arc::clone(device),
+            buffer,
+            _pool: pool,
+            done,
+            wait,
+            signal,
+            pending: false,
+            written: false,
+        })
+    }
+
+    /// Waits until the last submission has finished.
+    pub(super) fn finish(&mut self, timeout: Duration) -> Result<()> {
+        if !self.pending {
+            return Ok(());
+        }
+        let nanoseconds = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
+        let fences = [self.done.raw()];
+        // SAFETY: vkWaitForFences with a fence of this device.
+        let result = unsafe {
+            self.device
+                .device
+                .wait_for_fences(&fences, true, nanoseconds)
+        };
+        match result {
+            Ok(()) => {
+                self.pending = false;
+                Ok(())
+            }
+            Err(vk::Result::TIMEOUT) => Err(Error::Timeout {
+                waiting_for: "the end of the image's last write",
+                after: timeout,
+            }),
+            Err(other) => Err(failed("vkWaitForFences")(other)),
+        }
+    }
+
+    /// Sees to it that the next submission starts after `gate`; returns the semaphore that it must wait for, if the
+    /// CPU has not waited already.
+    fn gate(&self, gate: &Fence, timeout: Duration) -> Result<Option<vk::Semaphore>> {
+        let (Fence::SyncFile(file), Some(semaphore)) = (gate, &self.wait) else {
+            gate.wait(timeout)?;
+            return Ok(None);
+        };
+        if self.device.adapter.id().software {
+            // A software driver would wait on this thread, and for ever: wait here instead, with a deadline.
+            file.wait(timeout)?;
+        }
+        handoff::import_sync_file(&self.device, semaphore.raw(), file)?;
+        Ok(Some(semaphore.raw()))
+    }
+
+    fn begin(&self) -> Result<vk::CommandBuffer> {
+        let begin = vk::CommandBufferBeginInfo::default()
+            .flags(vk::CommandBufferUsageFlags::ONE_TIME_SUBMIT);
+        // SAFETY: vkBeginCommandBuffer (VUID-vkBeginCommandBuffer-commandBuffer-00049): not pending, as `finish` has
+        // returned, and its pool allows the implicit reset.
+        unsafe { self.device.device.begin_command_buffer(self.buffer, &begin) }
+            .map_err(failed("vkBeginCommandBuffer"))?;
+        Ok(self.buffer)
+    }
+
+    fn submit(&mut self, wait: Option<vk::Semaphore>, timeout: Duration) -> Result<Fence> {
+        let raw = &self.device.device;
+        // SAFETY: vkEndCommandBuffer: in the recording state since `begin`, outside a render pass by `write`'s
+        // contract with its closure.
+        unsafe { raw.end_command_buffer(self.buffer) }.map_err(failed("vkEndCommandBuffer"))?;
+        let fences = [self.done.raw()];
+        // SAFETY: vkResetFences: no submission is pending on it, as `finish` has returned.
+        unsafe { raw.reset_fences(&fences) }.map_err(failed("vkResetFences"))?;
+        let buffers = [self.buffer];
+        let waits: Vec<_> = wait.into_iter().collect();
+        let stages = [vk::PipelineStageFlags::ALL_COMMANDS];
+        let signals: Vec<_> = self.signal.iter().map(Owned::raw).collect();
+        let submit = vk::SubmitInfo::default()
+            .command_buffers(&buffers)
+            .wait_semaphores(&waits)
+            .wait_dst_stage_mask(&stages[..waits.len()])
+            .signal_semaphores(&signals);
+        // SAFETY: vkQueueSubmit: the queue is ours to use by `Device::from_raw`'s contract; buffer, fence and
+        // semaphores belong to this device and are in no other submission.
+        unsafe { raw.queue_submit(self.device.queue, &[submit], self.done.raw()) }
+            .map_err(failed("vkQueueSubmit"))?;
+        self.pending = true;
+        self.written = true;
+        let Some(signal) = &self.signal else {
+            self.finish(timeout)?;
+            return Ok(Fence::Signaled);
+        };
+        let exported = handoff::semaphore_fence(&self.device, signal.raw());
+        if exported.is_err() {
+            // The semaphore stays signalled and cannot be signalled again: from now on the CPU waits instead.
+            self.finish(timeout)?;
+            self.signal = None;
+        }
+        exported
+    }
+}
+
+fn semaphore(
+    device: &Arc<DeviceInner>,
+    support: &Support,
+    exported: bool,
+) -> Result<Option<Owned<vk::Semaphore>>> {
+    if !support.is_yes() {
+        return Ok(None);
+    }
+    let mut export = vk::ExportSemaphoreCreateInfo::default()
+        .handle_types(vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD);
+    let mut create = vk::SemaphoreCreateInfo::default();
+    if exported {
+        create = create.push_next(&mut export);
+    }
+    // SAFETY: vkCreateSemaphore; VUID-VkExportSemaphoreCreateInfo-handleTypes-01124: the driver reports SYNC_FD as
+    // exportable (`support`).
+    let semaphore = unsafe { device.device.create_semaphore(&create, None) }
+        .map_err(failed("vkCreateSemaphore"))?;
+    Ok(Some(Owned::new(device, semaphore)))
+}
+
+/// The queue family that stands for the readers of `image`, or `None` where the image is never theirs.
+fn readers(device: &DeviceInner, image: &Image) -> Option<u32> {
+    match image.frame().memory().path() {
+        MemoryPath::DmaBuf if device.enabled(ash::ext::queue_family_foreign::NAME) => {
+            Some(vk::QUEUE_FAMILY_FOREIGN_EXT)
+        }
+        MemoryPath::DmaBuf | MemoryPath::OpaqueFd => Some(vk::QUEUE_FAMILY_EXTERNAL),
+        MemoryPath::HostMemory => None,
+    }
+}
+
+fn record_acquire(
+    device: &DeviceInner,
+    buffer: vk::CommandBuffer,
+    image: &Image,
+    access: Access,
+    written: bool,
+) {
+    let readers = readers(device, image);
+    let (from, to) = match readers {
+        // Before the first write nobody else has owned it.
+        Some(readers) if written => (readers, device.queue_family),
+        _ => (vk::QUEUE_FAMILY_IGNORED, vk::QUEUE_FAMILY_IGNORED),
+    };
+    let old = match (written, readers) {
+        (false, _) => vk::ImageLayout::UNDEFINED,
+        (true, Some(_)) => vk::ImageLayout::GENERAL,
+        (true, None) => vk::ImageLayout::TRANSFER_SRC_OPTIMAL,
+    };
+    let barrier = barrier(image)
+        .old_layout(old)
+        .new_layout(access.layout())
+        .dst_access_mask(access.mask())
+        .src_queue_family_index(from)
+        .dst_queue_family_index(to);
+    // ALL_COMMANDS chains with the submission's semaphore wait, which uses the same stages.
+    let from_stage = vk::PipelineStageFlags::ALL_COMMANDS;
+    pipeline_barrier(device, buffer, from_stage, access.stage(), barrier);
+}
+
+fn record_release(device: &DeviceInner, buffer: vk::CommandBuffer, image: &Image, access: Access) {
+    let released = barrier(image)
+        .old_layout(access.layout())
+        .src_access_mask(access.mask());
+    let (Some(readers), None) = (readers(device, image), image.staging()) else {
+        let to_copy = released
+            .new_layout(vk::ImageLayout::TRANSFER_SRC_OPTIMAL)
+            .dst_access_mask(vk::AccessFlags::TRANSFER_READ)
+            .src_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
+            .dst_queue_family_index(vk::QUEUE_FAMILY_IGNORED);
+        let stage = vk::PipelineStageFlags::TRANSFER;
+        pipeline_barrier(device, buffer, access.stage(), stage, to_copy);
+        if let Some(staging) = image.staging() {
+            staging.record_copy(device, buffer, image);
+        }
+        return;
+    };
+    let to_readers = released
+        .new_layout(vk::ImageLayout::GENERAL)
+        .src_queue_family_index(device.queue_family)
+        .dst_queue_family_index(readers);
+    let stage = vk::PipelineStageFlags::BOTTOM_OF_PIPE;
+    pipeline_barrier(device, buffer, access.stage(), stage, to_readers);
+}
+
+fn barrier(image: &Image) -> vk::ImageMemoryBarrier<'static> {
+    let range = vk::ImageSubresourceRange::default()
+        .aspect_mask(vk::ImageAspectFlags::COLOR)
+        .level_count(1)
+        .layer_count(1);
+    vk::ImageMemoryBarrier::default()
+        .image(image.raw())
+        .subresource_range(range)
+}
+
+fn pipeline_barrier(
+    device: &DeviceInner,
+    buffer: vk::CommandBuffer,
+    from: vk::PipelineStageFlags,
+    to: vk::PipelineStageFlags,
+    barrier: vk::ImageMemoryBarrier<'_>,
+) {
+    // SAFETY: vkCmdPipelineBarrier: the buffer is recording outside a render pass, the image is alive, and the queue
+    // families are this device's and a special one whose extension is enabled (EXTERNAL is core in 1.1).
+    unsafe {
+        device.device.cmd_pipeline_barrier(
+            buffer,
+            from,
+            to,
+            vk::DependencyFlags::empty(),
+            &[],
+            &[],
+            &[barrier],
+        );
+    }
+}

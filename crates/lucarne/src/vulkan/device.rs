@@ -1,0 +1,238 @@
+//! An open Vulkan device, the caller's or Lucarne's.
+
+use std::collections::BTreeSet;
+use std::ffi::{CStr, CString};
+use std::fmt;
+use std::sync::Arc;
+
+use ash::vk;
+
+use super::adapter::{Adapter, AdapterInner};
+use super::{failed, offer};
+use crate::error::{Error, Requirement, Result, Support};
+use crate::negotiate::{FenceSupport, MemoryPath, Offer, Usage};
+
+/// A `VkDevice` and one of its queues. Cloning shares it; images keep it alive.
+#[derive(Clone, Debug)]
+pub struct Device {
+    inner: Arc<DeviceInner>,
+}
+
+pub(super) struct DeviceInner {
+    pub(super) device: ash::Device,
+    pub(super) queue: vk::Queue,
+    pub(super) queue_family: u32,
+    pub(super) adapter: Adapter,
+    pub(super) fences: FenceSupport,
+    /// Loaded only where the extension is enabled: calling an unloaded entry point panics.
+    pub(super) memory_fd: Option<ash::khr::external_memory_fd::Device>,
+    pub(super) semaphore_fd: Option<ash::khr::external_semaphore_fd::Device>,
+    pub(super) modifier: Option<ash::ext::image_drm_format_modifier::Device>,
+    pub(super) memory_host: Option<ash::ext::external_memory_host::Device>,
+    enabled: BTreeSet<CString>,
+    owned: bool,
+}
+
+impl Device {
+    /// Wraps the caller's device.
+    ///
+    /// `enabled` are the extensions it was created with; [`Adapter::device_extensions`] says which to enable. Any of
+    /// them may be missing: [`Device::offer`] then says which paths are lost, and why.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a queue family the device does not have, or one without graphics or compute.
+    ///
+    /// # Safety
+    ///
+    /// `device` must come from `adapter`, must have been created with exactly the extensions `enabled`, and `queue`
+    /// must be one of its queues, of family `queue_family`. Both must stay alive until the returned value and every
+    /// image made of it is dropped, and the queue must not be used by two threads at a time.
+    pub unsafe fn from_raw(
+        adapter: &Adapter,
+        device: ash::Device,
+        queue: vk::Queue,
+        queue_family: u32,
+        enabled: &[&CStr],
+    ) -> Result<Self> {
+        let families = queue_families(adapter.inner());
+        let known = usize::try_from(queue_family)
+            .ok()
+            .and_then(|index| families.get(index));
+        let useful = vk::QueueFlags::GRAPHICS | vk::QueueFlags::COMPUTE;
+        if known.is_none_or(|family| !family.queue_flags.intersects(useful)) {
+            return Err(Error::invalid(
+                "queue_family",
+                queue_family,
+                format!(
+                    "one of the {} families of {} with graphics or compute",
+                    families.len(),
+                    adapter.name()
+                ),
+            ));
+        }
+        Ok(Self::wrap(
+            adapter,
+            device,
+            queue,
+            queue_family,
+            enabled,
+            false,
+        ))
+    }
+
+    pub(super) fn create(adapter: &Adapter) -> Result<Self> {
+        let inner = adapter.inner();
+        let family = queue_families(inner)
+            .iter()
+            .position(|family| family.queue_flags.contains(vk::QueueFlags::GRAPHICS))
+            .and_then(|index| u32::try_from(index).ok())
+            .ok_or_else(|| {
+                Error::unsupported(
+                    format!("rendering on {}", adapter.name()),
+                    vec![Requirement::other("needs a queue family with graphics")],
+                )
+            })?;
+        let names = adapter.device_extensions();
+        let pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
+        let queues = [vk::DeviceQueueCreateInfo::default()
+            .queue_family_index(family)
+            .queue_priorities(&[1.0])];
+        let create = vk::DeviceCreateInfo::default()
+            .queue_create_infos(&queues)
+            .enabled_extension_names(&pointers);
+        // SAFETY: vkCreateDevice: the family exists, the driver lists every extension, all pointers are locals.
+        let device = unsafe { inner.instance.create_device(inner.physical, &create, None) }
+            .map_err(failed("vkCreateDevice"))?;
+        // SAFETY: vkGetDeviceQueue: the device was created with queue 0 of this family.
+        let queue = unsafe { device.get_device_queue(family, 0) };
+        Ok(Self::wrap(adapter, device, queue, family, &names, true))
+    }
+
+    fn wrap(
+        adapter: &Adapter,
+        device: ash::Device,
+        queue: vk::Queue,
+        queue_family: u32,
+        enabled: &[&CStr],
+        owned: bool,
+    ) -> Self {
+        let instance = &adapter.inner().instance;
+        let on = |name: &CStr| enabled.contains(&name);
+        let inner = DeviceInner {
+            memory_fd: on(ash::khr::external_memory_fd::NAME)
+                .then(|| ash::khr::external_memory_fd::Device::new(instance, &device)),
+            semaphore_fd: on(ash::khr::external_semaphore_fd::NAME)
+                .then(|| ash::khr::external_semaphore_fd::Device::new(instance, &device)),
+            modifier: on(ash::ext::image_drm_format_modifier::NAME)
+                .then(|| ash::ext::image_drm_format_modifier::Device::new(instance, &device)),
+            memory_host: on(ash::ext::external_memory_host::NAME)
+                .then(|| ash::ext::external_memory_host::Device::new(instance, &device)),
+            fences: offer::fences(adapter.inner(), &on),
+            enabled: enabled.iter().map(|name| (*name).to_owned()).collect(),
+            adapter: adapter.clone(),
+            device,
+            queue,
+            queue_family,
+            owned,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// The device's functions. Lucarne's own device must not be destroyed by the caller.
+    pub fn raw(&self) -> &ash::Device {
+        &self.inner.device
+    }
+
+    /// The queue that [`Device::write`] submits to.
+    pub fn queue(&self) -> vk::Queue {
+        self.inner.queue
+    }
+
+    /// The queue's family.
+    pub fn queue_family(&self) -> u32 {
+        self.inner.queue_family
+    }
+
+    /// The adapter it was opened from.
+    pub fn adapter(&self) -> &Adapter {
+        &self.inner.adapter
+    }
+
+    /// What this device, with the extensions it has enabled, can share, for images used as `usage` says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Driver`] when the driver does not answer.
+    pub fn offer(&self, usage: Usage) -> Result<Offer> {
+        let inner = &self.inner;
+        offer::offer(inner.adapter.inner(), &|name| inner.enabled(name), usage)
+    }
+
+    /// Whether this device, with the extensions it has enabled, has `path` at all.
+    pub fn path(&self, path: MemoryPath) -> Support {
+        let inner = &self.inner;
+        offer::path_support(inner.adapter.inner(), &|name| inner.enabled(name), path)
+    }
+
+    pub(super) fn inner(&self) -> &Arc<DeviceInner> {
+        &self.inner
+    }
+}
+
+impl DeviceInner {
+    pub(super) fn enabled(&self, name: &CStr) -> bool {
+        self.enabled.contains(name)
+    }
+
+    /// The first memory type of `allowed` that has all of `required`, preferring one with `preferred`.
+    pub(super) fn memory_type(
+        &self,
+        allowed: u32,
+        required: vk::MemoryPropertyFlags,
+        preferred: vk::MemoryPropertyFlags,
+    ) -> Option<u32> {
+        let types = self.adapter.inner().memory.memory_types_as_slice();
+        let usable = |flags: vk::MemoryPropertyFlags| {
+            (0_u32..)
+                .zip(types)
+                .find(|(index, kind)| {
+                    allowed & (1 << index) != 0 && kind.property_flags.contains(flags)
+                })
+                .map(|(index, _)| index)
+        };
+        usable(required | preferred).or_else(|| usable(required))
+    }
+}
+
+impl Drop for DeviceInner {
+    fn drop(&mut self) {
+        if self.owned {
+            // SAFETY: vkDestroyDevice (VUID-vkDestroyDevice-device-05137) needs all children destroyed: images hold
+            // this value and wait for their work before they go.
+            unsafe { self.device.destroy_device(None) };
+        }
+    }
+}
+
+impl fmt::Debug for DeviceInner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Device")
+            .field("adapter", &self.adapter)
+            .field("queue_family", &self.queue_family)
+            .field("enabled", &self.enabled)
+            .field("owned", &self.owned)
+            .finish_non_exhaustive()
+    }
+}
+
+fn queue_families(adapter: &AdapterInner) -> Vec<vk::QueueFamilyProperties> {
+    // SAFETY: vkGetPhysicalDeviceQueueFamilyProperties needs a valid physical device.
+    unsafe {
+        adapter
+            .instance
+            .get_physical_device_queue_family_properties(adapter.physical)
+    }
+}

@@ -1,0 +1,101 @@
+//! The only file that passes file descriptors between this process and the Vulkan driver.
+//!
+//! Going in, the caller's descriptor is lent: it is duplicated, and the duplicate is given up only once the driver
+//! has taken it. Coming out, the driver's answer is checked before it is believed, and made close-on-exec.
+
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+
+use ash::vk;
+
+use super::device::DeviceInner;
+use super::{failed, offer};
+use crate::error::{Error, Result};
+use crate::frame::Fence;
+use crate::kernel::SyncFile;
+
+/// `vkGetMemoryFdKHR`: a new descriptor for exported memory, owned by the caller.
+pub(super) fn memory_fd(
+    device: &DeviceInner,
+    memory: vk::DeviceMemory,
+    handle: vk::ExternalMemoryHandleTypeFlags,
+) -> Result<OwnedFd> {
+    let Some(functions) = &device.memory_fd else {
+        return Err(missing(device, ash::khr::external_memory_fd::NAME));
+    };
+    let info = vk::MemoryGetFdInfoKHR::default()
+        .memory(memory)
+        .handle_type(handle);
+    // SAFETY: VUID-VkMemoryGetFdInfoKHR-handleType-00671: the caller allocated this memory with
+    // VkExportMemoryAllocateInfo of exactly this type.
+    let fd = unsafe { functions.get_memory_fd(&info) }.map_err(failed("vkGetMemoryFdKHR"))?;
+    owned(fd, "vkGetMemoryFdKHR")
+}
+
+/// `vkGetSemaphoreFdKHR`: the fence behind a semaphore whose signal has been submitted. Resets the semaphore.
+pub(super) fn semaphore_fence(device: &DeviceInner, semaphore: vk::Semaphore) -> Result<Fence> {
+    let Some(functions) = &device.semaphore_fd else {
+        return Err(missing(device, ash::khr::external_semaphore_fd::NAME));
+    };
+    let info = vk::SemaphoreGetFdInfoKHR::default()
+        .semaphore(semaphore)
+        .handle_type(vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD);
+    // SAFETY: VUID-VkSemaphoreGetFdInfoKHR-handleType-01132 and -03253: the semaphore was created for export as
+    // SYNC_FD, and the caller has submitted its signal operation.
+    let fd = unsafe { functions.get_semaphore_fd(&info) }.map_err(failed("vkGetSemaphoreFdKHR"))?;
+    if fd == -1 {
+        // "-1 is treated as a valid sync file descriptor that has already signaled" (VkSemaphoreGetFdInfoKHR).
+        return Ok(Fence::Signaled);
+    }
+    let fd = owned(fd, "vkGetSemaphoreFdKHR")?;
+    Ok(Fence::sync_file(SyncFile::new(fd)))
+}
+
+/// `vkImportSemaphoreFdKHR`: makes the next wait of `semaphore` wait for `file`. Lends the descriptor.
+pub(super) fn import_sync_file(
+    device: &DeviceInner,
+    semaphore: vk::Semaphore,
+    file: &SyncFile,
+) -> Result<()> {
+    let Some(functions) = &device.semaphore_fd else {
+        return Err(missing(device, ash::khr::external_semaphore_fd::NAME));
+    };
+    let duplicate = file.duplicate()?;
+    let info = vk::ImportSemaphoreFdInfoKHR::default()
+        .semaphore(semaphore)
+        .flags(vk::SemaphoreImportFlags::TEMPORARY)
+        .handle_type(vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD)
+        .fd(duplicate.as_raw_fd());
+    // SAFETY: VUID-VkImportSemaphoreFdInfoKHR-handleType-07307: SYNC_FD with a temporary import, a valid
+    // descriptor; VUID-vkImportSemaphoreFdKHR-semaphore-01142: no submitted work uses the semaphore any more, as
+    // the caller has waited for its image's last submission.
+    unsafe { functions.import_semaphore_fd(&info) }.map_err(failed("vkImportSemaphoreFdKHR"))?;
+    // The driver owns the duplicate from a successful import on, and not before.
+    let _taken = duplicate.into_raw_fd();
+    Ok(())
+}
+
+fn owned(fd: i32, call: &'static str) -> Result<OwnedFd> {
+    if fd < 0 {
+        // Mesa answers success with -1 for memory that it cannot export.
+        return Err(Error::Driver {
+            call,
+            code: format!("success, but file descriptor {fd}"),
+            help: "the driver did not export this memory".to_owned(),
+        });
+    }
+    // SAFETY: OwnedFd::from_raw_fd: "the application owns the file descriptor" that these calls return
+    // (VK_KHR_external_memory_fd, VK_KHR_external_semaphore_fd), and it is not negative.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    // Mesa's software driver duplicates without CLOEXEC; children must inherit nothing.
+    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)
+        .map_err(|errno| Error::os("setting FD_CLOEXEC on a driver's descriptor", errno))?;
+    Ok(fd)
+}
+
+fn missing(device: &DeviceInner, name: &'static std::ffi::CStr) -> Error {
+    let adapter = device.adapter.inner();
+    Error::unsupported(
+        format!("passing file descriptors on {}", adapter.name()),
+        vec![offer::extension(adapter, name)],
+    )
+}

@@ -1,0 +1,43 @@
+//! Vulkan: images in memory that others can use.
+//!
+//! [`Adapter`] asks what a physical device could do; [`Device`] is one that is open, the caller's own or one of
+//! Lucarne's. Frames that reach this backend have passed [`FrameLayout::new`](crate::FrameLayout::new): geometry is
+//! not checked again here, the driver's answers are.
+//!
+//! Written against Vulkan 1.1 with the extensions that [`Adapter::device_extensions`] names. Calls that submit use
+//! the device's queue, which Vulkan wants externally synchronised: do not use it on another thread meanwhile.
+
+mod adapter;
+mod command;
+mod device;
+mod export;
+mod handoff;
+mod image;
+mod instance;
+mod object;
+mod offer;
+mod staging;
+
+pub use adapter::Adapter;
+pub use command::Access;
+pub use device::Device;
+pub use image::Image;
+pub use instance::{Instance, InstanceOptions};
+
+use ash::vk;
+
+use crate::error::Error;
+
+/// Vulkan's name for a result code.
+fn code(result: vk::Result) -> String {
+    let name = format!("{result:?}");
+    if name.starts_with("ERROR") || name.chars().all(|c| c.is_ascii_uppercase() || c == '_') {
+        format!("VK_{name}")
+    } else {
+        format!("VkResult {}", result.as_raw())
+    }
+}
+
+fn failed(call: &'static str) -> impl Fn(vk::Result) -> Error {
+    move |result| Error::driver(call, code(result))
+}

@@ -1,0 +1,389 @@
+//! What a Vulkan device can share: `vkGetPhysicalDeviceImageFormatProperties2` for every format and modifier.
+
+use std::ffi::CStr;
+
+use ash::vk;
+
+use super::adapter::AdapterInner;
+use super::failed;
+use crate::error::{Requirement, Result, Support};
+use crate::format::{ColorKind, Format, FormatInfo};
+use crate::kernel::Udmabuf;
+use crate::layout::{Extent, Tiling};
+use crate::modifier::Modifier;
+use crate::negotiate::{FenceSupport, MemoryPath, Offer, OfferEntry, Usage};
+
+/// Tells whether an extension is enabled.
+pub(super) type Enabled<'a> = &'a dyn Fn(&CStr) -> bool;
+
+/// A modifier of a format, as `VkDrmFormatModifierPropertiesEXT` lists it.
+pub(super) struct ListedModifier {
+    pub(super) modifier: Modifier,
+    pub(super) planes: u32,
+    pub(super) features: vk::FormatFeatureFlags,
+}
+
+pub(super) fn offer(adapter: &AdapterInner, enabled: Enabled<'_>, usage: Usage) -> Result<Offer> {
+    let paths: Vec<(MemoryPath, Support)> = MemoryPath::ALL
+        .into_iter()
+        .map(|path| (path, path_support(adapter, enabled, path)))
+        .collect();
+    let has = |wanted| {
+        paths
+            .iter()
+            .any(|(path, support)| *path == wanted && support.is_yes())
+    };
+    let mut entries = Vec::new();
+    for info in formats() {
+        if has(MemoryPath::DmaBuf) {
+            for listed in modifiers(adapter, info) {
+                entries.extend(dma_buf_entry(adapter, info, &listed, usage)?);
+            }
+        }
+        if has(MemoryPath::OpaqueFd) {
+            entries.extend(opaque_entry(adapter, info, usage)?);
+        }
+        entries.extend(host_entry(adapter, info, usage)?);
+    }
+    Ok(Offer {
+        name: format!("Vulkan on {}", adapter.name()),
+        device: adapter.id().clone(),
+        paths,
+        entries,
+        fences: fences(adapter, enabled),
+    })
+}
+
+/// RGB formats that Vulkan can express. Formats with more than one format plane are shared plane by plane.
+fn formats() -> impl Iterator<Item = &'static FormatInfo> {
+    Format::ALL
+        .iter()
+        .filter(|info| info.color == ColorKind::Rgb && info.planes.len() == 1)
+        .filter(|info| info.vk.is_some())
+}
+
+pub(super) fn vk_format(info: &FormatInfo) -> vk::Format {
+    info.vk.map_or(vk::Format::UNDEFINED, vk::Format::from_raw)
+}
+
+/// The image usage that does what `usage` says.
+pub(super) fn image_usage(usage: Usage) -> vk::ImageUsageFlags {
+    let pairs = [
+        (Usage::RENDER, vk::ImageUsageFlags::COLOR_ATTACHMENT),
+        (Usage::SAMPLE, vk::ImageUsageFlags::SAMPLED),
+        (Usage::TRANSFER_SOURCE, vk::ImageUsageFlags::TRANSFER_SRC),
+        (
+            Usage::TRANSFER_DESTINATION,
+            vk::ImageUsageFlags::TRANSFER_DST,
+        ),
+        (Usage::STORAGE, vk::ImageUsageFlags::STORAGE),
+    ];
+    pairs
+        .into_iter()
+        .filter(|(flag, _)| usage.contains(*flag))
+        .fold(vk::ImageUsageFlags::empty(), |all, (_, flag)| all | flag)
+}
+
+fn usage_of(features: vk::FormatFeatureFlags) -> Usage {
+    let pairs = [
+        (vk::FormatFeatureFlags::COLOR_ATTACHMENT, Usage::RENDER),
+        (vk::FormatFeatureFlags::SAMPLED_IMAGE, Usage::SAMPLE),
+        (vk::FormatFeatureFlags::TRANSFER_SRC, Usage::TRANSFER_SOURCE),
+        (
+            vk::FormatFeatureFlags::TRANSFER_DST,
+            Usage::TRANSFER_DESTINATION,
+        ),
+        (vk::FormatFeatureFlags::STORAGE_IMAGE, Usage::STORAGE),
+    ];
+    pairs
+        .into_iter()
+        .filter(|(feature, _)| features.contains(*feature))
+        .fold(Usage::empty(), |all, (_, usage)| all | usage)
+}
+
+pub(super) fn path_support(
+    adapter: &AdapterInner,
+    enabled: Enabled<'_>,
+    path: MemoryPath,
+) -> Support {
+    let needed: &[&'static CStr] = match path {
+        MemoryPath::DmaBuf => &[
+            ash::khr::external_memory_fd::NAME,
+            ash::ext::external_memory_dma_buf::NAME,
+            ash::ext::image_drm_format_modifier::NAME,
+        ],
+        MemoryPath::OpaqueFd => &[ash::khr::external_memory_fd::NAME],
+        MemoryPath::HostMemory => &[],
+    };
+    let mut missing: Vec<Requirement> = needed
+        .iter()
+        .filter(|name| !enabled(name))
+        .map(|name| extension(adapter, name))
+        .collect();
+    let lacks_modifiers = !adapter.has(ash::ext::image_drm_format_modifier::NAME);
+    if path == MemoryPath::DmaBuf && lacks_modifiers && adapter.id().software {
+        // Mesa's software driver allocates dma-bufs from there, and hides the extension without it.
+        if let Support::No(nodes) = Udmabuf::probe() {
+            missing.extend(nodes);
+        }
+    }
+    if missing.is_empty() {
+        Support::Yes(())
+    } else {
+        Support::No(missing)
+    }
+}
+
+pub(super) fn extension(adapter: &AdapterInner, name: &'static CStr) -> Requirement {
+    Requirement::Extension {
+        api: "Vulkan device",
+        name: name.to_str().unwrap_or("(not UTF-8)"),
+        available: adapter.has(name),
+    }
+}
+
+/// The legacy list on purpose: Mesa's software driver leaves `VkDrmFormatModifierPropertiesList2EXT` untouched.
+pub(super) fn modifiers(adapter: &AdapterInner, info: &FormatInfo) -> Vec<ListedModifier> {
+    let format = vk_format(info);
+    let mut list = vk::DrmFormatModifierPropertiesListEXT::default();
+    format_properties(adapter, format, &mut list);
+    let count = usize::try_from(list.drm_format_modifier_count).unwrap_or(0);
+    let mut properties = vec![vk::DrmFormatModifierPropertiesEXT::default(); count];
+    let mut list = vk::DrmFormatModifierPropertiesListEXT::default()
+        .drm_format_modifier_properties(&mut properties);
+    format_properties(adapter, format, &mut list);
+    // A driver may report fewer the second time.
+    let written = usize::try_from(list.drm_format_modifier_count).unwrap_or(0);
+    properties.truncate(written);
+    properties
+        .iter()
+        .filter_map(|one| {
+            Some(ListedModifier {
+                modifier: Modifier::new(one.drm_format_modifier)?,
+                planes: one.drm_format_modifier_plane_count,
+                features: one.drm_format_modifier_tiling_features,
+            })
+        })
+        .collect()
+}
+
+fn format_properties(
+    adapter: &AdapterInner,
+    format: vk::Format,
+    list: &mut vk::DrmFormatModifierPropertiesListEXT<'_>,
+) {
+    let mut properties = vk::FormatProperties2::default().push_next(list);
+    // SAFETY: vkGetPhysicalDeviceFormatProperties2 (Vulkan 1.1) fills the chain; the list's pointer is null or an
+    // array of the announced length.
+    unsafe {
+        adapter.instance.get_physical_device_format_properties2(
+            adapter.physical,
+            format,
+            &mut properties,
+        );
+    }
+}
+
+fn dma_buf_entry(
+    adapter: &AdapterInner,
+    info: &FormatInfo,
+    listed: &ListedModifier,
+    wanted: Usage,
+) -> Result<Option<OfferEntry>> {
+    let usage = usage_of(listed.features);
+    let mut modifier = vk::PhysicalDeviceImageDrmFormatModifierInfoEXT::default()
+        .drm_format_modifier(listed.modifier.code())
+        .sharing_mode(vk::SharingMode::EXCLUSIVE);
+    let image = vk::PhysicalDeviceImageFormatInfo2::default()
+        .format(vk_format(info))
+        .ty(vk::ImageType::TYPE_2D)
+        .tiling(vk::ImageTiling::DRM_FORMAT_MODIFIER_EXT)
+        .usage(image_usage(wanted & usage))
+        .push_next(&mut modifier);
+    let Some(limits) = image_limits(
+        adapter,
+        image,
+        Some(vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT),
+    )?
+    else {
+        return Ok(None);
+    };
+    Ok(Some(OfferEntry {
+        path: MemoryPath::DmaBuf,
+        format: info.format,
+        tiling: Tiling::Explicit(listed.modifier),
+        planes: u8::try_from(listed.planes).unwrap_or(u8::MAX),
+        usage,
+        max_extent: limits.max_extent,
+        exportable: limits.has(vk::ExternalMemoryFeatureFlags::EXPORTABLE),
+        importable: limits.has(vk::ExternalMemoryFeatureFlags::IMPORTABLE),
+        dedicated_only: limits.has(vk::ExternalMemoryFeatureFlags::DEDICATED_ONLY),
+        external_only: false,
+    }))
+}
+
+fn optimal_image(
+    info: &FormatInfo,
+    usage: vk::ImageUsageFlags,
+) -> vk::PhysicalDeviceImageFormatInfo2<'static> {
+    vk::PhysicalDeviceImageFormatInfo2::default()
+        .format(vk_format(info))
+        .ty(vk::ImageType::TYPE_2D)
+        .tiling(vk::ImageTiling::OPTIMAL)
+        .usage(usage)
+}
+
+fn optimal_usage(adapter: &AdapterInner, info: &FormatInfo) -> Usage {
+    let mut properties = vk::FormatProperties2::default();
+    // SAFETY: vkGetPhysicalDeviceFormatProperties2 (Vulkan 1.1) with a structure of our own.
+    unsafe {
+        adapter.instance.get_physical_device_format_properties2(
+            adapter.physical,
+            vk_format(info),
+            &mut properties,
+        );
+    }
+    usage_of(properties.format_properties.optimal_tiling_features)
+}
+
+fn opaque_entry(
+    adapter: &AdapterInner,
+    info: &FormatInfo,
+    wanted: Usage,
+) -> Result<Option<OfferEntry>> {
+    let usage = optimal_usage(adapter, info);
+    let image = optimal_image(info, image_usage(wanted & usage));
+    let Some(limits) = image_limits(
+        adapter,
+        image,
+        Some(vk::ExternalMemoryHandleTypeFlags::OPAQUE_FD),
+    )?
+    else {
+        return Ok(None);
+    };
+    Ok(Some(OfferEntry {
+        path: MemoryPath::OpaqueFd,
+        format: info.format,
+        tiling: Tiling::Implicit,
+        planes: 1,
+        usage,
+        max_extent: limits.max_extent,
+        exportable: limits.has(vk::ExternalMemoryFeatureFlags::EXPORTABLE),
+        importable: limits.has(vk::ExternalMemoryFeatureFlags::IMPORTABLE),
+        dedicated_only: limits.has(vk::ExternalMemoryFeatureFlags::DEDICATED_ONLY),
+        external_only: false,
+    }))
+}
+
+/// Host memory takes any image that can be copied out of: the frame's memfd is beside it.
+fn host_entry(
+    adapter: &AdapterInner,
+    info: &FormatInfo,
+    wanted: Usage,
+) -> Result<Option<OfferEntry>> {
+    let usage = optimal_usage(adapter, info);
+    if !usage.contains(Usage::TRANSFER_SOURCE) {
+        return Ok(None);
+    }
+    let flags = image_usage((wanted & usage) | Usage::TRANSFER_SOURCE);
+    let Some(limits) = image_limits(adapter, optimal_image(info, flags), None)? else {
+        return Ok(None);
+    };
+    Ok(Some(OfferEntry {
+        path: MemoryPath::HostMemory,
+        format: info.format,
+        tiling: Tiling::Explicit(Modifier::LINEAR),
+        planes: 1,
+        usage,
+        max_extent: limits.max_extent,
+        exportable: true,
+        importable: false,
+        dedicated_only: false,
+        external_only: false,
+    }))
+}
+
+struct Limits {
+    max_extent: Extent,
+    external: vk::ExternalMemoryFeatureFlags,
+}
+
+impl Limits {
+    fn has(&self, feature: vk::ExternalMemoryFeatureFlags) -> bool {
+        self.external.contains(feature)
+    }
+}
+
+/// `None` when the driver cannot make such an image at all.
+fn image_limits(
+    adapter: &AdapterInner,
+    image: vk::PhysicalDeviceImageFormatInfo2<'_>,
+    handle: Option<vk::ExternalMemoryHandleTypeFlags>,
+) -> Result<Option<Limits>> {
+    if image.usage.is_empty() {
+        return Ok(None);
+    }
+    let mut external_info = vk::PhysicalDeviceExternalImageFormatInfo::default();
+    let mut external = vk::ExternalImageFormatProperties::default();
+    let mut image = image;
+    let mut properties = vk::ImageFormatProperties2::default();
+    if let Some(handle) = handle {
+        external_info = external_info.handle_type(handle);
+        image = image.push_next(&mut external_info);
+        properties = properties.push_next(&mut external);
+    }
+    // SAFETY: vkGetPhysicalDeviceImageFormatProperties2 (Vulkan 1.1): both chains hold structures of extensions
+    // that the caller found, and are locals.
+    let result = unsafe {
+        adapter
+            .instance
+            .get_physical_device_image_format_properties2(adapter.physical, &image, &mut properties)
+    };
+    let extent = properties.image_format_properties.max_extent;
+    match result {
+        Ok(()) => Ok(Some(Limits {
+            max_extent: Extent::new(extent.width, extent.height),
+            // Drivers may answer success with no feature at all: the bits decide, not the result.
+            external: external.external_memory_properties.external_memory_features,
+        })),
+        Err(vk::Result::ERROR_FORMAT_NOT_SUPPORTED) => Ok(None),
+        Err(other) => Err(failed("vkGetPhysicalDeviceImageFormatProperties2")(other)),
+    }
+}
+
+pub(super) fn fences(adapter: &AdapterInner, enabled: Enabled<'_>) -> FenceSupport {
+    let name = ash::khr::external_semaphore_fd::NAME;
+    if !enabled(name) {
+        let no = Support::no(extension(adapter, name));
+        return FenceSupport {
+            export: no.clone(),
+            import: no,
+        };
+    }
+    let info = vk::PhysicalDeviceExternalSemaphoreInfo::default()
+        .handle_type(vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD);
+    let mut properties = vk::ExternalSemaphoreProperties::default();
+    // SAFETY: vkGetPhysicalDeviceExternalSemaphoreProperties (Vulkan 1.1) with structures of our own.
+    unsafe {
+        adapter
+            .instance
+            .get_physical_device_external_semaphore_properties(
+                adapter.physical,
+                &info,
+                &mut properties,
+            );
+    }
+    let answer = |feature, verb| {
+        if properties.external_semaphore_features.contains(feature) {
+            Support::Yes(())
+        } else {
+            Support::no(Requirement::other(format!(
+                "its driver cannot {verb} SYNC_FD semaphores"
+            )))
+        }
+    };
+    FenceSupport {
+        export: answer(vk::ExternalSemaphoreFeatureFlags::EXPORTABLE, "export"),
+        import: answer(vk::ExternalSemaphoreFeatureFlags::IMPORTABLE, "import"),
+    }
+}

@@ -1,0 +1,277 @@
+//! The host memory path: the device copies the image into a buffer, at best one that lies in the frame's memfd.
+
+use std::ffi::c_void;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ash::vk;
+
+use super::device::DeviceInner;
+use super::failed;
+use super::image::Image;
+use super::object::Owned;
+use crate::error::{Error, Result};
+use crate::frame::Frame;
+use crate::frame::Memory;
+use crate::kernel::Mapping;
+
+/// Where an image is copied to, and how it gets from there into the frame's memory.
+pub(super) struct Staging {
+    // Dropped in this order.
+    buffer: Owned<vk::Buffer>,
+    _memory: Owned<vk::DeviceMemory>,
+    /// Where the driver mapped the buffer, if that is not the frame's memory itself.
+    bounce: Option<Bounce>,
+    mapping: Mutex<Mapping>,
+    bytes: usize,
+}
+
+struct Bounce {
+    address: NonNull<c_void>,
+}
+
+// SAFETY: the address is of memory that the driver keeps mapped for the whole process until the memory is freed; it
+// is only read, and only after the device's writes have finished.
+unsafe impl Send for Bounce {}
+// SAFETY: as above: only read.
+unsafe impl Sync for Bounce {}
+
+impl Staging {
+    pub(super) fn new(device: &Arc<DeviceInner>, frame: &Frame) -> Result<Self> {
+        let Memory::HostMemory(memfd) = frame.memory() else {
+            return Err(Error::invalid(
+                "memory",
+                frame.memory().path(),
+                "host-memory",
+            ));
+        };
+        let mapping = Mapping::new(memfd)?;
+        let bytes = mapping.len();
+        let in_place = in_place(device, &mapping)?;
+        let (buffer, memory, bounce) = match in_place {
+            Some((buffer, memory)) => (buffer, memory, None),
+            None => {
+                let (buffer, memory, bounce) = bounced(device, mapping.len())?;
+                (buffer, memory, Some(bounce))
+            }
+        };
+        Ok(Self {
+            buffer,
+            _memory: memory,
+            bounce,
+            mapping: Mutex::new(mapping),
+            bytes,
+        })
+    }
+
+    pub(super) fn needs_cpu_copy(&self) -> bool {
+        self.bounce.is_some()
+    }
+
+    pub(super) fn copies_per_frame(&self) -> u32 {
+        1 + u32::from(self.needs_cpu_copy())
+    }
+
+    /// Records the copy of the image, which is in `TRANSFER_SRC_OPTIMAL`, and makes it visible to the host.
+    pub(super) fn record_copy(
+        &self,
+        device: &DeviceInner,
+        buffer: vk::CommandBuffer,
+        image: &Image,
+    ) {
+        let layout = image.frame().layout();
+        let Some(plane) = layout.planes().first() else {
+            return;
+        };
+        let block = u64::from(layout.format_info().planes[0].block_bytes);
+        // Both fit: `FrameLayout` holds offsets and pitches to 32 bits.
+        let row_length = u32::try_from(plane.pitch / block).unwrap_or(0);
+        let extent = layout.extent();
+        let region = vk::BufferImageCopy::default()
+            .buffer_offset(plane.offset)
+            .buffer_row_length(row_length)
+            .image_subresource(
+                vk::ImageSubresourceLayers::default()
+                    .aspect_mask(vk::ImageAspectFlags::COLOR)
+                    .layer_count(1),
+            )
+            .image_extent(vk::Extent3D {
+                width: extent.width,
+                height: extent.height,
+                depth: 1,
+            });
+        // SAFETY: vkCmdCopyImageToBuffer: the image has TRANSFER_SRC usage and is in that layout, and the buffer has
+        // TRANSFER_DST usage and the size of the frame's layout, which holds every row of the region.
+        unsafe {
+            device.device.cmd_copy_image_to_buffer(
+                buffer,
+                image.raw(),
+                vk::ImageLayout::TRANSFER_SRC_OPTIMAL,
+                self.buffer.raw(),
+                &[region],
+            );
+        }
+        let visible = vk::BufferMemoryBarrier::default()
+            .src_access_mask(vk::AccessFlags::TRANSFER_WRITE)
+            .dst_access_mask(vk::AccessFlags::HOST_READ)
+            .src_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
+            .dst_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
+            .buffer(self.buffer.raw())
+            .size(vk::WHOLE_SIZE);
+        // SAFETY: vkCmdPipelineBarrier: recording outside a render pass, the buffer is alive.
+        unsafe {
+            device.device.cmd_pipeline_barrier(
+                buffer,
+                vk::PipelineStageFlags::TRANSFER,
+                vk::PipelineStageFlags::HOST,
+                vk::DependencyFlags::empty(),
+                &[],
+                &[visible],
+                &[],
+            );
+        }
+    }
+
+    /// Copies what the device wrote into the frame's memory, where the device could not do that itself.
+    pub(super) fn copy_to_frame(&self) -> Result<()> {
+        let Some(bounce) = &self.bounce else {
+            return Ok(());
+        };
+        let mut mapping = self.mapping.lock().unwrap_or_else(PoisonError::into_inner);
+        let source = bounce.address.as_ptr().cast::<u8>();
+        // SAFETY: slice::from_raw_parts: the driver mapped `bytes` bytes there, initialised by the copy that has
+        // finished, and nothing writes them until the next submission, which this call precedes.
+        let source = unsafe { std::slice::from_raw_parts(source, self.bytes) };
+        mapping.copy_in(0, source)
+    }
+}
+
+type BufferMemory = (Owned<vk::Buffer>, Owned<vk::DeviceMemory>);
+
+/// A buffer in the memfd's own pages (`VK_EXT_external_memory_host`), or `None` where the device cannot.
+fn in_place(device: &Arc<DeviceInner>, mapping: &Mapping) -> Result<Option<BufferMemory>> {
+    let Some(functions) = &device.memory_host else {
+        return Ok(None);
+    };
+    let alignment = device.adapter.inner().host_pointer_alignment;
+    let size = mapping.len() as u64;
+    let address = mapping.address().as_ptr();
+    if alignment == 0
+        || !size.is_multiple_of(alignment)
+        || !(address.addr() as u64).is_multiple_of(alignment)
+    {
+        return Ok(None);
+    }
+    let handle = vk::ExternalMemoryHandleTypeFlags::HOST_ALLOCATION_EXT;
+    let mut properties = vk::MemoryHostPointerPropertiesEXT::default();
+    let query = functions.fp().get_memory_host_pointer_properties_ext;
+    // SAFETY: vkGetMemoryHostPointerPropertiesEXT: the pointer is aligned as the device asks (checked above) and of a
+    // live mapping; the extension is enabled.
+    let result = unsafe {
+        query(
+            device.device.handle(),
+            handle,
+            address.cast(),
+            &raw mut properties,
+        )
+    };
+    if result != vk::Result::SUCCESS {
+        return Ok(None);
+    }
+    let mut external = vk::ExternalMemoryBufferCreateInfo::default().handle_types(handle);
+    let buffer = create_buffer(device, size, Some(&mut external))?;
+    // SAFETY: vkGetBufferMemoryRequirements with a buffer of this device.
+    let needs = unsafe { device.device.get_buffer_memory_requirements(buffer.raw()) };
+    let coherent = vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
+    let allowed = needs.memory_type_bits & properties.memory_type_bits;
+    let Some(index) = device.memory_type(allowed, coherent, vk::MemoryPropertyFlags::empty())
+    else {
+        return Ok(None);
+    };
+    if needs.size > size {
+        return Ok(None);
+    }
+    let mut import = vk::ImportMemoryHostPointerInfoEXT::default()
+        .handle_type(handle)
+        .host_pointer(address.cast());
+    let allocate = vk::MemoryAllocateInfo::default()
+        .allocation_size(size)
+        .memory_type_index(index)
+        .push_next(&mut import);
+    // SAFETY: vkAllocateMemory importing host memory: aligned, of a size that is a multiple of the alignment, of a type
+    // the pointer allows; the mapping lives beside this memory in `Staging` and is dropped after it.
+    let memory = match unsafe { device.device.allocate_memory(&allocate, None) } {
+        Ok(memory) => Owned::new(device, memory),
+        // "If the implementation cannot import the pages": the bounce buffer does it.
+        Err(vk::Result::ERROR_INVALID_EXTERNAL_HANDLE) => return Ok(None),
+        Err(other) => return Err(failed("vkAllocateMemory")(other)),
+    };
+    bind(device, &buffer, &memory)?;
+    Ok(Some((buffer, memory)))
+}
+
+/// A buffer in memory of the driver's, which the CPU must copy on.
+fn bounced(
+    device: &Arc<DeviceInner>,
+    bytes: usize,
+) -> Result<(Owned<vk::Buffer>, Owned<vk::DeviceMemory>, Bounce)> {
+    let buffer = create_buffer(device, bytes as u64, None)?;
+    // SAFETY: vkGetBufferMemoryRequirements with a buffer of this device.
+    let needs = unsafe { device.device.get_buffer_memory_requirements(buffer.raw()) };
+    let coherent = vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
+    let cached = vk::MemoryPropertyFlags::HOST_CACHED;
+    let index = device
+        .memory_type(needs.memory_type_bits, coherent, cached)
+        .ok_or_else(|| Error::driver("vkGetBufferMemoryRequirements", "no host-visible type"))?;
+    let allocate = vk::MemoryAllocateInfo::default()
+        .allocation_size(needs.size)
+        .memory_type_index(index);
+    // SAFETY: vkAllocateMemory with a size and type the driver asked for.
+    let memory = unsafe { device.device.allocate_memory(&allocate, None) }
+        .map_err(failed("vkAllocateMemory"))?;
+    let memory = Owned::new(device, memory);
+    bind(device, &buffer, &memory)?;
+    let flags = vk::MemoryMapFlags::empty();
+    // SAFETY: vkMapMemory: host-visible and not mapped yet; freeing the memory unmaps it.
+    let address = unsafe {
+        device
+            .device
+            .map_memory(memory.raw(), 0, vk::WHOLE_SIZE, flags)
+    }
+    .map_err(failed("vkMapMemory"))?;
+    let address = NonNull::new(address)
+        .ok_or_else(|| Error::driver("vkMapMemory", "success, but a null pointer"))?;
+    Ok((buffer, memory, Bounce { address }))
+}
+
+fn create_buffer(
+    device: &Arc<DeviceInner>,
+    size: u64,
+    external: Option<&mut vk::ExternalMemoryBufferCreateInfo<'_>>,
+) -> Result<Owned<vk::Buffer>> {
+    let mut create = vk::BufferCreateInfo::default()
+        .size(size)
+        .usage(vk::BufferUsageFlags::TRANSFER_DST)
+        .sharing_mode(vk::SharingMode::EXCLUSIVE);
+    if let Some(external) = external {
+        create = create.push_next(external);
+    }
+    // SAFETY: vkCreateBuffer with a size above zero: a mapping is never empty.
+    let buffer =
+        unsafe { device.device.create_buffer(&create, None) }.map_err(failed("vkCreateBuffer"))?;
+    Ok(Owned::new(device, buffer))
+}
+
+fn bind(
+    device: &DeviceInner,
+    buffer: &Owned<vk::Buffer>,
+    memory: &Owned<vk::DeviceMemory>,
+) -> Result<()> {
+    // SAFETY: vkBindBufferMemory: neither was bound before, and size and type are those the buffer asked for.
+    unsafe {
+        device
+            .device
+            .bind_buffer_memory(buffer.raw(), memory.raw(), 0)
+    }
+    .map_err(failed("vkBindBufferMemory"))
+}
