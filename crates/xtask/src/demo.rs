@@ -18,7 +18,7 @@ pub(crate) struct Options {
     /// Show what building prints
     #[arg(long, short)]
     pub(crate) verbose: bool,
-    /// The demo's own arguments, for example --size 1920x1080; --help shows them all
+    /// The demo's own arguments, for example --size 1920x1080 (`cargo xtask demo -- --help` shows them all)
     #[arg(
         trailing_var_arg = true,
         allow_hyphen_values = true,

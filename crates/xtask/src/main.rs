@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ci;
 mod demo;
 mod distribution;
 mod error;
@@ -11,6 +12,7 @@ mod libtest;
 mod process;
 mod progress;
 mod report;
+mod shaders;
 mod test;
 mod workspace;
 
@@ -49,6 +51,20 @@ enum Commands {
         #[command(flatten)]
         output: Output,
     },
+    /// Compile shaders/*.wgsl to shaders/compiled/*.spv
+    Shaders(shaders::Options),
+    /// Check form, lints, documentation, shaders, spelling and licences, without running a test
+    Check {
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Everything: the checks, the tests, and the demo on every path
+    Ci {
+        #[command(flatten)]
+        consent: install::Consent,
+        #[command(flatten)]
+        output: Output,
+    },
 }
 
 /// How results are shown.
@@ -79,6 +95,11 @@ fn run(command: Commands) -> Result<u8> {
         Commands::Test { options, output } => {
             let report = test::run(&workspace, &options, output.verbose)?;
             Ok(show(&report, output))
+        }
+        Commands::Shaders(options) => shaders::run(&workspace, options),
+        Commands::Check { output } => Ok(show(&ci::checks(&workspace, output.verbose)?, output)),
+        Commands::Ci { consent, output } => {
+            Ok(show(&ci::run(&workspace, consent, output.verbose)?, output))
         }
         Commands::Guest { options, output } => {
             let require = Require::from_env();

@@ -1,6 +1,5 @@
 //! Running programs: output into a log, line by line to whoever wants to see it, progress meanwhile.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -157,15 +156,6 @@ pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
 /// The cargo that started this program.
 pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-}
-
-/// A command line as one would type it.
-pub(crate) fn shown(command: &Command) -> String {
-    std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(OsStr::to_string_lossy)
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 /// The last `count` lines of a file, for a message.

@@ -1,0 +1,225 @@
+//! `cargo xtask ci`: everything that must hold before a change goes in.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Instant;
+
+use crate::demo;
+use crate::error::{FAILED, Result};
+use crate::install::Consent;
+use crate::process::{self, Job};
+use crate::report::{Report, Require, Tier};
+use crate::shaders;
+use crate::test;
+use crate::workspace::Workspace;
+
+/// The paths that the demo is run on.
+const PATHS: [&str; 3] = ["dma-buf", "opaque-fd", "host-memory"];
+
+/// Runs all checks, then all tests, then the demo on every path.
+pub(crate) fn run(workspace: &Workspace, consent: Consent, verbose: bool) -> Result<Report> {
+    let mut report = checks(workspace, verbose)?;
+    let options = test::Options {
+        consent,
+        no_guest: false,
+        filter: None,
+    };
+    report.extend(test::run(workspace, &options, verbose)?);
+    report.add(demos(workspace, verbose)?);
+    Ok(report)
+}
+
+/// What needs no graphics: form, lints, documentation, shaders, spelling, licences.
+pub(crate) fn checks(workspace: &Workspace, verbose: bool) -> Result<Report> {
+    let mut report = Report::default();
+    let cargo_checks: [(&str, &[&str]); 4] = [
+        ("fmt", &["fmt", "--all", "--check"]),
+        (
+            "clippy",
+            &[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ],
+        ),
+        (
+            "features",
+            &[
+                "clippy",
+                "--package",
+                "lucarne",
+                "--no-default-features",
+                "--",
+                "-D",
+                "warnings",
+            ],
+        ),
+        (
+            "doc",
+            &[
+                "doc",
+                "--workspace",
+                "--no-deps",
+                "--document-private-items",
+            ],
+        ),
+    ];
+    for (name, arguments) in cargo_checks {
+        let mut cargo = process::cargo();
+        cargo.args(arguments).env("RUSTDOCFLAGS", "-D warnings");
+        report.add(check(workspace, name, cargo, verbose)?);
+    }
+    report.add(shader_check(workspace)?);
+    let require = Require::from_env();
+    let tools: [(&str, &str, &[&str]); 2] =
+        [("typos", "typos", &[]), ("deny", "cargo-deny", &["check"])];
+    for (name, program, arguments) in tools {
+        if tool_exists(program) {
+            let mut command = Command::new(program);
+            command.args(arguments);
+            report.add(check(workspace, name, command, verbose)?);
+        } else {
+            let reason = format!("{program} is not installed");
+            report.add(Tier::not_run(name, "tool", &reason, &require));
+        }
+    }
+    Ok(report)
+}
+
+fn tool_exists(program: &str) -> bool {
+    process::find_program(program).is_some()
+        || std::env::home_dir().is_some_and(|home| home.join(".cargo/bin").join(program).is_file())
+}
+
+/// One command that passes or fails as a whole.
+fn check(workspace: &Workspace, name: &str, mut command: Command, verbose: bool) -> Result<Tier> {
+    let started = Instant::now();
+    command.current_dir(&workspace.root);
+    let log = workspace.log(name);
+    let ended =
+        Job::new(name, command, log.clone(), verbose).run(|line| Some(line.trim().to_owned()))?;
+    let mut tier = Tier::named("checks");
+    tier.seconds = started.elapsed().as_secs_f64();
+    if ended.success() {
+        tier.passed = 1;
+    } else {
+        tier.fail(name, process::tail(&log, 60));
+    }
+    Ok(tier)
+}
+
+fn shader_check(workspace: &Workspace) -> Result<Tier> {
+    let started = Instant::now();
+    let mut tier = Tier::named("checks");
+    if shaders::run(workspace, shaders::Options { check: true })? == FAILED {
+        tier.fail(
+            "shaders",
+            "compiled shaders differ from their sources (cargo xtask shaders)",
+        );
+    } else {
+        tier.passed = 1;
+    }
+    tier.seconds = started.elapsed().as_secs_f64();
+    Ok(tier)
+}
+
+/// The demo off screen on every path, judged by its own report.
+fn demos(workspace: &Workspace, verbose: bool) -> Result<Tier> {
+    let started = Instant::now();
+    let mut tier = Tier::named("demo");
+    demo::build(workspace, verbose)?;
+    for path in PATHS {
+        let mut cargo = process::cargo();
+        cargo
+            .current_dir(&workspace.root)
+            .args([
+                "run",
+                "--quiet",
+                "--package",
+                "lucarne-examples",
+                "--bin",
+                "demo",
+                "--",
+            ])
+            .args([
+                "--no-window",
+                "--json",
+                "--frames",
+                "30",
+                "--size",
+                "640x360",
+                "--path",
+                path,
+            ])
+            .arg("--output")
+            .arg(workspace.target.join("demo").join(path));
+        let log = workspace.log(&format!("demo-{path}"));
+        // The report may take one line or many; what comes before it is for people.
+        let mut reported = String::new();
+        let ended =
+            Job::new(&format!("demo on {path}"), cargo, log.clone(), verbose).run(|line| {
+                if !reported.is_empty() || line.starts_with('{') {
+                    reported.push_str(line);
+                    reported.push('\n');
+                }
+                None
+            })?;
+        let verdict = if ended.success() {
+            judge(path, &reported, &workspace.root)
+        } else {
+            Err(process::tail(&log, 30))
+        };
+        match verdict {
+            Ok(()) => tier.passed += 1,
+            Err(complaint) => tier.fail(path, complaint),
+        }
+    }
+    tier.seconds = started.elapsed().as_secs_f64();
+    Ok(tier)
+}
+
+/// The demo took the path that was asked for and left pictures where it says, seen from `folder`.
+fn judge(path: &str, reported: &str, folder: &Path) -> std::result::Result<(), String> {
+    let report = serde_json::Deserializer::from_str(reported)
+        .into_iter::<serde_json::Value>()
+        .next()
+        .and_then(std::result::Result::ok)
+        .ok_or("it printed no JSON object")?;
+    if report["path"] != path {
+        return Err(format!("its path was {}", report["path"]));
+    }
+    let images = report["images"].as_array().map_or(&[][..], Vec::as_slice);
+    let missing = images
+        .iter()
+        .filter_map(|image| image.as_str())
+        .find(|image| !folder.join(image).is_file());
+    match missing {
+        Some(image) => Err(format!("there is no picture {image}")),
+        None if images.is_empty() => Err("it left no pictures".to_owned()),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn demos_are_judged_by_path_and_pictures() {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let judge = |text: &str| judge("dma-buf", text, here);
+        let good = "{\n\"path\": \"dma-buf\", \"images\": [\"Cargo.toml\"]}\nand a line after it\n";
+        assert_eq!(judge(good), Ok(()));
+        for bad in [
+            good.replace("dma-buf", "opaque-fd"),
+            good.replace("\"Cargo.toml\"", ""),
+            good.replace("Cargo.toml", "none-such.png"),
+            String::new(),
+        ] {
+            assert!(judge(&bad).is_err(), "{bad}");
+        }
+    }
+}
