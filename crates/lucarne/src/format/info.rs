@@ -124,7 +124,7 @@ pub struct GlFormat {
     /// `GL_TEXTURE_SWIZZLE_R`, `_G`, `_B` and `_A` that give the colours their places when sampling.
     pub swizzle: [u32; 4],
     /// Whether `internal_format` may name memory that Vulkan allocated for the same format
-    /// (`glTexStorageMem2DEXT`). False where drivers are known to store the internal format in another
+    /// (`glTexStorageMem2DEXT`). False where drivers may store the internal format in another
     /// layout than the packed one (three-byte pixels, 4:4:4:4 and 5:5:5:1): such formats can only be uploaded.
     pub shares_memory: bool,
     /// The extension that core OpenGL ES 3.0 needs for `internal_format`.

@@ -19,6 +19,17 @@ pub use info::{Channel, ColorKind, Component, FormatInfo, FormatPlane, GlFormat,
 /// is known. Channels in the names are listed from the most significant bits of a little-endian number, so
 /// [`ARGB8888`](Self::ARGB8888) is blue, green, red, alpha in memory.
 ///
+/// ```
+/// use lucarne::Format;
+///
+/// let format: Format = "NV12".parse().unwrap();
+/// let info = format.info().unwrap();
+/// assert_eq!(info.planes.len(), 2);
+/// assert_eq!(info.row_bytes(1, 1366), Some(1366));
+/// assert_eq!(info.rows(1, 767), Some(384));
+/// assert_eq!(Format::from_fourcc(0x3432_5258).to_string(), "XR24 XRGB8888");
+/// ```
+///
 /// # References
 ///
 /// `include/uapi/drm/drm_fourcc.h` in Linux.

@@ -136,7 +136,7 @@ const fn high_first(upload: Upload) -> Upload {
     }
 }
 
-/// Drivers are free to widen these, and Mesa's do.
+/// Drivers may store these in another layout than the one they are uploaded in.
 const fn upload_only(upload: Upload) -> Upload {
     Upload {
         shares_memory: false,

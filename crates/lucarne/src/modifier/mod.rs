@@ -101,6 +101,15 @@ impl fmt::Display for Vendor {
 /// The value `DRM_FORMAT_MOD_INVALID`, with which several interfaces say "implicit layout" or "end of list",
 /// is not a layout and cannot be held.
 ///
+/// ```
+/// use lucarne::{Modifier, Vendor};
+///
+/// let modifier = Modifier::new(0x0100_0000_0000_0002).unwrap();
+/// assert_eq!(modifier.vendor(), Vendor::Intel);
+/// assert_eq!(modifier.to_string(), "Intel Y tiled (0x0100000000000002)");
+/// assert_eq!(Modifier::new(0x00ff_ffff_ffff_ffff), None);
+/// ```
+///
 /// # References
 ///
 /// `include/uapi/drm/drm_fourcc.h` in Linux.
@@ -167,14 +176,14 @@ impl Modifier {
     /// colour). `None` when the layout is unknown; ask the driver.
     ///
     /// This is what the code alone tells, for formats with one plane. A format with more planes gets the
-    /// number once for each of them on Intel (media compression of `NV12` has four memory planes), but AMD
+    /// number once for each of them on Intel (media compression of `NV12` has four memory planes) and Vivante, but AMD
     /// merges the surfaces where it can, so there the driver has the last word. Drivers' own answers
     /// (`drmFormatModifierPlaneCount`, `GBM`) count more than this; use it to check and to explain.
     ///
     /// # References
     ///
     /// The comments on each layout in `drm_fourcc.h`: AMD DCC adds one, DCC with retiling two; on GFX12 the
-    /// state is out of sight of the page tables' users (Mesa `ac_surface.c`), so none. Intel CCS adds one and
+    /// state has no plane (Mesa's `ac_surface.c`). Intel CCS adds one and
     /// clear colour one more, but from DG2 on the discrete cards keep CCS outside of the buffer, so that only the
     /// clear colour is left. Vivante tile status adds one. AFBC, AFRC, UBWC and Apple's compression keep
     /// their state in the same plane as the pixels, NVIDIA keeps it out of the buffer.
@@ -193,7 +202,7 @@ impl Modifier {
             Vendor::Broadcom if matches!(value & 0xff, 2..=5) || matches!(value, 1 | 6) => Some(0),
             Vendor::Allwinner if value == 1 => Some(0),
             Vendor::Amlogic if matches!(value & !0x100, 1 | 2) => Some(0),
-            Vendor::MediaTek if value & !0x0003_0101 == 0 => Some(0),
+            Vendor::MediaTek if value & !0x0003_0101 == 0 && value >> 16 < 3 => Some(0),
             Vendor::Apple if matches!(value, 1 | 2) => Some(0),
             _ => None,
         }
