@@ -172,20 +172,20 @@ impl Modifier {
             .map(|(_, modifier)| *modifier)
     }
 
-    /// How many memory planes the layout adds to each format plane for data of its own (compression state, clear
-    /// colour). `None` when the layout is unknown; ask the driver.
+    /// How many memory planes the layout adds for data of its own (compression state, clear colour).
+    /// `None` when the layout is unknown.
     ///
     /// This is what the code alone tells, for formats with one plane. A format with more planes gets the
-    /// number once for each of them on Intel (media compression of `NV12` has four memory planes) and Vivante, but AMD
-    /// merges the surfaces where it can, so there the driver has the last word. Drivers' own answers
-    /// (`drmFormatModifierPlaneCount`, `GBM`) count more than this; use it to check and to explain.
+    /// number once for each of them on Intel (media compression of `NV12` has four memory planes) and on
+    /// Vivante; AMD merges the surfaces where it can. A driver's own answer (`drmFormatModifierPlaneCount`)
+    /// counts more than this: use it to check and to explain.
     ///
     /// # References
     ///
     /// The comments on each layout in `drm_fourcc.h`: AMD DCC adds one, DCC with retiling two; on GFX12 the
     /// state has no plane (Mesa's `ac_surface.c`). Intel CCS adds one and
-    /// clear colour one more, but from DG2 on the discrete cards keep CCS outside of the buffer, so that only the
-    /// clear colour is left. Vivante tile status adds one. AFBC, AFRC, UBWC and Apple's compression keep
+    /// clear colour one more, but DG2, Lunar Lake and Battlemage keep CCS outside of the buffer, so that
+    /// only the clear colour is left. Vivante tile status adds one. AFBC, AFRC, UBWC and Apple's compression keep
     /// their state in the same plane as the pixels, NVIDIA keeps it out of the buffer.
     #[must_use]
     pub const fn auxiliary_planes(self) -> Option<u8> {
