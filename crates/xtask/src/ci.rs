@@ -57,15 +57,7 @@ pub(crate) fn checks(workspace: &Workspace, verbose: bool) -> Result<Report> {
                 "warnings",
             ],
         ),
-        (
-            "doc",
-            &[
-                "doc",
-                "--workspace",
-                "--no-deps",
-                "--document-private-items",
-            ],
-        ),
+        ("doc", &["doc", "--workspace", "--no-deps"]),
     ];
     for (name, arguments) in cargo_checks {
         let mut cargo = process::cargo();
