@@ -108,8 +108,9 @@ impl FormatPlane {
 /// The three enumerants go to `glTexStorage2D` and `glTexSubImage2D`. OpenGL ES reads the bytes in one fixed
 /// order only (red first), so formats in another order are uploaded as if they were in that order and put
 /// right when they are sampled: set `GL_TEXTURE_SWIZZLE_R` and its three successors to
-/// [`swizzle`](Self::swizzle). That way needs no extension; `GL_EXT_texture_format_BGRA8888` is not on every driver. A swizzle works for
-/// sampling only: a texture used as a render target keeps the byte order of `internal_format`.
+/// [`swizzle`](Self::swizzle). That way needs no extension; `GL_EXT_texture_format_BGRA8888` is not on every
+/// driver. A swizzle works for sampling only: a texture that is rendered to keeps the order of
+/// `internal_format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct GlFormat {

@@ -183,10 +183,10 @@ impl Modifier {
     /// # References
     ///
     /// The comments on each layout in `drm_fourcc.h`: AMD DCC adds one, DCC with retiling two; on GFX12 the
-    /// state has no plane (Mesa's `ac_surface.c`). Intel CCS adds one and
-    /// clear colour one more, but DG2, Lunar Lake and Battlemage keep CCS outside of the buffer, so that
-    /// only the clear colour is left. Vivante tile status adds one. AFBC, AFRC, UBWC and Apple's compression keep
-    /// their state in the same plane as the pixels, NVIDIA keeps it out of the buffer.
+    /// state has no plane (Mesa's `ac_surface.c`). Intel CCS adds one and clear colour one more, but DG2,
+    /// Lunar Lake and Battlemage keep CCS outside of the buffer, so that only the clear colour is left.
+    /// Vivante tile status adds one. AFBC, AFRC, UBWC and Apple's compression keep their state in the same
+    /// plane as the pixels, NVIDIA keeps it out of the buffer.
     #[must_use]
     pub const fn auxiliary_planes(self) -> Option<u8> {
         let value = self.value();
