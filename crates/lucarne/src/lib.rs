@@ -1,6 +1,8 @@
 //! Lucarne.
 
 mod device_id;
+#[cfg(feature = "egl")]
+pub mod egl;
 mod error;
 mod format;
 mod frame;
@@ -14,7 +16,8 @@ pub mod vulkan;
 pub use device_id::{Comparison, DeviceId, DrmNode};
 pub use error::{Error, Requirement, Result, Support};
 pub use format::{
-    Channel, ColorKind, Component, Format, FormatInfo, FormatPlane, GlFormat, Numeric,
+    Channel, ColorKind, Component, Format, FormatInfo, FormatPlane, GlFormat, NotInDrmFourcc,
+    Numeric, UnknownFormatName,
 };
 pub use frame::{Fence, Frame, Free, Memory, OpaqueFd, Pool, Reading, Received, Sent, Writing};
 pub use kernel::{DmaBuf, DmaBufKind, Identity, Mapping, Memfd, SyncFile, Udmabuf};
@@ -22,5 +25,5 @@ pub use layout::{
     Extent, FrameLayout, LINEAR_HEIGHT_ALIGNMENT, LINEAR_PITCH_ALIGNMENT, MAX_EXTENT, MAX_PLANES,
     PAGE_BYTES, Plane, Tiling,
 };
-pub use modifier::{Modifier, Vendor};
+pub use modifier::{InvalidModifier, Modifier, UnknownModifierName, Vendor};
 pub use negotiate::{Agreement, MemoryPath, Offer, Refusal, Request, Rung, Usage, negotiate};

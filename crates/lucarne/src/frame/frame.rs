@@ -173,6 +173,12 @@ impl Frame {
         }
     }
 
+    /// Whether anybody else holds a clone.
+    #[cfg(feature = "egl")]
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.inner) > 1
+    }
+
     /// Whether both are the same picture in the same memory.
     pub fn same_memory(&self, other: &Self) -> bool {
         if Arc::ptr_eq(&self.inner, &other.inner) {

@@ -1,0 +1,164 @@
+//! The only file that passes file descriptors between this process and the EGL or GL driver.
+//!
+//! The rules differ by call. `eglCreateImageKHR` takes a reference and leaves the descriptor with the caller, so the
+//! frame's own is lent. `eglCreateSyncKHR` and `glImportMemoryFdEXT` own the descriptor once they have succeeded, so
+//! they get a duplicate, which is given up only then.
+
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::time::Duration;
+
+use glow::HasContext;
+use khronos_egl as egl;
+
+use super::device::DeviceInner;
+use super::fence::Sync;
+use super::raw::{self, EglImage, loaded};
+use crate::error::{Error, Result};
+use crate::frame::{Fence, OpaqueFd};
+use crate::kernel::{DmaBuf, SyncFile};
+use crate::layout::{FrameLayout, Tiling};
+
+/// `eglCreateImageKHR(EGL_LINUX_DMA_BUF_EXT)`: an image over the frame's own descriptors, which stay the frame's.
+pub(super) fn create_image(
+    device: &DeviceInner,
+    layout: &FrameLayout,
+    buffers: &[DmaBuf],
+) -> Result<EglImage> {
+    let create = loaded(device.library.ext.create_image, "eglCreateImageKHR")?;
+    let attributes = image_attributes(layout, buffers)?;
+    // SAFETY: eglCreateImageKHR: EGL_EXT_image_dma_buf_import(_modifiers) are listed (`DeviceInner::path`); this target
+    // takes no context and no buffer; the attributes end with EGL_NONE; every plane lies within its buffer
+    // (`FrameLayout`), which the driver does not check.
+    let image = unsafe {
+        create(
+            device.display.as_ptr(),
+            egl::NO_CONTEXT,
+            raw::LINUX_DMA_BUF_EXT,
+            std::ptr::null_mut(),
+            attributes.as_ptr(),
+        )
+    };
+    if image.is_null() {
+        return Err(device
+            .library
+            .failed("eglCreateImageKHR(EGL_LINUX_DMA_BUF_EXT)"));
+    }
+    Ok(image)
+}
+
+fn image_attributes(layout: &FrameLayout, buffers: &[DmaBuf]) -> Result<Vec<i32>> {
+    // 32 bits, signed or not, are what the extension defines; `FrameLayout` holds planes to them.
+    let word = |field, value: u64| {
+        u32::try_from(value)
+            .map(u32::cast_signed)
+            .map_err(|_| Error::invalid(field, value, "at most 32 bits"))
+    };
+    let extent = layout.extent();
+    let mut attributes = vec![
+        egl::WIDTH,
+        word("extent.width", extent.width.into())?,
+        egl::HEIGHT,
+        word("extent.height", extent.height.into())?,
+        raw::LINUX_DRM_FOURCC_EXT,
+        layout.format().fourcc().cast_signed(),
+    ];
+    for (plane, names) in layout.planes().iter().zip(raw::PLANE_ATTRIBUTES) {
+        let buffer = buffers.get(plane.object).ok_or_else(|| {
+            Error::invalid("plane.object", plane.object, "one of the frame's buffers")
+        })?;
+        let [fd, offset, pitch, modifier_low, modifier_high] = names;
+        attributes.extend([
+            fd,
+            buffer.as_fd().as_raw_fd(),
+            offset,
+            word("plane.offset", plane.offset)?,
+            pitch,
+            word("plane.pitch", plane.pitch)?,
+        ]);
+        // Leaving the modifier out means "implicit", not LINEAR.
+        if let Tiling::Explicit(modifier) = layout.tiling() {
+            let code = modifier.code();
+            attributes.extend([
+                modifier_low,
+                word("modifier", code & u64::from(u32::MAX))?,
+                modifier_high,
+                word("modifier", code >> 32)?,
+            ]);
+        }
+    }
+    attributes.extend([raw::IMAGE_PRESERVED_KHR, 1, egl::NONE]);
+    Ok(attributes)
+}
+
+/// `glImportMemoryFdEXT`: fills a GL memory object with an exporting driver's memory. Lends the descriptor.
+pub(super) fn import_memory(device: &DeviceInner, object: u32, memory: &OpaqueFd) -> Result<()> {
+    let import = loaded(device.functions.import_memory_fd, "glImportMemoryFdEXT")?;
+    let duplicate = memory.duplicate()?;
+    let _stale = device.gl_error();
+    // SAFETY: glImportMemoryFdEXT (GL_EXT_memory_object_fd is listed): a memory object without memory, the size the
+    // exporter allocated, an open descriptor of that exporter (same driver and device, checked by the caller).
+    unsafe {
+        import(
+            object,
+            memory.allocation_bytes(),
+            raw::GL_HANDLE_TYPE_OPAQUE_FD_EXT,
+            duplicate.as_raw_fd(),
+        );
+    }
+    device.check_gl("glImportMemoryFdEXT")?;
+    // "A successful import operation transfers ownership of <fd> to the GL implementation" (EXT_memory_object_fd).
+    let _taken = duplicate.into_raw_fd();
+    Ok(())
+}
+
+/// Makes commands issued from now on wait for `fence`. Lends its descriptor.
+pub(super) fn wait(device: &DeviceInner, fence: &Fence, timeout: Duration) -> Result<()> {
+    let Fence::SyncFile(file) = fence else {
+        return fence.wait(timeout);
+    };
+    if !device.fences().import.is_yes() || device.id().software {
+        // A software driver would wait on this thread, and for ever: wait here instead, with a deadline.
+        return file.wait(timeout);
+    }
+    let duplicate = file.duplicate()?;
+    let attributes = [
+        raw::SYNC_NATIVE_FENCE_FD_ANDROID,
+        duplicate.as_raw_fd(),
+        egl::NONE,
+    ];
+    let kind = raw::SYNC_NATIVE_FENCE_ANDROID;
+    let sync = Sync::create(device, kind, attributes.as_ptr())?;
+    // EGL owns the descriptor of a native fence sync once that is created (EGL_ANDROID_native_fence_sync).
+    let _taken = duplicate.into_raw_fd();
+    let wait = loaded(device.library.ext.wait_sync, "eglWaitSyncKHR")?;
+    // SAFETY: eglWaitSyncKHR (EGL_KHR_wait_sync is listed: `fence::support`) with a sync of this display and no flags;
+    // the context is current.
+    let ok = unsafe { wait(device.display.as_ptr(), sync.raw, 0) };
+    if ok == 0 {
+        return Err(device.library.failed("eglWaitSyncKHR"));
+    }
+    Ok(())
+}
+
+/// A sync_file behind all commands issued so far.
+pub(super) fn export_fence(device: &DeviceInner) -> Result<Fence> {
+    let kind = raw::SYNC_NATIVE_FENCE_ANDROID;
+    let sync = Sync::create(device, kind, std::ptr::null())?;
+    // The fence has a descriptor only once the commands before it are flushed (EGL_ANDROID_native_fence_sync).
+    // SAFETY: glFlush with a current context.
+    unsafe { device.gl.flush() };
+    let dup = loaded(
+        device.library.ext.dup_native_fence,
+        "eglDupNativeFenceFDANDROID",
+    )?;
+    // SAFETY: eglDupNativeFenceFDANDROID (listed) with a native fence sync of this display.
+    let fd = unsafe { dup(device.display.as_ptr(), sync.raw) };
+    if fd < 0 {
+        return Err(device.library.failed("eglDupNativeFenceFDANDROID"));
+    }
+    // SAFETY: OwnedFd::from_raw_fd: the extension returns a new descriptor that the caller owns.
+    let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+    rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)
+        .map_err(|errno| Error::os("setting FD_CLOEXEC on a fence's descriptor", errno))?;
+    Ok(Fence::sync_file(SyncFile::new(fd)))
+}

@@ -1,0 +1,21 @@
+//! EGL and OpenGL: frames as textures.
+//!
+//! [`Adapter`] lists the EGL devices of the machine; [`Device`] is a context that is open, the caller's own or one
+//! of Lucarne's. Frames that reach this backend have passed [`FrameLayout::new`](crate::FrameLayout::new): geometry
+//! is not checked again here, the driver's answers are.
+//!
+//! A context is current on one thread, so nothing here can be sent to another; every call checks that it is current.
+
+mod adapter;
+mod context;
+mod device;
+mod fence;
+mod handoff;
+mod import;
+mod offer;
+mod raw;
+mod texture;
+
+pub use adapter::Adapter;
+pub use device::Device;
+pub use texture::Texture;

@@ -1,0 +1,321 @@
+//! What an EGL context can import: `eglQueryDmaBufFormatsEXT`, memory objects, plain textures.
+
+use khronos_egl as egl;
+
+use super::adapter::Adapter;
+use super::device::DeviceInner;
+use super::raw::{self, Library, loaded};
+use crate::device_id::DeviceId;
+use crate::error::{Requirement, Result, Support};
+use crate::format::{ColorKind, Format, FormatInfo};
+use crate::layout::{Extent, Tiling};
+use crate::modifier::Modifier;
+use crate::negotiate::{MemoryPath, Offer, OfferEntry, Usage};
+
+pub(super) fn offer(device: &DeviceInner) -> Result<Offer> {
+    let paths: Vec<(MemoryPath, Support)> = MemoryPath::ALL
+        .into_iter()
+        .map(|path| (path, device.path(path)))
+        .collect();
+    let mut entries = Vec::new();
+    if device.path(MemoryPath::DmaBuf).is_yes() {
+        entries.extend(dma_buf_entries(device)?);
+    }
+    if device.path(MemoryPath::OpaqueFd).is_yes() {
+        entries.extend(opaque_entries(device));
+    }
+    entries.extend(host_entries(device));
+    Ok(Offer {
+        name: format!("OpenGL on {}", device.renderer()),
+        device: device.id().clone(),
+        paths,
+        entries,
+        fences: device.fences(),
+    })
+}
+
+pub(super) fn path_support(device: &DeviceInner, path: MemoryPath) -> Support {
+    let mut missing = Vec::new();
+    match path {
+        MemoryPath::DmaBuf => {
+            missing.extend(missing_extensions(
+                device,
+                &[
+                    "EGL_EXT_image_dma_buf_import",
+                    "EGL_EXT_image_dma_buf_import_modifiers",
+                ],
+            ));
+            if !device.has_gl("GL_OES_EGL_image") && !device.has_gl("GL_EXT_EGL_image_storage") {
+                missing.push(gl_extension("GL_OES_EGL_image"));
+            }
+            missing.extend(unsafe_software_device(device));
+        }
+        MemoryPath::OpaqueFd => {
+            for name in ["GL_EXT_memory_object", "GL_EXT_memory_object_fd"] {
+                if !device.has_gl(name) {
+                    missing.push(gl_extension(name));
+                }
+            }
+        }
+        MemoryPath::HostMemory => {}
+    }
+    if missing.is_empty() {
+        Support::Yes(())
+    } else {
+        Support::No(missing)
+    }
+}
+
+/// Mesa's software rasteriser on a DRM node (`kms_swrast`) crashes when it maps a foreign dma-buf: only the software
+/// EGL device maps buffers in a way that works for any.
+fn unsafe_software_device(device: &DeviceInner) -> Option<Requirement> {
+    let software = is_software_renderer(device.renderer());
+    let on_node = device
+        .egl_device()
+        .is_some_and(|adapter| !adapter.is_software());
+    (software && on_node).then(|| {
+        Requirement::other(
+            "needs the software EGL device (EGL_MESA_device_software): this display is software on a DRM node \
+             (kms_swrast), which crashes on buffers it did not make; use EGL_EXT_platform_device or \
+             egl::Adapter::open",
+        )
+    })
+}
+
+fn is_software_renderer(renderer: &str) -> bool {
+    ["llvmpipe", "softpipe", "swrast"]
+        .iter()
+        .any(|name| renderer.contains(name))
+}
+
+fn missing_extensions(device: &DeviceInner, names: &[&'static str]) -> Vec<Requirement> {
+    names
+        .iter()
+        .filter(|name| !device.has_egl(name))
+        .map(|name| egl_extension(name))
+        .collect()
+}
+
+pub(super) fn egl_extension(name: &'static str) -> Requirement {
+    Requirement::Extension {
+        api: "EGL display",
+        name,
+        available: false,
+    }
+}
+
+fn gl_extension(name: &'static str) -> Requirement {
+    Requirement::Extension {
+        api: "OpenGL",
+        name,
+        available: false,
+    }
+}
+
+/// RGB formats only: those with several format planes are imported plane by plane.
+fn formats() -> impl Iterator<Item = &'static FormatInfo> {
+    Format::ALL
+        .iter()
+        .filter(|info| info.color == ColorKind::Rgb && info.planes.len() == 1)
+}
+
+fn max_extent(device: &DeviceInner) -> Extent {
+    Extent::new(device.max_texture, device.max_texture)
+}
+
+fn dma_buf_entries(device: &DeviceInner) -> Result<Vec<OfferEntry>> {
+    let listed = query_formats(device)?;
+    let mut entries = Vec::new();
+    for info in formats().filter(|info| listed.contains(&info.format)) {
+        for (modifier, external_only) in query_modifiers(device, info.format)? {
+            let auxiliary = modifier.auxiliary_planes().unwrap_or(0);
+            let usage = if external_only {
+                Usage::SAMPLE
+            } else {
+                Usage::SAMPLE | Usage::RENDER
+            };
+            entries.push(OfferEntry {
+                path: MemoryPath::DmaBuf,
+                format: info.format,
+                tiling: Tiling::Explicit(modifier),
+                planes: 1 + auxiliary,
+                usage,
+                max_extent: max_extent(device),
+                exportable: false,
+                importable: true,
+                dedicated_only: false,
+                external_only,
+            });
+        }
+    }
+    Ok(entries)
+}
+
+fn query_formats(device: &DeviceInner) -> Result<Vec<Format>> {
+    let query = loaded(device.library.ext.query_formats, "eglQueryDmaBufFormatsEXT")?;
+    let display = device.display.as_ptr();
+    let mut count = 0;
+    // SAFETY: eglQueryDmaBufFormatsEXT: with a null array only the count is written.
+    let ok = unsafe { query(display, 0, std::ptr::null_mut(), &raw mut count) };
+    if ok != egl::TRUE {
+        return Err(device.library.failed("eglQueryDmaBufFormatsEXT"));
+    }
+    let mut formats = vec![0_i32; usize::try_from(count).unwrap_or(0)];
+    // SAFETY: eglQueryDmaBufFormatsEXT writes at most `count` formats, which is the array's length.
+    let ok = unsafe { query(display, count, formats.as_mut_ptr(), &raw mut count) };
+    if ok != egl::TRUE {
+        return Err(device.library.failed("eglQueryDmaBufFormatsEXT"));
+    }
+    formats.truncate(usize::try_from(count).unwrap_or(0));
+    Ok(formats
+        .into_iter()
+        .map(|code| Format::from_fourcc(code.cast_unsigned()))
+        .collect())
+}
+
+/// The explicit modifiers of a format, each with whether it is external-only. A driver that answers
+/// `EGL_BAD_PARAMETER` for a format it listed (NVIDIA does) has none.
+fn query_modifiers(device: &DeviceInner, format: Format) -> Result<Vec<(Modifier, bool)>> {
+    let query = loaded(
+        device.library.ext.query_modifiers,
+        "eglQueryDmaBufModifiersEXT",
+    )?;
+    let display = device.display.as_ptr();
+    let code = format.fourcc().cast_signed();
+    let mut count = 0;
+    let none = std::ptr::null_mut;
+    // SAFETY: eglQueryDmaBufModifiersEXT: with null arrays only the count is written.
+    let ok = unsafe { query(display, code, 0, none(), none().cast(), &raw mut count) };
+    if ok != egl::TRUE {
+        let _cleared = device.library.egl.get_error();
+        return Ok(Vec::new());
+    }
+    let length = usize::try_from(count).unwrap_or(0);
+    let mut modifiers = vec![0_u64; length];
+    // Zeroed, because Mesa's software driver leaves it unwritten.
+    let mut external_only = vec![0_u32; length];
+    // SAFETY: eglQueryDmaBufModifiersEXT writes at most `count` entries to each array, which is their length.
+    let ok = unsafe {
+        query(
+            display,
+            code,
+            count,
+            modifiers.as_mut_ptr(),
+            external_only.as_mut_ptr(),
+            &raw mut count,
+        )
+    };
+    if ok != egl::TRUE {
+        return Err(device.library.failed("eglQueryDmaBufModifiersEXT"));
+    }
+    let written = usize::try_from(count).unwrap_or(0).min(length);
+    Ok(modifiers
+        .into_iter()
+        .zip(external_only)
+        .take(written)
+        .filter_map(|(code, external)| Some((Modifier::new(code)?, external == egl::TRUE)))
+        .collect())
+}
+
+fn opaque_entries(device: &DeviceInner) -> Vec<OfferEntry> {
+    texture_formats(device)
+        .filter(|(_, gl_shares)| *gl_shares)
+        .map(|(info, _)| plain_entry(device, info, MemoryPath::OpaqueFd, Tiling::Implicit))
+        .collect()
+}
+
+fn host_entries(device: &DeviceInner) -> Vec<OfferEntry> {
+    let linear = Tiling::Explicit(Modifier::LINEAR);
+    texture_formats(device)
+        .map(|(info, _)| plain_entry(device, info, MemoryPath::HostMemory, linear))
+        .collect()
+}
+
+/// Formats that GL can name, and whether it keeps them in memory as Vulkan does.
+fn texture_formats(device: &DeviceInner) -> impl Iterator<Item = (&'static FormatInfo, bool)> {
+    formats().filter_map(|info| {
+        let gl = info.gl?;
+        let usable = gl.extension.is_none_or(|name| device.has_gl(name));
+        // A pitch is a whole number of pixels only where a pixel is a power of two bytes.
+        let whole = info.planes[0].block_bytes.is_power_of_two();
+        (usable && whole).then_some((info, gl.shares_memory))
+    })
+}
+
+fn plain_entry(
+    device: &DeviceInner,
+    info: &FormatInfo,
+    path: MemoryPath,
+    tiling: Tiling,
+) -> OfferEntry {
+    OfferEntry {
+        path,
+        format: info.format,
+        tiling,
+        planes: 1,
+        usage: Usage::SAMPLE,
+        max_extent: max_extent(device),
+        exportable: false,
+        importable: true,
+        dedicated_only: path == MemoryPath::OpaqueFd,
+        external_only: false,
+    }
+}
+
+/// The EGL device behind a display, where EGL tells.
+pub(super) fn egl_device(library: &Library, display: egl::Display) -> Option<Adapter> {
+    let query = library.ext.query_display_attrib?;
+    let listed = library.egl.query_string(None, egl::EXTENSIONS).ok()?;
+    let listed = listed.to_string_lossy();
+    let has = |name: &str| listed.split_ascii_whitespace().any(|one| one == name);
+    if !has("EGL_EXT_device_query") && !has("EGL_EXT_device_base") {
+        return None;
+    }
+    let mut device = 0_isize;
+    // SAFETY: eglQueryDisplayAttribEXT (EGL_EXT_device_query) writes one EGLAttrib.
+    let ok = unsafe { query(display.as_ptr(), raw::DEVICE_EXT, &raw mut device) };
+    if ok != egl::TRUE || device == 0 {
+        let _cleared = library.egl.get_error();
+        return None;
+    }
+    let device = std::ptr::with_exposed_provenance_mut(device.cast_unsigned());
+    Some(Adapter::of(library, device))
+}
+
+pub(super) fn identify(device: &DeviceInner) -> Result<DeviceId> {
+    let adapter = device.egl_device();
+    let mut id = DeviceId {
+        device_uuid: None,
+        driver_uuid: None,
+        render_node: adapter.and_then(Adapter::render_node),
+        primary_node: adapter.and_then(Adapter::primary_node),
+        software: is_software_renderer(device.renderer()),
+    };
+    if !device.has_gl("GL_EXT_memory_object") {
+        return Ok(id);
+    }
+    let functions = &device.functions;
+    let indexed = loaded(functions.unsigned_bytes_indexed, "glGetUnsignedBytei_vEXT")?;
+    let plain = loaded(functions.unsigned_bytes, "glGetUnsignedBytevEXT")?;
+    let _stale = device.gl_error();
+    let devices = {
+        use glow::HasContext as _;
+        // SAFETY: glGetIntegerv with a name of GL_EXT_memory_object, which is listed.
+        unsafe { device.gl.get_parameter_i32(raw::GL_NUM_DEVICE_UUIDS_EXT) }
+    };
+    let mut uuid = [0_u8; 16];
+    // A context that spans several devices has no one identity.
+    if devices == 1 {
+        // SAFETY: glGetUnsignedBytei_vEXT writes GL_UUID_SIZE_EXT, 16, bytes.
+        unsafe { indexed(raw::GL_DEVICE_UUID_EXT, 0, uuid.as_mut_ptr()) };
+        if device.gl_error().is_none() {
+            id.device_uuid = Some(uuid);
+        }
+    }
+    // SAFETY: glGetUnsignedBytevEXT writes 16 bytes for this name.
+    unsafe { plain(raw::GL_DRIVER_UUID_EXT, uuid.as_mut_ptr()) };
+    if device.gl_error().is_none() {
+        id.driver_uuid = Some(uuid);
+    }
+    Ok(id)
+}
