@@ -79,13 +79,14 @@ pub(crate) fn missing(purpose: Purpose, distribution: Distribution) -> Vec<&'sta
     let installed = output
         .map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
         .unwrap_or_default();
-    // Elsewhere nothing newer is to be had than what the distribution's own lists name.
-    let strict = distribution == Distribution::Bookworm;
+    // An old Mesa counts as missing where a newer one can be had; Debian 12's backports have one.
+    let newer = distribution == Distribution::Bookworm
+        || candidate("mesa-vulkan-drivers").is_some_and(|version| at_least(&version, MESA_NEEDED));
     names
         .into_iter()
         .filter(|name| match installed_version(&installed, name) {
             None => true,
-            Some(version) => strict && MESA.contains(name) && !at_least(version, MESA_NEEDED),
+            Some(version) => newer && MESA.contains(name) && !at_least(version, MESA_NEEDED),
         })
         .collect()
 }
@@ -97,6 +98,19 @@ fn installed_version<'a>(listing: &'a str, name: &str) -> Option<&'a str> {
         let found = words.next() == Some(name) && words.next() == Some("installed");
         if found { words.next() } else { None }
     })
+}
+
+/// The version that apt would install.
+fn candidate(package: &str) -> Option<String> {
+    let mut apt = Command::new("apt-cache");
+    let policy = process::output_of(apt.env("LC_ALL", "C").args(["policy", package])).ok()?;
+    candidate_in(&policy).map(str::to_owned)
+}
+
+fn candidate_in(policy: &str) -> Option<&str> {
+    policy
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("Candidate: "))
 }
 
 /// The Mesa that is installed, where it is older than what is needed.
@@ -147,6 +161,14 @@ mod tests {
         assert_eq!(installed_version(listing, "weston"), None);
         assert_eq!(installed_version(listing, "xvfb"), None);
         assert_eq!(installed_version(listing, "libgbm"), None);
+    }
+
+    #[test]
+    fn candidates() {
+        let policy =
+            "mesa:\n  Installed: 24.0.5\n  Candidate: 25.2.8-0ubuntu0.24.04.1\n  Version table:\n";
+        assert_eq!(candidate_in(policy), Some("25.2.8-0ubuntu0.24.04.1"));
+        assert_eq!(candidate_in("mesa:\n"), None);
     }
 
     #[test]
