@@ -120,6 +120,10 @@ fn lamp(at: vec3<f32>, color: vec3<f32>, world: vec3<f32>, normal: vec3<f32>) ->
 
 @fragment
 fn solid_fragment(point: SolidPoint) -> @location(0) vec4<f32> {
+    return lit(point);
+}
+
+fn lit(point: SolidPoint) -> vec4<f32> {
     let normal = normalize(point.normal);
     let eye = vec3<f32>(solid.eye.x, solid.eye.y * solid.eye.w, solid.eye.z);
     let toward_eye = normalize(eye - point.world);
@@ -157,13 +161,13 @@ fn checker(at: vec2<f32>, width: vec2<f32>) -> f32 {
     return 0.5 - 0.5 * average.x * average.y;
 }
 
-@fragment
-fn floor_fragment(point: SolidPoint) -> @location(0) vec4<f32> {
-    let at = point.world.xz;
+// The floor at a point: its colour, ready to show, and how much of the mirror one sees there.
+fn floor_at(point: vec3<f32>) -> vec4<f32> {
+    let at = point.xz;
     let width = abs(dpdx(at)) + abs(dpdy(at));
     let tile = checker(at, width);
 
-    let away = point.world - solid.eye.xyz;
+    let away = point - solid.eye.xyz;
     let distance = length(away);
     let steep = -away.y / distance;
     // Shade under what floats above the middle.
@@ -171,13 +175,30 @@ fn floor_fragment(point: SolidPoint) -> @location(0) vec4<f32> {
 
     let up = vec3<f32>(0.0, 1.0, 0.0);
     var light = vec3<f32>(0.13, 0.11, 0.20);
-    light += lamp(vec3<f32>(3.6, 1.2, 2.6), vec3<f32>(0.15, 0.55, 1.25), point.world, up);
-    light += lamp(vec3<f32>(-3.8, 0.8, 2.2), vec3<f32>(1.25, 0.25, 0.50), point.world, up);
+    light += lamp(vec3<f32>(3.6, 1.2, 2.6), vec3<f32>(0.15, 0.55, 1.25), point, up);
+    light += lamp(vec3<f32>(-3.8, 0.8, 2.2), vec3<f32>(1.25, 0.25, 0.50), point, up);
     let color = mix(vec3<f32>(0.022, 0.019, 0.036), vec3<f32>(0.34, 0.31, 0.38), tile) * light * shade;
 
     // The flatter one looks, the more of the mirror one sees; far away there is only the mirror.
     let grazing = 1.0 - steep;
     let mirror = clamp(0.20 + 0.75 * grazing * grazing * grazing, 0.0, 1.0);
     let far = smoothstep(14.0, 42.0, distance);
-    return vec4<f32>(encode(color).rgb, (1.0 - mirror) * (1.0 - far));
+    return vec4<f32>(encode(color).rgb, mix(mirror, 1.0, far));
+}
+
+@fragment
+fn floor_fragment(point: SolidPoint) -> @location(0) vec4<f32> {
+    let ground = floor_at(point.world);
+    let sky_below = encode(sky_color(normalize(point.world - solid.eye.xyz)));
+    return vec4<f32>(mix(ground.rgb, sky_below.rgb, ground.a), 1.0);
+}
+
+// A solid in the mirror, through the floor. Mixed here and not by blending: not every driver can blend
+// into every image that it can share.
+@fragment
+fn mirrored_fragment(point: SolidPoint) -> @location(0) vec4<f32> {
+    let eye = solid.eye.xyz;
+    let below = vec3<f32>(point.world.x, -point.world.y, point.world.z) - eye;
+    let ground = floor_at(eye - below * (eye.y / below.y));
+    return vec4<f32>(mix(ground.rgb, lit(point).rgb, ground.a), 1.0);
 }

@@ -3,8 +3,10 @@
 //! [`scene::Scene`] draws an animated scene in Vulkan, [`screen::Screen`] shows a texture in OpenGL,
 //! [`picture::Picture`] is what is read back.
 
+pub mod demo;
 pub mod font;
 pub mod math;
 pub mod picture;
 pub mod scene;
 pub mod screen;
+pub mod window;

@@ -12,7 +12,8 @@ void main() {
     vec3 floor_color = mix(vec3(0.060, 0.056, 0.074), vec3(0.022, 0.022, 0.030), clamp(below * 1.6, 0.0, 1.0));
     float softness = 0.012;
     vec3 room = mix(wall, floor_color, smoothstep(-softness, softness, below));
-    // Half a step of noise, so that dark ramps do not show bands.
-    float noise = fract(sin(dot(gl_FragCoord.xy, vec2(12.9898, 78.233))) * 43758.5453);
-    color = vec4(room + (noise - 0.5) / 255.0, 1.0);
+    // Less than a step of a regular pattern, so that dark ramps do not show bands.
+    vec2 cell = mod(floor(gl_FragCoord.xy), 2.0);
+    float pattern = (2.0 * abs(cell.x - cell.y) + cell.y) / 4.0 - 0.375;
+    color = vec4(room + pattern / 255.0, 1.0);
 }

@@ -236,10 +236,6 @@ impl Recorder<'_> {
 
         let seen = camera.view_projection(ClipDepth::ZeroToOne);
         let solids = choreography::solids(parts, frame);
-        self.bind(&pipelines.mirrored);
-        solids
-            .iter()
-            .for_each(|solid| self.draw(&seen, camera.eye, -1.0, solid));
         self.bind(&pipelines.floor);
         let ground = Solid {
             indices: parts.ground.clone(),
@@ -250,6 +246,10 @@ impl Recorder<'_> {
             rainbow: 0.0,
         };
         self.draw(&seen, camera.eye, 1.0, &ground);
+        self.bind(&pipelines.mirrored);
+        solids
+            .iter()
+            .for_each(|solid| self.draw(&seen, camera.eye, -1.0, solid));
         self.bind(&pipelines.solid);
         solids
             .iter()

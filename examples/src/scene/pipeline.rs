@@ -81,8 +81,8 @@ pub(crate) fn layout(gpu: &Rc<Gpu>) -> Result<Owned<vk::PipelineLayout>, vk::Res
 /// The pipelines, in the order in which a frame uses them.
 pub(crate) struct Pipelines {
     pub(crate) sky: Owned<vk::Pipeline>,
-    pub(crate) mirrored: Owned<vk::Pipeline>,
     pub(crate) floor: Owned<vk::Pipeline>,
+    pub(crate) mirrored: Owned<vk::Pipeline>,
     pub(crate) solid: Owned<vk::Pipeline>,
 }
 
@@ -104,27 +104,31 @@ impl Pipelines {
             fragment: c"solid_fragment",
             reads_mesh: true,
             depth: true,
-            blend: false,
             front: vk::FrontFace::COUNTER_CLOCKWISE,
         };
+        // What lies farther away than everything else is drawn first, without depth.
+        let floor = Recipe {
+            fragment: c"floor_fragment",
+            depth: false,
+            ..solid
+        };
+        let sky = Recipe {
+            vertex: c"sky_vertex",
+            fragment: c"sky_fragment",
+            reads_mesh: false,
+            depth: false,
+            ..solid
+        };
+        // A mirror turns every winding around.
+        let mirrored = Recipe {
+            fragment: c"mirrored_fragment",
+            front: vk::FrontFace::CLOCKWISE,
+            ..solid
+        };
         Ok(Self {
-            sky: make(&Recipe {
-                vertex: c"sky_vertex",
-                fragment: c"sky_fragment",
-                reads_mesh: false,
-                depth: false,
-                ..solid
-            })?,
-            // A mirror turns every winding around.
-            mirrored: make(&Recipe {
-                front: vk::FrontFace::CLOCKWISE,
-                ..solid
-            })?,
-            floor: make(&Recipe {
-                fragment: c"floor_fragment",
-                blend: true,
-                ..solid
-            })?,
+            sky: make(&sky)?,
+            floor: make(&floor)?,
+            mirrored: make(&mirrored)?,
             solid: make(&solid)?,
         })
     }
@@ -137,7 +141,6 @@ struct Recipe {
     fragment: &'static CStr,
     reads_mesh: bool,
     depth: bool,
-    blend: bool,
     front: vk::FrontFace,
 }
 
@@ -185,7 +188,8 @@ impl Recipe {
             .depth_test_enable(self.depth)
             .depth_write_enable(self.depth)
             .depth_compare_op(vk::CompareOp::LESS);
-        let blends = [blending(self.blend)];
+        let blends = [vk::PipelineColorBlendAttachmentState::default()
+            .color_write_mask(vk::ColorComponentFlags::RGBA)];
         let blend = vk::PipelineColorBlendStateCreateInfo::default().attachments(&blends);
         let states = [vk::DynamicState::VIEWPORT, vk::DynamicState::SCISSOR];
         let dynamic = vk::PipelineDynamicStateCreateInfo::default().dynamic_states(&states);
@@ -235,16 +239,4 @@ fn vertex_layout() -> (
             attribute(2, vk::Format::R32_SFLOAT, 6),
         ],
     )
-}
-
-/// Over what is there, by the fragment's alpha, or in its place; the picture's own alpha stays one.
-fn blending(on: bool) -> vk::PipelineColorBlendAttachmentState {
-    vk::PipelineColorBlendAttachmentState::default()
-        .blend_enable(on)
-        .src_color_blend_factor(vk::BlendFactor::SRC_ALPHA)
-        .dst_color_blend_factor(vk::BlendFactor::ONE_MINUS_SRC_ALPHA)
-        .src_alpha_blend_factor(vk::BlendFactor::ONE_MINUS_SRC_ALPHA)
-        .dst_alpha_blend_factor(vk::BlendFactor::ONE)
-        .alpha_blend_op(vk::BlendOp::ADD)
-        .color_write_mask(vk::ColorComponentFlags::RGBA)
 }
