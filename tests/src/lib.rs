@@ -1,1 +1,20 @@
-//! The test harness.
+//! The test harness: what the tiers of docs/testing.md share.
+//!
+//! A pattern is made on the CPU ([`pattern`]), written into a shared image by Vulkan ([`writer`]), read from the texture
+//! by GL ([`reader`]), and compared pixel by pixel with what the CPU says it must be. [`pair`] opens both devices, with
+//! Vulkan's validation layer where it is installed, and fails the test on anything that layer reports.
+
+pub mod fds;
+pub mod pair;
+pub mod pattern;
+pub mod reader;
+pub mod skip;
+pub mod writer;
+
+/// A deadline that no working machine misses, not even an emulated one.
+pub const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Whether this runs in the guest of `cargo xtask guest`, where everything is about a hundred times slower.
+pub fn in_guest() -> bool {
+    std::env::var_os("LUCARNE_GUEST").is_some()
+}

@@ -200,6 +200,7 @@ fn instance_version(entry: &ash::Entry) -> Result<u32> {
             }],
         ));
     }
+    // The newest version whose structures these bindings know.
     Ok(version.min(vk::API_VERSION_1_3))
 }
 

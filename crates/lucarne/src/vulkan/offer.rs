@@ -16,6 +16,9 @@ use crate::negotiate::{FenceSupport, MemoryPath, Offer, OfferEntry, Usage};
 /// Tells whether an extension is enabled.
 pub(super) type Enabled<'a> = &'a dyn Fn(&CStr) -> bool;
 
+/// Numbers from here on belong to extensions (Vulkan style guide, "Assigning extension token values").
+const FIRST_EXTENSION_FORMAT: i32 = 1_000_000_000;
+
 /// A modifier of a format, as `VkDrmFormatModifierPropertiesEXT` lists it.
 pub(super) struct ListedModifier {
     pub(super) modifier: Modifier,
@@ -54,12 +57,14 @@ pub(super) fn offer(adapter: &AdapterInner, enabled: Enabled<'_>, usage: Usage) 
     })
 }
 
-/// RGB formats that Vulkan can express. Formats with more than one format plane are shared plane by plane.
+/// RGB formats that every Vulkan 1.1 device may be asked about. Formats with more than one format plane are shared
+/// plane by plane; formats that came with extensions or later versions (`A1B5G5R5`, `A4R4G4B4` and their kin) may only
+/// be named where those were enabled, which a wrapped device does not tell.
 fn formats() -> impl Iterator<Item = &'static FormatInfo> {
     Format::ALL
         .iter()
         .filter(|info| info.color == ColorKind::Rgb && info.planes.len() == 1)
-        .filter(|info| info.vk.is_some())
+        .filter(|info| info.vk.is_some_and(|code| code < FIRST_EXTENSION_FORMAT))
 }
 
 pub(super) fn vk_format(info: &FormatInfo) -> vk::Format {

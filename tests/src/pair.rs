@@ -1,0 +1,155 @@
+//! A Vulkan device and a GL context on one machine, watched by the validation layer.
+
+use ash::vk;
+use lucarne::negotiate::Agreement;
+use lucarne::{Extent, Format, MemoryPath, Offer, Refusal, Request, Usage, egl, negotiate, vulkan};
+
+use crate::skip::skip;
+
+/// Both ends of one sharing.
+#[expect(
+    missing_debug_implementations,
+    reason = "a test fixture; nothing prints it"
+)]
+pub struct Pair {
+    // Dropped in this order.
+    /// The reader.
+    pub gl: egl::Device,
+    /// The writer.
+    pub vk: vulkan::Device,
+    validated: bool,
+    instance: vulkan::Instance,
+}
+
+/// What the writer does with images in these tests: it copies a pattern in.
+pub const PRODUCER: Usage = Usage::TRANSFER_DESTINATION;
+
+impl Pair {
+    /// Opens the first Vulkan device, and the EGL device that is the same, or else software, or else the first.
+    ///
+    /// # Panics
+    ///
+    /// When either API is missing: every machine that runs this tier has both.
+    pub fn open() -> Self {
+        let (instance, validated) = instance();
+        let adapters = instance.adapters().expect("a Vulkan driver");
+        let adapter = adapters.first().expect("never empty");
+        let vk = adapter.open().expect("a Vulkan device");
+        Self {
+            gl: open_gl(adapter),
+            vk,
+            validated,
+            instance,
+        }
+    }
+
+    /// What Vulkan offers.
+    ///
+    /// # Panics
+    ///
+    /// When the driver does not answer.
+    pub fn producer(&self) -> Offer {
+        self.vk.offer(PRODUCER).expect("an offer")
+    }
+
+    /// What GL offers.
+    ///
+    /// # Panics
+    ///
+    /// When the driver does not answer.
+    pub fn consumer(&self) -> Offer {
+        self.gl.offer().expect("an offer")
+    }
+
+    /// Agrees on one format and one path.
+    ///
+    /// # Errors
+    ///
+    /// The refusal.
+    pub fn agree(
+        &self,
+        path: MemoryPath,
+        format: Format,
+        extent: Extent,
+    ) -> Result<Agreement, Box<Refusal>> {
+        let request = Request::new(extent)
+            .formats(&[format])
+            .paths(&[path])
+            .usage(PRODUCER, Usage::SAMPLE);
+        negotiate(&self.producer(), &self.consumer(), &request)
+    }
+
+    /// Fails the test on anything the validation layer has reported.
+    ///
+    /// # Panics
+    ///
+    /// When it has reported something.
+    pub fn assert_valid(&self) {
+        let mut messages = self.instance.validation_messages();
+        messages.dedup();
+        if self.hides_modifier_features() {
+            messages.retain(|message| !blames_modifier_features(message));
+        }
+        assert!(messages.is_empty(), "validation: {messages:#?}");
+    }
+
+    /// Whether the driver has `VK_KHR_format_feature_flags2` but leaves `VkDrmFormatModifierPropertiesList2EXT` empty,
+    /// as Mesa's software driver does (25.0.7): the validation layer reads features there, and finds none.
+    fn hides_modifier_features(&self) -> bool {
+        let mut list = vk::DrmFormatModifierPropertiesList2EXT::default();
+        let mut properties = vk::FormatProperties2::default().push_next(&mut list);
+        let raw = self.instance.raw();
+        let device = self.vk.adapter().raw();
+        let format = vk::Format::B8G8R8A8_UNORM;
+        // SAFETY: vkGetPhysicalDeviceFormatProperties2 (Vulkan 1.1) with structures of our own; with a null array only
+        // the count is written.
+        unsafe { raw.get_physical_device_format_properties2(device, format, &mut properties) };
+        list.drm_format_modifier_count == 0
+    }
+
+    /// Whether the validation layer watches.
+    pub fn is_validated(&self) -> bool {
+        self.validated
+    }
+}
+
+/// A report that a modifier's image lacks a feature because the layer found no features at all.
+fn blames_modifier_features(message: &str) -> bool {
+    message.contains("VkFormatFeatureFlags (0x0)")
+        && message.contains("VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT")
+}
+
+fn instance() -> (vulkan::Instance, bool) {
+    let mut options = vulkan::InstanceOptions {
+        application: "lucarne-tests".to_owned(),
+        validation: true,
+    };
+    match vulkan::Instance::new(&options) {
+        Ok(instance) => (instance, true),
+        Err(error) => {
+            skip("validation", &error.to_string());
+            options.validation = false;
+            let instance = vulkan::Instance::new(&options).expect("a Vulkan loader");
+            (instance, false)
+        }
+    }
+}
+
+fn open_gl(same_as: &vulkan::Adapter) -> egl::Device {
+    let adapters = egl::Adapter::enumerate().expect("EGL devices");
+    let node = same_as.id().render_node;
+    let same = |adapter: &&egl::Adapter| {
+        if same_as.id().software {
+            adapter.is_software()
+        } else {
+            node.is_some() && adapter.render_node() == node
+        }
+    };
+    adapters
+        .iter()
+        .find(same)
+        .or(adapters.first())
+        .expect("at least one EGL device")
+        .open()
+        .expect("a GL context")
+}
