@@ -73,12 +73,12 @@ impl<'a> Reader<'a> {
         let height = i32::try_from(extent.height).expect("checked by the layout");
         let count = usize::try_from(u64::from(extent.width) * u64::from(extent.height));
         let mut bytes = vec![0_u8; count.expect("fits memory") * 16];
-        // SAFETY: plain GL calls with a current context; every object is this context's, and `bytes` holds
-        // width x height pixels of four 32-bit floats, as glReadPixels writes them.
         #[expect(
             clippy::multiple_unsafe_ops_per_block,
             reason = "one GL drawing, under one and the same rule"
         )]
+        // SAFETY: plain GL calls with a current context; every object is this context's, and `bytes` holds
+        // width x height pixels of four 32-bit floats, as glReadPixels writes them.
         unsafe {
             gl.bind_texture(glow::TEXTURE_2D, Some(self.target));
             let format = glow::RGBA32F.cast_signed();
@@ -138,11 +138,11 @@ fn pixel(bytes: &[u8]) -> [f32; 4] {
 }
 
 fn program(gl: &glow::Context) -> glow::NativeProgram {
-    // SAFETY: plain GL calls with a current context; shaders belong to the program from here on.
     #[expect(
         clippy::multiple_unsafe_ops_per_block,
         reason = "one program, under one and the same rule"
     )]
+    // SAFETY: plain GL calls with a current context; shaders belong to the program from here on.
     unsafe {
         let program = gl.create_program().expect("a program");
         for (kind, source) in [
