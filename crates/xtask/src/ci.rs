@@ -98,7 +98,7 @@ fn check(workspace: &Workspace, name: &str, mut command: Command, verbose: bool)
     if ended.success() {
         tier.passed = 1;
     } else {
-        tier.fail(name, process::tail(&log, 60));
+        tier.fail(name, process::complaints(&log));
     }
     Ok(tier)
 }

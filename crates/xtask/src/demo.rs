@@ -79,6 +79,6 @@ pub(crate) fn build(workspace: &Workspace, verbose: bool) -> Result<()> {
     }
     Err(Error::failed(format!(
         "the demo does not build:\n{}",
-        process::tail(&log, 40)
+        process::complaints(&log)
     )))
 }

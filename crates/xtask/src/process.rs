@@ -160,8 +160,96 @@ pub(crate) fn cargo() -> Command {
 
 /// The last `count` lines of a file, for a message.
 pub(crate) fn tail(path: &Path, count: usize) -> String {
-    let text = fs::read(path).unwrap_or_default();
-    let text = String::from_utf8_lossy(&text);
-    let lines: Vec<_> = text.lines().collect();
+    last(&text(path).lines().collect::<Vec<_>>(), count)
+}
+
+/// The end of a build's log without the lines that only tell how far it is.
+pub(crate) fn complaints(log: &Path) -> String {
+    const STEPS: [&str; 7] = [
+        "Blocking",
+        "Checking",
+        "Compiling",
+        "Documenting",
+        "Downloaded",
+        "Downloading",
+        "Fresh",
+    ];
+    let text = text(log);
+    let is_step = |line: &&str| STEPS.contains(&line.split_whitespace().next().unwrap_or_default());
+    let lines: Vec<_> = text.lines().filter(|line| !is_step(line)).collect();
+    last(&lines, 60)
+}
+
+fn text(path: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
+}
+
+fn last(lines: &[&str], count: usize) -> String {
     lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(script: &str) -> (Job, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        let log = folder.path().join("deep/er/log");
+        (Job::new("test", command, log, false), folder)
+    }
+
+    #[test]
+    fn both_streams_in_order() {
+        let (job, folder) = job("echo one; echo two >&2; printf three; exit 3");
+        let mut lines = Vec::new();
+        let ended = job
+            .run(|line| {
+                lines.push(line.to_owned());
+                None
+            })
+            .unwrap();
+        assert_eq!(lines, ["one", "two", "three"]);
+        assert_eq!(ended.status.code(), Some(3));
+        assert!(!ended.success());
+        assert_eq!(tail(&folder.path().join("deep/er/log"), 2), "two\nthree");
+    }
+
+    #[test]
+    fn the_deadline_kills() {
+        let (mut job, _folder) = job("exec sleep 60");
+        job.deadline = Some(Duration::from_millis(100));
+        let started = Instant::now();
+        let ended = job.run(|_| None).unwrap();
+        assert!(ended.killed && !ended.success());
+        assert!(started.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn missing_programs_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let job = Job::new(
+            "x",
+            Command::new("no-such-program-here"),
+            folder.path().join("log"),
+            false,
+        );
+        let error = job.run(|_| None).unwrap_err().to_string();
+        assert!(error.contains("no-such-program-here"), "{error}");
+        assert!(find_program("no-such-program-here").is_none());
+        assert!(find_program("sh").is_some());
+    }
+
+    #[test]
+    fn steps_are_no_complaints() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        fs::write(
+            &log,
+            "   Compiling a v1\nerror: it is wrong\n    Checking b\n",
+        )
+        .unwrap();
+        assert_eq!(complaints(&log), "error: it is wrong");
+    }
 }

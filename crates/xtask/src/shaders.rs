@@ -32,7 +32,7 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<u8> {
     let ended = Job::new("building the shader compiler", build, log.clone(), false)
         .run(|line| Some(line.trim().to_owned()))?;
     if !ended.success() {
-        let message = format!("it does not build:\n{}", process::tail(&log, 30));
+        let message = format!("it does not build:\n{}", process::complaints(&log));
         return Err(Error::failed(message));
     }
     let mut cargo = process::cargo();

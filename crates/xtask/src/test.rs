@@ -65,7 +65,7 @@ fn build(workspace: &Workspace, verbose: bool, report: &mut Report) -> Result<bo
             .run(|line| Some(line.trim().to_owned()))?;
         if !ended.success() {
             let mut tier = Tier::named("build");
-            tier.fail(title, process::tail(&log, 60));
+            tier.fail(title, process::complaints(&log));
             report.add(tier);
             return Ok(false);
         }

@@ -136,11 +136,13 @@ fn build(
     )))
 }
 
-/// The end of a build log without the messages that are meant for programs.
+/// The end of a build log with the messages that are meant for programs turned into text.
 fn readable_tail(log: &Path) -> String {
-    let text = process::tail(log, 200);
-    let lines: Vec<_> = text.lines().filter_map(readable).collect();
-    lines[lines.len().saturating_sub(40)..].join("\n")
+    let text = process::complaints(log);
+    text.lines()
+        .filter_map(readable)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn readable(line: &str) -> Option<String> {

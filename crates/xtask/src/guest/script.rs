@@ -36,7 +36,7 @@ impl Plan<'_> {
             "# Written by `cargo xtask guest`; runs as the guest's first program.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export HOME=/run/lucarne/home TMPDIR=/run/lucarne/tmp XDG_RUNTIME_DIR=/run/lucarne/runtime
-export LUCARNE_GUEST=1 LUCARNE_REQUIRE={require} PROPTEST_CASES=16 RUST_BACKTRACE=1
+export LUCARNE_GUEST=1 LUCARNE_REQUIRE={require} PROPTEST_CASES=16
 mkdir -p -m 700 $HOME $TMPDIR $XDG_RUNTIME_DIR
 mkdir -p /lib/modules && ln -sfn {modules} /lib/modules/{release}
 cd {RESULTS}
