@@ -118,12 +118,12 @@ impl Report {
             "modifier",
             format_args!("{}; {}", self.modifier, self.chosen_by),
         )?;
-        let note = note(self.emulated, "emulated: this machine has no /dev/udmabuf");
+        let mark = note(self.emulated, "emulated: this machine has no /dev/udmabuf");
         let (path, rung) = (&self.path, self.rung);
         line(
             f,
             "path",
-            format_args!("{TITLE}{path}{TITLE:#}, rung {rung} of 4{note}"),
+            format_args!("{TITLE}{path}{TITLE:#}, rung {rung} of 4{mark}"),
         )?;
         // The two rungs of dma-bufs are often refused for one reason.
         let alike = |a: &Refused, b: &Refused| (&a.path, &a.reason) == (&b.path, &b.reason);
@@ -143,12 +143,12 @@ impl Report {
             "copies",
             format_args!("{} per frame", self.copies_per_frame),
         )?;
-        let note = note(self.emulated_fences, "emulated");
+        let mark = note(self.emulated_fences, "emulated");
         let (acquire, release) = (&self.acquire_fence, &self.release_fence);
         line(
             f,
             "fences",
-            format_args!("to the reader {acquire}; back to the writer {release}{note}"),
+            format_args!("to the reader {acquire}; back to the writer {release}{mark}"),
         )
     }
 
