@@ -196,8 +196,13 @@ impl Commands {
     fn begin(&self) -> Result<vk::CommandBuffer> {
         let begin = vk::CommandBufferBeginInfo::default()
             .flags(vk::CommandBufferUsageFlags::ONE_TIME_SUBMIT);
-        // SAFETY: vkBeginCommandBuffer (VUID-vkBeginCommandBuffer-commandBuffer-00049): not pending, as `finish` has
-        // returned, and its pool allows the implicit reset.
+        let flags = vk::CommandBufferResetFlags::empty();
+        // A caller's closure that panicked has left the buffer recording, which cannot be begun again.
+        // SAFETY: vkResetCommandBuffer (VUID-vkResetCommandBuffer-commandBuffer-00045): not pending, as `finish` has
+        // returned; its pool allows resets.
+        unsafe { self.device.device.reset_command_buffer(self.buffer, flags) }
+            .map_err(failed("vkResetCommandBuffer"))?;
+        // SAFETY: vkBeginCommandBuffer (VUID-vkBeginCommandBuffer-commandBuffer-00049): reset just now.
         unsafe { self.device.device.begin_command_buffer(self.buffer, &begin) }
             .map_err(failed("vkBeginCommandBuffer"))?;
         Ok(self.buffer)
@@ -220,10 +225,12 @@ impl Commands {
             .wait_semaphores(&waits)
             .wait_dst_stage_mask(&stages[..waits.len()])
             .signal_semaphores(&signals);
-        // SAFETY: vkQueueSubmit: the queue is ours to use by `Device::from_raw`'s contract; buffer, fence and
-        // semaphores belong to this device and are in no other submission.
+        let queue = self.device.submitting.lock();
+        // SAFETY: vkQueueSubmit: the queue is ours alone, by the lock and by `Device::from_raw`'s contract; buffer,
+        // fence and semaphores belong to this device and are in no other submission.
         unsafe { raw.queue_submit(self.device.queue, &[submit], self.done.raw()) }
             .map_err(failed("vkQueueSubmit"))?;
+        drop(queue);
         self.pending = true;
         self.written = true;
         let Some(signal) = &self.signal else {

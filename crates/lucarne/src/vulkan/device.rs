@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use ash::vk;
 
@@ -21,6 +21,8 @@ pub struct Device {
 pub(super) struct DeviceInner {
     pub(super) device: ash::Device,
     pub(super) queue: vk::Queue,
+    /// Held while the queue is used: Vulkan wants that externally synchronised, and devices are shared by threads.
+    pub(super) submitting: Mutex<()>,
     pub(super) queue_family: u32,
     pub(super) adapter: Adapter,
     pub(super) fences: FenceSupport,
@@ -47,7 +49,7 @@ impl Device {
     ///
     /// `device` must come from `adapter`, must have been created with exactly the extensions `enabled`, and `queue`
     /// must be one of its queues, of family `queue_family`. Both must stay alive until the returned value and every
-    /// image made of it is dropped, and the queue must not be used by two threads at a time.
+    /// image made of it is dropped. While a call of this crate submits ([`Device::write`]), nobody else may use the queue.
     pub unsafe fn from_raw(
         adapter: &Adapter,
         device: ash::Device,
@@ -133,6 +135,7 @@ impl Device {
             adapter: adapter.clone(),
             device,
             queue,
+            submitting: Mutex::new(()),
             queue_family,
             owned,
         };

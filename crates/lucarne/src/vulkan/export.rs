@@ -1,5 +1,6 @@
 //! Making images whose memory others can use.
 
+use std::ffi::CStr;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};
 
@@ -41,7 +42,7 @@ impl Device {
             .format
             .info()
             .ok_or_else(|| Error::unknown_format(agreement.format))?;
-        self.check_offered(agreement)?;
+        self.check_offered(agreement, info)?;
         match path {
             MemoryPath::DmaBuf => export_dma_buf(self.inner(), agreement, info),
             MemoryPath::OpaqueFd => export_opaque(self.inner(), agreement, info),
@@ -51,10 +52,16 @@ impl Device {
 
     /// An agreement is plain data, perhaps of another device: creating an image the driver does not offer is
     /// undefined behaviour, so it is looked up once more.
-    fn check_offered(&self, agreement: &Agreement) -> Result<()> {
-        let offer = self.offer(agreement.producer)?;
+    fn check_offered(&self, agreement: &Agreement, info: &FormatInfo) -> Result<()> {
+        let inner = self.inner();
+        let enabled = |name: &CStr| inner.enabled(name);
+        let entries = if offer::can_ask_about(info) {
+            offer::format_entries(inner.adapter.inner(), &enabled, info, agreement.producer)?
+        } else {
+            Vec::new()
+        };
         let usable = |tiling: Option<Modifier>| {
-            offer.entries.iter().any(|entry| {
+            entries.iter().any(|entry| {
                 entry.path == agreement.path()
                     && entry.format == agreement.format
                     && entry.exportable
@@ -67,7 +74,7 @@ impl Device {
             Err(Error::invalid(
                 "agreement",
                 what,
-                format!("something that {} offers", offer.name),
+                format!("something that Vulkan on {} offers", inner.adapter.name()),
             ))
         };
         if agreement.path() == MemoryPath::DmaBuf && agreement.modifiers.is_empty() {

@@ -31,22 +31,9 @@ pub(super) fn offer(adapter: &AdapterInner, enabled: Enabled<'_>, usage: Usage) 
         .into_iter()
         .map(|path| (path, path_support(adapter, enabled, path)))
         .collect();
-    let has = |wanted| {
-        paths
-            .iter()
-            .any(|(path, support)| *path == wanted && support.is_yes())
-    };
     let mut entries = Vec::new();
     for info in formats() {
-        if has(MemoryPath::DmaBuf) {
-            for listed in modifiers(adapter, info) {
-                entries.extend(dma_buf_entry(adapter, info, &listed, usage)?);
-            }
-        }
-        if has(MemoryPath::OpaqueFd) {
-            entries.extend(opaque_entry(adapter, info, usage)?);
-        }
-        entries.extend(host_entry(adapter, info, usage)?);
+        entries.extend(format_entries(adapter, enabled, info, usage)?);
     }
     Ok(Offer {
         name: format!("Vulkan on {}", adapter.name()),
@@ -57,14 +44,37 @@ pub(super) fn offer(adapter: &AdapterInner, enabled: Enabled<'_>, usage: Usage) 
     })
 }
 
+/// What the device can share of one format.
+pub(super) fn format_entries(
+    adapter: &AdapterInner,
+    enabled: Enabled<'_>,
+    info: &FormatInfo,
+    usage: Usage,
+) -> Result<Vec<OfferEntry>> {
+    let mut entries = Vec::new();
+    if path_support(adapter, enabled, MemoryPath::DmaBuf).is_yes() {
+        for listed in modifiers(adapter, info) {
+            entries.extend(dma_buf_entry(adapter, info, &listed, usage)?);
+        }
+    }
+    if path_support(adapter, enabled, MemoryPath::OpaqueFd).is_yes() {
+        entries.extend(opaque_entry(adapter, info, usage)?);
+    }
+    entries.extend(host_entry(adapter, info, usage)?);
+    Ok(entries)
+}
+
 /// RGB formats that every Vulkan 1.1 device may be asked about. Formats with more than one format plane are shared
 /// plane by plane; formats that came with extensions or later versions (`A1B5G5R5`, `A4R4G4B4` and their kin) may only
 /// be named where those were enabled, which a wrapped device does not tell.
 fn formats() -> impl Iterator<Item = &'static FormatInfo> {
-    Format::ALL
-        .iter()
-        .filter(|info| info.color == ColorKind::Rgb && info.planes.len() == 1)
-        .filter(|info| info.vk.is_some_and(|code| code < FIRST_EXTENSION_FORMAT))
+    Format::ALL.iter().filter(|info| can_ask_about(info))
+}
+
+/// Whether a driver may be asked about the format, see [`formats`].
+pub(super) fn can_ask_about(info: &FormatInfo) -> bool {
+    let rgb = info.color == ColorKind::Rgb && info.planes.len() == 1;
+    rgb && info.vk.is_some_and(|code| code < FIRST_EXTENSION_FORMAT)
 }
 
 pub(super) fn vk_format(info: &FormatInfo) -> vk::Format {
@@ -287,7 +297,9 @@ fn host_entry(
     wanted: Usage,
 ) -> Result<Option<OfferEntry>> {
     let usage = optimal_usage(adapter, info);
-    if !usage.contains(Usage::TRANSFER_SOURCE) {
+    // Copies count their pitch in pixels, which only divides it where a pixel is a power of two bytes.
+    let whole = info.planes[0].block_bytes.is_power_of_two();
+    if !usage.contains(Usage::TRANSFER_SOURCE) || !whole {
         return Ok(None);
     }
     let flags = image_usage((wanted & usage) | Usage::TRANSFER_SOURCE);
