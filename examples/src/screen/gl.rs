@@ -35,7 +35,7 @@ impl<'c> Gl<'c> {
         fn bind_renderbuffer(target: u32, renderbuffer: Option<glow::Renderbuffer>);
         fn bind_texture(target: u32, texture: Option<glow::Texture>);
         fn bind_vertex_array(vertex_array: Option<glow::VertexArray>);
-        fn blend_func(from: u32, onto: u32);
+        fn blend_func_separate(from: u32, onto: u32, alpha_from: u32, alpha_onto: u32);
         fn buffer_data_u8_slice(target: u32, bytes: &[u8], usage: u32);
         fn check_framebuffer_status(target: u32) -> u32;
         fn compile_shader(shader: glow::Shader);

@@ -141,7 +141,9 @@ impl<'c> Screen<'c> {
         self.strip.draw(glow::TRIANGLES, 3);
 
         gl.enable(glow::BLEND);
-        gl.blend_func(glow::SRC_ALPHA, glow::ONE_MINUS_SRC_ALPHA);
+        // The picture's own alpha stays one: a compositor must not see through its edges.
+        let (from, onto) = (glow::SRC_ALPHA, glow::ONE_MINUS_SRC_ALPHA);
+        gl.blend_func_separate(from, onto, glow::ZERO, glow::ONE);
         gl.active_texture(glow::TEXTURE0);
         gl.bind_texture(self.target, Some(shown.texture));
         self.draw_strip(&self.mirror, &seen, shown.size, -1.0, 0.0);

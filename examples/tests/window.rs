@@ -1,0 +1,236 @@
+//! The demo's window, looked at from outside: what a display server shows is what the demo draws off screen.
+
+mod common;
+
+use common::{complaint, demo, file, picture, skip};
+use lucarne_examples::picture::Picture;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const WIDTH: u32 = 480;
+const HEIGHT: u32 = 270;
+const FRAMES: u32 = 3;
+/// A window's framebuffer is kept the other way up, so edges may be rounded by one step elsewhere.
+const TOLERANCE: (u8, usize) = (2, (WIDTH * HEIGHT / 500) as usize);
+/// Display servers start at their own pace.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A program that ends with the test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts a display server; `None` (said aloud) where it is not installed.
+fn server(command: &mut Command, package: &str) -> Option<Running> {
+    match command.stdin(Stdio::null()).stderr(Stdio::null()).spawn() {
+        Ok(child) => Some(Running(child)),
+        Err(error) => {
+            let program = command.get_program().to_string_lossy();
+            skip("window", &format!("{program}: {error} (package {package})"));
+            None
+        }
+    }
+}
+
+/// Asks again and again until the answer is there.
+fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(
+            start.elapsed() < PATIENCE,
+            "{what} did not happen in {PATIENCE:?}"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn size_and_frames(demo: &mut Command) -> &mut Command {
+    demo.args([
+        "--size",
+        &format!("{WIDTH}x{HEIGHT}"),
+        "--frames",
+        &FRAMES.to_string(),
+    ])
+}
+
+/// Starts the demo in a window and waits until it holds its last frame there.
+fn holding(folder: &Path, display: (&str, &str)) -> Running {
+    let mut demo = demo(folder);
+    size_and_frames(&mut demo).args(["--hold-at", &FRAMES.to_string()]);
+    demo.env(display.0, display.1)
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut demo = Running(demo.spawn().unwrap());
+    let mut said = Vec::new();
+    for line in BufReader::new(demo.0.stderr.take().unwrap()).lines() {
+        said.push(line.unwrap());
+        if said
+            .last()
+            .is_some_and(|line| *line == format!("holding frame {FRAMES}"))
+        {
+            return demo;
+        }
+    }
+    panic!("the demo did not hold its last frame in a window: {said:?}");
+}
+
+/// The last frame as the demo draws it without a display.
+fn off_screen(folder: &Path) -> Picture {
+    let ended = size_and_frames(&mut demo(folder)).output().unwrap();
+    assert!(ended.status.success(), "{}", complaint(&ended));
+    let (before, last) = (picture(folder, FRAMES - 1), picture(folder, FRAMES));
+    assert!(
+        !last.difference(&before).is_some_and(is_small),
+        "neighbouring frames look the same"
+    );
+    last
+}
+
+/// Waits until the screen shows the expected picture.
+fn expect_on_screen(expected: &Picture, mut screenshot: impl FnMut() -> Option<Picture>) {
+    let start = Instant::now();
+    let mut last = String::from("no screenshot");
+    while start.elapsed() < PATIENCE {
+        let difference = screenshot().map(|shown| shown.difference(expected));
+        if difference.flatten().is_some_and(is_small) {
+            return;
+        }
+        last = format!("(largest difference, differing pixels): {difference:?}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    panic!("the screen does not show what the demo draws off screen: {last}");
+}
+
+fn is_small((largest, differing): (u8, usize)) -> bool {
+    largest <= TOLERANCE.0 && differing <= TOLERANCE.1
+}
+
+#[test]
+fn on_x11() {
+    let folder = tempfile::tempdir().unwrap();
+    let screen = folder.path().join("Xvfb_screen0");
+    let mut xvfb = Command::new("Xvfb");
+    xvfb.args([
+        "-displayfd",
+        "1",
+        "-nolisten",
+        "tcp",
+        "-screen",
+        "0",
+        &format!("{WIDTH}x{HEIGHT}x24"),
+    ]);
+    xvfb.arg("-fbdir").arg(folder.path()).stdout(Stdio::piped());
+    let Some(mut xvfb) = server(&mut xvfb, "xvfb") else {
+        return;
+    };
+    let mut number = String::new();
+    BufReader::new(xvfb.0.stdout.take().unwrap())
+        .read_line(&mut number)
+        .unwrap();
+    let display = format!(":{}", number.trim());
+
+    let windowed = folder.path().join("window");
+    let _demo = holding(&windowed, ("DISPLAY", &display));
+    let expected = off_screen(&folder.path().join("off-screen"));
+    assert_eq!(
+        picture(&windowed, FRAMES).difference(&expected),
+        Some((0, 0))
+    );
+    expect_on_screen(&expected, || xwd(&std::fs::read(&screen).ok()?));
+}
+
+/// Reads an X window dump as Xvfb keeps it: a header of big-endian words, colours, then rows of four-byte pixels
+/// with blue first.
+fn xwd(dump: &[u8]) -> Option<Picture> {
+    let word = |index: usize| {
+        let bytes = dump.get(4 * index..4 * index + 4)?;
+        Some(u32::from_be_bytes(bytes.try_into().ok()?))
+    };
+    let (header, width, height) = (word(0)?, word(4)?, word(5)?);
+    let (bits_per_pixel, row, colors) = (word(11)?, word(12)?, word(19)?);
+    assert_eq!(
+        (word(1)?, word(7)?, bits_per_pixel),
+        (7, 0, 32),
+        "not the dump that this reads"
+    );
+    let start = header as usize + 12 * colors as usize;
+    let rows: Vec<&[u8]> = dump
+        .get(start..)?
+        .chunks_exact(row as usize)
+        .take(height as usize)
+        .collect();
+    let pixels = rows
+        .iter()
+        .rev()
+        .flat_map(|row| row.chunks_exact(4).take(width as usize));
+    let rgba: Vec<u8> = pixels
+        .flat_map(|bgrx| [bgrx[2], bgrx[1], bgrx[0], 255])
+        .collect();
+    (rows.len() == height as usize).then(|| Picture::from_bottom_up(width, height, rgba))
+}
+
+#[test]
+fn on_wayland() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = folder.path();
+    let mut weston = Command::new("weston");
+    // The kiosk shell gives the window the whole screen; screenshots are for debugging only.
+    weston.args([
+        "--backend=headless",
+        "--renderer=gl",
+        "--shell=kiosk",
+        "--socket=lucarne",
+        "--debug",
+    ]);
+    weston.args([
+        &format!("--width={WIDTH}"),
+        &format!("--height={HEIGHT}"),
+        "--idle-time=0",
+        "--no-config",
+    ]);
+    weston.env("XDG_RUNTIME_DIR", runtime).stdout(Stdio::null());
+    let Some(mut weston) = server(&mut weston, "weston") else {
+        return;
+    };
+    until("weston's start", || {
+        let ended = weston.0.try_wait().unwrap();
+        assert!(ended.is_none(), "weston ended at its start: {ended:?}");
+        runtime.join("lucarne").exists().then_some(())
+    });
+
+    let windowed = runtime.join("window");
+    // By its absolute path the demo finds the socket without XDG_RUNTIME_DIR.
+    let socket = runtime.join("lucarne").display().to_string();
+    let _demo = holding(&windowed, ("WAYLAND_DISPLAY", &socket));
+    let expected = off_screen(&runtime.join("off-screen"));
+    assert_eq!(
+        picture(&windowed, FRAMES).difference(&expected),
+        Some((0, 0))
+    );
+    let shots = runtime.join("shots");
+    expect_on_screen(&expected, || {
+        // Each screenshot is the only file of its folder.
+        let _ = std::fs::remove_dir_all(&shots);
+        std::fs::create_dir(&shots).ok()?;
+        let mut shooter = Command::new("weston-screenshooter");
+        shooter
+            .current_dir(&shots)
+            .env("XDG_RUNTIME_DIR", runtime)
+            .env("WAYLAND_DISPLAY", "lucarne");
+        shooter.env_remove("XDG_PICTURES_DIR").output().ok()?;
+        let shot = std::fs::read_dir(&shots).ok()?.next()?.ok()?;
+        Picture::load(&shot.path()).ok()
+    });
+    assert!(file(&windowed, 0).exists());
+}
