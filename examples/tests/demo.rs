@@ -18,12 +18,12 @@ fn run(output: &Path, arguments: &[&str]) -> Output {
     let mut demo = demo(output);
     demo.args(["--size", SIZE, "--frames", &FRAMES.to_string()])
         .args(arguments);
-    demo.output().unwrap()
+    demo.output().expect("cargo built it")
 }
 
 fn report(output: &Output) -> Value {
     assert!(output.status.success(), "{}", complaint(output));
-    serde_json::from_slice(&output.stdout).unwrap()
+    serde_json::from_slice(&output.stdout).expect("one JSON object")
 }
 
 /// Runs the demo on a path; `None` (said aloud) where this machine has no way to make a dma-buf.
@@ -41,7 +41,7 @@ fn on_path(output: &Path, path: &str, validate: bool) -> Option<Value> {
     if validate {
         demo.env("LUCARNE_VALIDATION", "1");
     }
-    let ended = demo.output().unwrap();
+    let ended = demo.output().expect("cargo built it");
     let complaint = complaint(&ended);
     if !ended.status.success() && path == "dma-buf" && complaint.contains("/dev/udmabuf (") {
         skip("udmabuf", "no /dev/udmabuf here, neither real nor emulated");

@@ -4,13 +4,13 @@ use lucarne_examples::picture::Picture;
 use std::process::Command;
 
 fn run(command: &mut Command) -> String {
-    let ended = command.output().unwrap();
+    let ended = command.output().expect("cargo built it");
     assert!(
         ended.status.success(),
         "{}",
         String::from_utf8_lossy(&ended.stderr)
     );
-    String::from_utf8(ended.stdout).unwrap()
+    String::from_utf8(ended.stdout).expect("text")
 }
 
 #[test]

@@ -71,10 +71,10 @@ fn holding(folder: &Path, display: (&str, &str)) -> Running {
     demo.env(display.0, display.1)
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
-    let mut demo = Running(demo.spawn().unwrap());
+    let mut demo = Running(demo.spawn().expect("cargo built it"));
     let mut said = Vec::new();
-    for line in BufReader::new(demo.0.stderr.take().unwrap()).lines() {
-        said.push(line.unwrap());
+    for line in BufReader::new(demo.0.stderr.take().expect("piped")).lines() {
+        said.push(line.expect("text"));
         if said
             .last()
             .is_some_and(|line| *line == format!("holding frame {FRAMES}"))
@@ -87,7 +87,9 @@ fn holding(folder: &Path, display: (&str, &str)) -> Running {
 
 /// The last frame as the demo draws it without a display.
 fn off_screen(folder: &Path) -> Picture {
-    let ended = size_and_frames(&mut demo(folder)).output().unwrap();
+    let ended = size_and_frames(&mut demo(folder))
+        .output()
+        .expect("cargo built it");
     assert!(ended.status.success(), "{}", complaint(&ended));
     let (before, last) = (picture(folder, FRAMES - 1), picture(folder, FRAMES));
     assert!(
