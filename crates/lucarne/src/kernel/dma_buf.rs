@@ -113,7 +113,7 @@ fn kind(fd: BorrowedFd<'_>) -> Result<DmaBufKind> {
     }
 }
 
-pub(super) fn identity(fd: BorrowedFd<'_>) -> Result<Identity> {
+pub(crate) fn identity(fd: BorrowedFd<'_>) -> Result<Identity> {
     let stat = rustix::fs::fstat(fd).map_err(|errno| Error::os("fstat of a buffer", errno))?;
     Ok(Identity {
         device: stat.st_dev,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ash::vk;
 
+use super::access::Access;
 use super::device::{Device, DeviceInner};
 use super::image::Image;
 use super::object::Owned;
@@ -12,45 +13,6 @@ use super::{failed, handoff};
 use crate::error::{Error, Result, Support};
 use crate::frame::Fence;
 use crate::negotiate::MemoryPath;
-
-/// How the commands between acquire and release write the image, and the layout they find and must leave it in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Access {
-    /// Drawing, in `VK_IMAGE_LAYOUT_COLOR_ATTACHMENT_OPTIMAL`.
-    ColorAttachment,
-    /// Copies and clears, in `VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL`.
-    TransferDestination,
-    /// Compute shaders, in `VK_IMAGE_LAYOUT_GENERAL`.
-    Storage,
-}
-
-impl Access {
-    fn layout(self) -> vk::ImageLayout {
-        match self {
-            Self::ColorAttachment => vk::ImageLayout::COLOR_ATTACHMENT_OPTIMAL,
-            Self::TransferDestination => vk::ImageLayout::TRANSFER_DST_OPTIMAL,
-            Self::Storage => vk::ImageLayout::GENERAL,
-        }
-    }
-
-    fn stage(self) -> vk::PipelineStageFlags {
-        match self {
-            Self::ColorAttachment => vk::PipelineStageFlags::COLOR_ATTACHMENT_OUTPUT,
-            Self::TransferDestination => vk::PipelineStageFlags::TRANSFER,
-            Self::Storage => vk::PipelineStageFlags::COMPUTE_SHADER,
-        }
-    }
-
-    fn mask(self) -> vk::AccessFlags {
-        match self {
-            Self::ColorAttachment => {
-                vk::AccessFlags::COLOR_ATTACHMENT_READ | vk::AccessFlags::COLOR_ATTACHMENT_WRITE
-            }
-            Self::TransferDestination => vk::AccessFlags::TRANSFER_WRITE,
-            Self::Storage => vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE,
-        }
-    }
-}
 
 impl Device {
     /// Writes a frame: waits for `gate`, takes the image from its readers, runs `record`, gives it back, submits, and
@@ -60,15 +22,56 @@ impl Device {
     /// buffer in the recording state, outside a render pass; it finds the image in `access`'s layout, with the
     /// contents of the last write (undefined on the first), and must leave it in that layout.
     ///
-    /// Blocks until the image's last write has finished, which it has when readers waited for it; on devices that
+    /// Blocks until the image's last turn has finished, which it has when others waited for it; on devices that
     /// cannot pass fences as sync_files, and on the host memory path where the CPU copies, also until this write has.
     /// Each wait ends after `timeout`.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for another device's image; [`Error::Timeout`] when a wait exceeds `timeout`;
+    /// [`Error::Invalid`] for another device's image, an access that does not write, or an imported host memory
+    /// frame, which only its exporter can write; [`Error::Timeout`] when a wait exceeds `timeout`;
     /// [`Error::Driver`] when the driver refuses. The image can be written again after each.
     pub fn write(
+        &self,
+        image: &Image,
+        gate: &Fence,
+        timeout: Duration,
+        access: Access,
+        record: impl FnOnce(vk::CommandBuffer),
+    ) -> Result<Fence> {
+        if !access.writes() {
+            let limit = "ColorAttachment, TransferDestination or Storage: `read` does the others";
+            return Err(Error::invalid("access", format!("{access:?}"), limit));
+        }
+        self.turn(image, gate, timeout, access, record)
+    }
+
+    /// Reads a frame: waits for `acquire`, takes the image from its writer, runs `record`, gives it back, submits, and
+    /// returns the release fence for the next writer.
+    ///
+    /// `acquire` is the fence that came with [`Received::acquire`](crate::Received::acquire). Otherwise as
+    /// [`Device::write`]; on the host memory path the frame's pixels are copied into the image first.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Device::write`]: here for an access that writes, and for an exported host memory frame, whose pixels
+    /// only importers see.
+    pub fn read(
+        &self,
+        image: &Image,
+        acquire: &Fence,
+        timeout: Duration,
+        access: Access,
+        record: impl FnOnce(vk::CommandBuffer),
+    ) -> Result<Fence> {
+        if access.writes() {
+            let limit = "Sampled or TransferSource: `write` does the others";
+            return Err(Error::invalid("access", format!("{access:?}"), limit));
+        }
+        self.turn(image, acquire, timeout, access, record)
+    }
+
+    fn turn(
         &self,
         image: &Image,
         gate: &Fence,
@@ -80,14 +83,25 @@ impl Device {
             return Err(Error::invalid(
                 "image",
                 "of another device",
-                "one that this device exported",
+                "one that this device exported or imported",
             ));
+        }
+        if let Some(staging) = image.staging() {
+            staging.check(access)?;
         }
         let mut commands = image.commands();
         commands.finish(timeout)?;
-        let wait = commands.gate(gate, timeout)?;
+        let wait = match image.staging() {
+            Some(staging) if staging.is_import() => {
+                // The CPU or the copy command reads the frame: its writer must have finished.
+                gate.wait(timeout)?;
+                staging.copy_from_frame()?;
+                None
+            }
+            _ => commands.gate(gate, timeout)?,
+        };
         let buffer = commands.begin()?;
-        record_acquire(self.inner(), buffer, image, access, commands.written);
+        record_acquire(self.inner(), buffer, image, access, commands.owner);
         record(buffer);
         record_release(self.inner(), buffer, image, access);
         let fence = commands.submit(wait, timeout)?;
@@ -100,7 +114,16 @@ impl Device {
     }
 }
 
-/// What an image needs to be written again and again without allocating.
+/// Who has had the image, which decides how it is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    /// Nobody: its contents are undefined.
+    Nobody,
+    /// The other side, in `VK_IMAGE_LAYOUT_GENERAL`; or, on the host memory path, this side.
+    Others,
+}
+
+/// What an image needs to be used again and again without allocating.
 pub(super) struct Commands {
     device: Arc<DeviceInner>,
     buffer: vk::CommandBuffer,
@@ -110,12 +133,11 @@ pub(super) struct Commands {
     signal: Option<Owned<vk::Semaphore>>,
     /// Submitted, and not known to have finished.
     pending: bool,
-    /// Has been written before, so that its contents and owner are known.
-    written: bool,
+    owner: Owner,
 }
 
 impl Commands {
-    pub(super) fn new(device: &Arc<DeviceInner>) -> Result<Self> {
+    pub(super) fn new(device: &Arc<DeviceInner>, owner: Owner) -> Result<Self> {
         let raw = &device.device;
         let pool = vk::CommandPoolCreateInfo::default()
             .flags(vk::CommandPoolCreateFlags::RESET_COMMAND_BUFFER)
@@ -148,7 +170,7 @@ impl Commands {
             wait,
             signal,
             pending: false,
-            written: false,
+            owner,
         })
     }
 
@@ -171,7 +193,7 @@ impl Commands {
                 Ok(())
             }
             Err(vk::Result::TIMEOUT) => Err(Error::Timeout {
-                waiting_for: "the end of the image's last write",
+                waiting_for: "the end of the image's last turn",
                 after: timeout,
             }),
             Err(other) => Err(failed("vkWaitForFences")(other)),
@@ -232,7 +254,7 @@ impl Commands {
             .map_err(failed("vkQueueSubmit"))?;
         drop(queue);
         self.pending = true;
-        self.written = true;
+        self.owner = Owner::Others;
         let Some(signal) = &self.signal else {
             self.finish(timeout)?;
             return Ok(Fence::Signaled);
@@ -268,14 +290,13 @@ fn semaphore(
     Ok(Some(Owned::new(device, semaphore)))
 }
 
-/// The queue family that stands for the readers of `image`, or `None` where the image is never theirs.
-fn readers(device: &DeviceInner, image: &Image) -> Option<u32> {
-    match image.frame().memory().path() {
-        MemoryPath::DmaBuf if device.enabled(ash::ext::queue_family_foreign::NAME) => {
-            Some(vk::QUEUE_FAMILY_FOREIGN_EXT)
-        }
-        MemoryPath::DmaBuf | MemoryPath::OpaqueFd => Some(vk::QUEUE_FAMILY_EXTERNAL),
-        MemoryPath::HostMemory => None,
+/// The queue family that stands for whoever else uses the image's memory.
+fn others(device: &DeviceInner, image: &Image) -> u32 {
+    let dma_buf = image.frame().memory().path() == MemoryPath::DmaBuf;
+    if dma_buf && device.enabled(ash::ext::queue_family_foreign::NAME) {
+        vk::QUEUE_FAMILY_FOREIGN_EXT
+    } else {
+        vk::QUEUE_FAMILY_EXTERNAL
     }
 }
 
@@ -284,53 +305,69 @@ fn record_acquire(
     buffer: vk::CommandBuffer,
     image: &Image,
     access: Access,
-    written: bool,
+    owner: Owner,
 ) {
-    let readers = readers(device, image);
-    let (from, to) = match readers {
-        // Before the first write nobody else has owned it.
-        Some(readers) if written => (readers, device.queue_family),
-        _ => (vk::QUEUE_FAMILY_IGNORED, vk::QUEUE_FAMILY_IGNORED),
-    };
-    let old = match (written, readers) {
-        (false, _) => vk::ImageLayout::UNDEFINED,
-        (true, Some(_)) => vk::ImageLayout::GENERAL,
-        (true, None) => vk::ImageLayout::TRANSFER_SRC_OPTIMAL,
-    };
-    let barrier = barrier(image)
-        .old_layout(old)
-        .new_layout(access.layout())
-        .dst_access_mask(access.mask())
-        .src_queue_family_index(from)
-        .dst_queue_family_index(to);
     // ALL_COMMANDS chains with the submission's semaphore wait, which uses the same stages.
-    let from_stage = vk::PipelineStageFlags::ALL_COMMANDS;
-    pipeline_barrier(device, buffer, from_stage, access.stage(), barrier);
+    let all = vk::PipelineStageFlags::ALL_COMMANDS;
+    let taken = barrier(image)
+        .new_layout(access.layout())
+        .dst_access_mask(access.mask());
+    if let Some(staging) = image.staging() {
+        if staging.is_import() {
+            let target = vk::ImageLayout::TRANSFER_DST_OPTIMAL;
+            let to_copy = barrier(image)
+                .old_layout(vk::ImageLayout::UNDEFINED)
+                .new_layout(target)
+                .dst_access_mask(vk::AccessFlags::TRANSFER_WRITE);
+            let transfer = vk::PipelineStageFlags::TRANSFER;
+            pipeline_barrier(device, buffer, all, transfer, to_copy);
+            staging.record_copy_in(device, buffer, image);
+            let copied = taken
+                .old_layout(target)
+                .src_access_mask(vk::AccessFlags::TRANSFER_WRITE);
+            pipeline_barrier(device, buffer, transfer, access.stage(), copied);
+            return;
+        }
+        let old = match owner {
+            Owner::Nobody => vk::ImageLayout::UNDEFINED,
+            Owner::Others => vk::ImageLayout::TRANSFER_SRC_OPTIMAL,
+        };
+        pipeline_barrier(device, buffer, all, access.stage(), taken.old_layout(old));
+        return;
+    }
+    let taken = match owner {
+        // Nobody has owned it, so that there is nobody to take it from.
+        Owner::Nobody => taken.old_layout(vk::ImageLayout::UNDEFINED),
+        Owner::Others => taken
+            .old_layout(vk::ImageLayout::GENERAL)
+            .src_queue_family_index(others(device, image))
+            .dst_queue_family_index(device.queue_family),
+    };
+    pipeline_barrier(device, buffer, all, access.stage(), taken);
 }
 
 fn record_release(device: &DeviceInner, buffer: vk::CommandBuffer, image: &Image, access: Access) {
-    let released = barrier(image)
+    let given = barrier(image)
         .old_layout(access.layout())
         .src_access_mask(access.mask());
-    let (Some(readers), None) = (readers(device, image), image.staging()) else {
-        let to_copy = released
-            .new_layout(vk::ImageLayout::TRANSFER_SRC_OPTIMAL)
-            .dst_access_mask(vk::AccessFlags::TRANSFER_READ)
-            .src_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
-            .dst_queue_family_index(vk::QUEUE_FAMILY_IGNORED);
-        let stage = vk::PipelineStageFlags::TRANSFER;
-        pipeline_barrier(device, buffer, access.stage(), stage, to_copy);
-        if let Some(staging) = image.staging() {
-            staging.record_copy(device, buffer, image);
+    if let Some(staging) = image.staging() {
+        // An imported frame's pixels were copied in; the image itself is nobody else's.
+        if !staging.is_import() {
+            let to_copy = given
+                .new_layout(vk::ImageLayout::TRANSFER_SRC_OPTIMAL)
+                .dst_access_mask(vk::AccessFlags::TRANSFER_READ);
+            let transfer = vk::PipelineStageFlags::TRANSFER;
+            pipeline_barrier(device, buffer, access.stage(), transfer, to_copy);
+            staging.record_copy_out(device, buffer, image);
         }
         return;
-    };
-    let to_readers = released
+    }
+    let to_others = given
         .new_layout(vk::ImageLayout::GENERAL)
         .src_queue_family_index(device.queue_family)
-        .dst_queue_family_index(readers);
-    let stage = vk::PipelineStageFlags::BOTTOM_OF_PIPE;
-    pipeline_barrier(device, buffer, access.stage(), stage, to_readers);
+        .dst_queue_family_index(others(device, image));
+    let end = vk::PipelineStageFlags::BOTTOM_OF_PIPE;
+    pipeline_barrier(device, buffer, access.stage(), end, to_others);
 }
 
 fn barrier(image: &Image) -> vk::ImageMemoryBarrier<'static> {
@@ -339,6 +376,8 @@ fn barrier(image: &Image) -> vk::ImageMemoryBarrier<'static> {
         .level_count(1)
         .layer_count(1);
     vk::ImageMemoryBarrier::default()
+        .src_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
+        .dst_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
         .image(image.raw())
         .subresource_range(range)
 }

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex};
 
 use ash::vk;
 
-use super::command::Commands;
+use super::command::{Commands, Owner};
 use super::device::{Device, DeviceInner};
 use super::image::{Image, Objects};
+use super::memory::{allocate, create_image, image_info};
 use super::object::Owned;
-use super::staging::Staging;
+use super::staging::{Direction, Staging};
 use super::{failed, handoff, offer};
 use crate::device_id::Comparison;
 use crate::error::{Error, Result};
@@ -97,86 +98,6 @@ impl Device {
     }
 }
 
-fn image_info(
-    agreement: &Agreement,
-    info: &FormatInfo,
-    usage: Usage,
-) -> vk::ImageCreateInfo<'static> {
-    vk::ImageCreateInfo::default()
-        .image_type(vk::ImageType::TYPE_2D)
-        .format(offer::vk_format(info))
-        .extent(vk::Extent3D {
-            width: agreement.extent.width,
-            height: agreement.extent.height,
-            depth: 1,
-        })
-        .mip_levels(1)
-        .array_layers(1)
-        .samples(vk::SampleCountFlags::TYPE_1)
-        .usage(offer::image_usage(usage))
-        .sharing_mode(vk::SharingMode::EXCLUSIVE)
-        .initial_layout(vk::ImageLayout::UNDEFINED)
-}
-
-fn create_image(
-    device: &Arc<DeviceInner>,
-    create: &vk::ImageCreateInfo<'_>,
-) -> Result<Owned<vk::Image>> {
-    // SAFETY: vkCreateImage (VUID-VkImageCreateInfo-imageCreateMaxMipLevels-02251): `check_offered` has found format,
-    // tiling, usage and extent in the driver's own answers; all pointers are locals of the callers.
-    let image =
-        unsafe { device.device.create_image(create, None) }.map_err(failed("vkCreateImage"))?;
-    Ok(Owned::new(device, image))
-}
-
-/// Memory for this image alone, exportable as exactly `handle`: some drivers export the wrong type when asked for two.
-fn allocate(
-    device: &Arc<DeviceInner>,
-    image: &Owned<vk::Image>,
-    handle: Option<vk::ExternalMemoryHandleTypeFlags>,
-    preferred: vk::MemoryPropertyFlags,
-) -> Result<(Owned<vk::DeviceMemory>, u64)> {
-    // SAFETY: vkGetImageMemoryRequirements with an image of this device that is not disjoint.
-    let needs = unsafe { device.device.get_image_memory_requirements(image.raw()) };
-    let none = vk::MemoryPropertyFlags::empty();
-    let index = device
-        .memory_type(needs.memory_type_bits, none, preferred)
-        .ok_or_else(|| Error::driver("vkGetImageMemoryRequirements", "no memory type"))?;
-    let mut dedicated = vk::MemoryDedicatedAllocateInfo::default().image(image.raw());
-    let mut export = vk::ExportMemoryAllocateInfo::default();
-    let mut allocate = vk::MemoryAllocateInfo::default()
-        .allocation_size(needs.size)
-        .memory_type_index(index)
-        .push_next(&mut dedicated);
-    if let Some(handle) = handle {
-        export = export.handle_types(handle);
-        allocate = allocate.push_next(&mut export);
-    }
-    // SAFETY: vkAllocateMemory: size and type are the driver's own; VUID-VkMemoryDedicatedAllocateInfo-image-02964:
-    // the size is exactly the image's; VUID-VkExportMemoryAllocateInfo-handleTypes-00656: the driver offers `handle`.
-    let memory = unsafe { device.device.allocate_memory(&allocate, None) }.map_err(|result| {
-        Error::Driver {
-            call: "vkAllocateMemory",
-            code: super::code(result),
-            help: format!(
-                "{} bytes; a software driver makes dma-bufs through /dev/udmabuf, whose limit is in \
-                 /sys/module/udmabuf/parameters/size_limit_mb",
-                needs.size
-            ),
-        }
-    })?;
-    let memory = Owned::new(device, memory);
-    // SAFETY: vkBindImageMemory: not bound before; dedicated memory binds at offset 0
-    // (VUID-vkBindImageMemory-memory-02628).
-    unsafe {
-        device
-            .device
-            .bind_image_memory(image.raw(), memory.raw(), 0)
-    }
-    .map_err(failed("vkBindImageMemory"))?;
-    Ok((memory, needs.size))
-}
-
 /// Fast memory for one device; memory that others can reach for two.
 fn preferred_memory(agreement: &Agreement) -> vk::MemoryPropertyFlags {
     match agreement.devices {
@@ -194,7 +115,7 @@ fn finish(
     info: &FormatInfo,
 ) -> Result<Image> {
     let objects = Objects {
-        commands: Mutex::new(Commands::new(device)?),
+        commands: Mutex::new(Commands::new(device, Owner::Nobody)?),
         image,
         staging,
         _memory: memory,
@@ -212,7 +133,7 @@ fn export_dma_buf(
     let mut list =
         vk::ImageDrmFormatModifierListCreateInfoEXT::default().drm_format_modifiers(&codes);
     let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(handle);
-    let create = image_info(agreement, info, agreement.producer)
+    let create = image_info(agreement.extent, info, agreement.producer)
         .tiling(vk::ImageTiling::DRM_FORMAT_MODIFIER_EXT)
         .push_next(&mut list)
         .push_next(&mut external);
@@ -302,7 +223,9 @@ fn export_opaque(
 ) -> Result<Image> {
     let handle = vk::ExternalMemoryHandleTypeFlags::OPAQUE_FD;
     let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(handle);
-    let create = image_info(agreement, info, agreement.producer)
+    // Memory objects do not say what the image may be used for: both sides create it for both.
+    let usage = agreement.producer | agreement.consumer;
+    let create = image_info(agreement.extent, info, usage)
         .tiling(vk::ImageTiling::OPTIMAL)
         .push_next(&mut external);
     let image = create_image(device, &create)?;
@@ -323,7 +246,7 @@ fn export_host(
     info: &FormatInfo,
 ) -> Result<Image> {
     let usage = agreement.producer | Usage::TRANSFER_SOURCE;
-    let create = image_info(agreement, info, usage).tiling(vk::ImageTiling::OPTIMAL);
+    let create = image_info(agreement.extent, info, usage).tiling(vk::ImageTiling::OPTIMAL);
     let image = create_image(device, &create)?;
     let local = vk::MemoryPropertyFlags::DEVICE_LOCAL;
     let (memory, _) = allocate(device, &image, None, local)?;
@@ -334,6 +257,6 @@ fn export_host(
         Memory::HostMemory(memfd),
         device.adapter.id().clone(),
     )?;
-    let staging = Staging::new(device, &frame)?;
+    let staging = Staging::new(device, &frame, Direction::Export)?;
     finish(device, image, memory, Some(staging), frame, info)
 }

@@ -3,7 +3,7 @@
 //! Going in, the caller's descriptor is lent: it is duplicated, and the duplicate is given up only once the driver
 //! has taken it. Coming out, the driver's answer is checked before it is believed, and made close-on-exec.
 
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
 
 use ash::vk;
 
@@ -11,7 +11,8 @@ use super::device::DeviceInner;
 use super::{failed, offer};
 use crate::error::{Error, Result};
 use crate::frame::Fence;
-use crate::kernel::SyncFile;
+use crate::kernel::dma_buf;
+use crate::kernel::{Identity, SyncFile};
 
 /// `vkGetMemoryFdKHR`: a new descriptor for exported memory, owned by the caller.
 pub(super) fn memory_fd(
@@ -29,6 +30,66 @@ pub(super) fn memory_fd(
     // VkExportMemoryAllocateInfo of exactly this type.
     let fd = unsafe { functions.get_memory_fd(&info) }.map_err(failed("vkGetMemoryFdKHR"))?;
     owned(fd, "vkGetMemoryFdKHR")
+}
+
+/// `vkGetMemoryFdPropertiesKHR`: the memory types that can import this descriptor. Lends it.
+pub(super) fn memory_types(
+    device: &DeviceInner,
+    handle: vk::ExternalMemoryHandleTypeFlags,
+    fd: BorrowedFd<'_>,
+) -> Result<u32> {
+    let Some(functions) = &device.memory_fd else {
+        return Err(missing(device, ash::khr::external_memory_fd::NAME));
+    };
+    let mut properties = vk::MemoryFdPropertiesKHR::default();
+    // SAFETY: vkGetMemoryFdPropertiesKHR: an open descriptor of this type (`DmaBuf` has checked), not OPAQUE_FD
+    // (VUID-vkGetMemoryFdPropertiesKHR-handleType-00674).
+    unsafe { functions.get_memory_fd_properties(handle, fd.as_raw_fd(), &mut properties) }
+        .map_err(failed("vkGetMemoryFdPropertiesKHR"))?;
+    Ok(properties.memory_type_bits)
+}
+
+/// `vkAllocateMemory` with `VkImportMemoryFdInfoKHR`: memory for `image` alone, over somebody else's.
+///
+/// `fd` is a duplicate made for this call: the driver owns it from success on, and it is closed otherwise.
+pub(super) fn import_memory(
+    device: &DeviceInner,
+    image: vk::Image,
+    handle: vk::ExternalMemoryHandleTypeFlags,
+    fd: OwnedFd,
+    size: u64,
+    memory_type: u32,
+) -> Result<vk::DeviceMemory> {
+    let identity = dma_buf::identity(fd.as_fd())?;
+    let fd = fd.into_raw_fd();
+    let mut dedicated = vk::MemoryDedicatedAllocateInfo::default().image(image);
+    let mut import = vk::ImportMemoryFdInfoKHR::default()
+        .handle_type(handle)
+        .fd(fd);
+    let allocate = vk::MemoryAllocateInfo::default()
+        .allocation_size(size)
+        .memory_type_index(memory_type)
+        .push_next(&mut dedicated)
+        .push_next(&mut import);
+    // SAFETY: vkAllocateMemory: the size is the image's own (VUID-VkMemoryDedicatedAllocateInfo-image-02964), the type
+    // one that the driver allows for this descriptor, which is open.
+    let result = unsafe { device.device.allocate_memory(&allocate, None) };
+    if result.is_err() {
+        close_unless_closed(fd, identity);
+    }
+    result.map_err(failed("vkAllocateMemory(VkImportMemoryFdInfoKHR)"))
+}
+
+/// Closes a descriptor that the driver did not take. Mesa's software driver closes it when an import fails, which the
+/// specification forbids; closing it once more could close somebody else's.
+fn close_unless_closed(fd: i32, identity: Identity) {
+    // SAFETY: BorrowedFd::borrow_raw needs an open descriptor for its whole life. Should the driver have closed it,
+    // fstat answers EBADF, or another object's identity; nothing else is done with it then.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    if dma_buf::identity(borrowed).is_ok_and(|found| found == identity) {
+        // SAFETY: OwnedFd::from_raw_fd: still the duplicate that was made for the driver, which has not taken it.
+        drop(unsafe { OwnedFd::from_raw_fd(fd) });
+    }
 }
 
 /// `vkGetSemaphoreFdKHR`: the fence behind a semaphore whose signal has been submitted. Resets the semaphore.

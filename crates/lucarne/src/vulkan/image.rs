@@ -16,7 +16,8 @@ use crate::frame::Frame;
 /// How long dropping an image waits for work that still uses it.
 const DROP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A `VkImage` that a producer renders into, and the [`Frame`] that others see.
+/// A `VkImage` in a [`Frame`]'s memory, made by [`Device::export`](super::Device::export) or over somebody else's by
+/// [`Device::import`](super::Device::import).
 ///
 /// Keeps its device alive. Dropping it waits for submitted work; the frame's memory lives on while anybody holds it.
 pub struct Image {
@@ -65,7 +66,7 @@ impl Image {
     }
 
     /// How often this side copies each frame: 0 where the image lies in the shared memory itself; on the host memory
-    /// path 1 where the device copies into the memfd, 2 where the CPU must copy once more.
+    /// path 1 where the device copies to or from the memfd, 2 where the CPU must copy once more.
     pub fn copies_per_frame(&self) -> u32 {
         self.objects
             .staging

@@ -7,19 +7,22 @@
 //! Written against Vulkan 1.1 with the extensions that [`Adapter::device_extensions`] names. Calls that submit use
 //! the device's queue, which Vulkan wants externally synchronised: do not use it on another thread meanwhile.
 
+mod access;
 mod adapter;
 mod command;
 mod device;
 mod export;
 mod handoff;
 mod image;
+mod import;
 mod instance;
+mod memory;
 mod object;
 mod offer;
 mod staging;
 
+pub use access::Access;
 pub use adapter::Adapter;
-pub use command::Access;
 pub use device::Device;
 pub use image::Image;
 pub use instance::{Instance, InstanceOptions};

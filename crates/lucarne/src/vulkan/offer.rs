@@ -314,7 +314,7 @@ fn host_entry(
         usage,
         max_extent: limits.max_extent,
         exportable: true,
-        importable: false,
+        importable: usage.contains(Usage::TRANSFER_DESTINATION),
         dedicated_only: false,
         external_only: false,
     }))

@@ -1,4 +1,4 @@
-//! The host memory path: the device copies the image into a buffer, at best one that lies in the frame's memfd.
+//! The host memory path: the device copies between the image and a buffer, at best one that lies in the frame's memfd.
 
 use std::ffi::c_void;
 use std::ptr::NonNull;
@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ash::vk;
 
+use super::access::Access;
 use super::device::DeviceInner;
 use super::failed;
 use super::image::Image;
@@ -15,7 +16,16 @@ use crate::frame::Frame;
 use crate::frame::Memory;
 use crate::kernel::Mapping;
 
-/// Where an image is copied to, and how it gets from there into the frame's memory.
+/// Which way the pixels go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Direction {
+    /// Out of the image, into the frame.
+    Export,
+    /// Out of the frame, into the image.
+    Import,
+}
+
+/// A buffer between an image and the frame's memory.
 pub(super) struct Staging {
     // Dropped in this order.
     buffer: Owned<vk::Buffer>,
@@ -24,6 +34,7 @@ pub(super) struct Staging {
     bounce: Option<Bounce>,
     mapping: Mutex<Mapping>,
     bytes: usize,
+    direction: Direction,
 }
 
 struct Bounce {
@@ -31,13 +42,17 @@ struct Bounce {
 }
 
 // SAFETY: the address is of memory that the driver keeps mapped for the whole process until the memory is freed; it
-// is only read, and only after the device's writes have finished.
+// is only touched under the mapping's lock, and only while no submission uses it.
 unsafe impl Send for Bounce {}
-// SAFETY: as above: only read.
+// SAFETY: as above.
 unsafe impl Sync for Bounce {}
 
 impl Staging {
-    pub(super) fn new(device: &Arc<DeviceInner>, frame: &Frame) -> Result<Self> {
+    pub(super) fn new(
+        device: &Arc<DeviceInner>,
+        frame: &Frame,
+        direction: Direction,
+    ) -> Result<Self> {
         let Memory::HostMemory(memfd) = frame.memory() else {
             return Err(Error::invalid(
                 "memory",
@@ -47,11 +62,15 @@ impl Staging {
         };
         let mapping = Mapping::new(memfd)?;
         let bytes = mapping.len();
-        let in_place = in_place(device, &mapping)?;
+        let usage = match direction {
+            Direction::Export => vk::BufferUsageFlags::TRANSFER_DST,
+            Direction::Import => vk::BufferUsageFlags::TRANSFER_SRC,
+        };
+        let in_place = in_place(device, &mapping, usage)?;
         let (buffer, memory, bounce) = match in_place {
             Some((buffer, memory)) => (buffer, memory, None),
             None => {
-                let (buffer, memory, bounce) = bounced(device, mapping.len())?;
+                let (buffer, memory, bounce) = bounced(device, mapping.len(), usage)?;
                 (buffer, memory, Some(bounce))
             }
         };
@@ -61,45 +80,43 @@ impl Staging {
             bounce,
             mapping: Mutex::new(mapping),
             bytes,
+            direction,
         })
     }
 
+    pub(super) fn is_import(&self) -> bool {
+        self.direction == Direction::Import
+    }
+
+    /// Whether the CPU must copy after the device has.
     pub(super) fn needs_cpu_copy(&self) -> bool {
-        self.bounce.is_some()
+        self.bounce.is_some() && !self.is_import()
     }
 
     pub(super) fn copies_per_frame(&self) -> u32 {
-        1 + u32::from(self.needs_cpu_copy())
+        1 + u32::from(self.bounce.is_some())
+    }
+
+    /// Pixels go one way only.
+    pub(super) fn check(&self, access: Access) -> Result<()> {
+        if access.writes() == self.is_import() {
+            return Err(Error::invalid(
+                "access",
+                format!("{access:?}"),
+                "writing by the exporter, reading by importers: host memory frames go one way",
+            ));
+        }
+        Ok(())
     }
 
     /// Records the copy of the image, which is in `TRANSFER_SRC_OPTIMAL`, and makes it visible to the host.
-    pub(super) fn record_copy(
+    pub(super) fn record_copy_out(
         &self,
         device: &DeviceInner,
         buffer: vk::CommandBuffer,
         image: &Image,
     ) {
-        let layout = image.frame().layout();
-        let Some(plane) = layout.planes().first() else {
-            return;
-        };
-        let block = u64::from(layout.format_info().planes[0].block_bytes);
-        // Both fit: `FrameLayout` holds offsets and pitches to 32 bits.
-        let row_length = u32::try_from(plane.pitch / block).unwrap_or(0);
-        let extent = layout.extent();
-        let region = vk::BufferImageCopy::default()
-            .buffer_offset(plane.offset)
-            .buffer_row_length(row_length)
-            .image_subresource(
-                vk::ImageSubresourceLayers::default()
-                    .aspect_mask(vk::ImageAspectFlags::COLOR)
-                    .layer_count(1),
-            )
-            .image_extent(vk::Extent3D {
-                width: extent.width,
-                height: extent.height,
-                depth: 1,
-            });
+        let region = region(image.frame());
         // SAFETY: vkCmdCopyImageToBuffer: the image has TRANSFER_SRC usage and is in that layout, and the buffer has
         // TRANSFER_DST usage and the size of the frame's layout, which holds every row of the region.
         unsafe {
@@ -132,6 +149,41 @@ impl Staging {
         }
     }
 
+    /// Records the copy into the image, which is in `TRANSFER_DST_OPTIMAL`.
+    pub(super) fn record_copy_in(
+        &self,
+        device: &DeviceInner,
+        buffer: vk::CommandBuffer,
+        image: &Image,
+    ) {
+        let region = region(image.frame());
+        // SAFETY: vkCmdCopyBufferToImage: the image has TRANSFER_DST usage and is in that layout, and the buffer has
+        // TRANSFER_SRC usage and the size of the frame's layout, which holds every row of the region. What the host
+        // wrote before the submission is visible to it (Vulkan, "Host Write Ordering Guarantees").
+        unsafe {
+            device.device.cmd_copy_buffer_to_image(
+                buffer,
+                self.buffer.raw(),
+                image.raw(),
+                vk::ImageLayout::TRANSFER_DST_OPTIMAL,
+                &[region],
+            );
+        }
+    }
+
+    /// Copies the frame's memory to where the device can read it, where that is not the same place.
+    pub(super) fn copy_from_frame(&self) -> Result<()> {
+        let Some(bounce) = &self.bounce else {
+            return Ok(());
+        };
+        let mapping = self.mapping.lock().unwrap_or_else(PoisonError::into_inner);
+        let target = bounce.address.as_ptr().cast::<u8>();
+        // SAFETY: slice::from_raw_parts_mut: the driver mapped `bytes` bytes there; the last submission that read them
+        // has finished (`Commands::finish`), and the lock keeps other writers out.
+        let target = unsafe { std::slice::from_raw_parts_mut(target, self.bytes) };
+        mapping.copy_out(0, target)
+    }
+
     /// Copies what the device wrote into the frame's memory, where the device could not do that itself.
     pub(super) fn copy_to_frame(&self) -> Result<()> {
         let Some(bounce) = &self.bounce else {
@@ -146,10 +198,38 @@ impl Staging {
     }
 }
 
+/// The frame's only plane, as copies describe it.
+fn region(frame: &Frame) -> vk::BufferImageCopy {
+    let layout = frame.layout();
+    let plane = layout.planes().first();
+    let (offset, pitch) = plane.map_or((0, 0), |plane| (plane.offset, plane.pitch));
+    let block = u64::from(layout.format_info().planes[0].block_bytes);
+    // Fits: `FrameLayout` holds pitches to 32 bits.
+    let row_length = u32::try_from(pitch / block).unwrap_or(0);
+    let extent = layout.extent();
+    vk::BufferImageCopy::default()
+        .buffer_offset(offset)
+        .buffer_row_length(row_length)
+        .image_subresource(
+            vk::ImageSubresourceLayers::default()
+                .aspect_mask(vk::ImageAspectFlags::COLOR)
+                .layer_count(1),
+        )
+        .image_extent(vk::Extent3D {
+            width: extent.width,
+            height: extent.height,
+            depth: 1,
+        })
+}
+
 type BufferMemory = (Owned<vk::Buffer>, Owned<vk::DeviceMemory>);
 
 /// A buffer in the memfd's own pages (`VK_EXT_external_memory_host`), or `None` where the device cannot.
-fn in_place(device: &Arc<DeviceInner>, mapping: &Mapping) -> Result<Option<BufferMemory>> {
+fn in_place(
+    device: &Arc<DeviceInner>,
+    mapping: &Mapping,
+    usage: vk::BufferUsageFlags,
+) -> Result<Option<BufferMemory>> {
     let Some(functions) = &device.memory_host else {
         return Ok(None);
     };
@@ -179,7 +259,7 @@ fn in_place(device: &Arc<DeviceInner>, mapping: &Mapping) -> Result<Option<Buffe
         return Ok(None);
     }
     let mut external = vk::ExternalMemoryBufferCreateInfo::default().handle_types(handle);
-    let buffer = create_buffer(device, size, Some(&mut external))?;
+    let buffer = create_buffer(device, size, usage, Some(&mut external))?;
     // SAFETY: vkGetBufferMemoryRequirements with a buffer of this device.
     let needs = unsafe { device.device.get_buffer_memory_requirements(buffer.raw()) };
     let coherent = vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
@@ -214,8 +294,9 @@ fn in_place(device: &Arc<DeviceInner>, mapping: &Mapping) -> Result<Option<Buffe
 fn bounced(
     device: &Arc<DeviceInner>,
     bytes: usize,
+    usage: vk::BufferUsageFlags,
 ) -> Result<(Owned<vk::Buffer>, Owned<vk::DeviceMemory>, Bounce)> {
-    let buffer = create_buffer(device, bytes as u64, None)?;
+    let buffer = create_buffer(device, bytes as u64, usage, None)?;
     // SAFETY: vkGetBufferMemoryRequirements with a buffer of this device.
     let needs = unsafe { device.device.get_buffer_memory_requirements(buffer.raw()) };
     let coherent = vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
@@ -247,11 +328,12 @@ fn bounced(
 fn create_buffer(
     device: &Arc<DeviceInner>,
     size: u64,
+    usage: vk::BufferUsageFlags,
     external: Option<&mut vk::ExternalMemoryBufferCreateInfo<'_>>,
 ) -> Result<Owned<vk::Buffer>> {
     let mut create = vk::BufferCreateInfo::default()
         .size(size)
-        .usage(vk::BufferUsageFlags::TRANSFER_DST)
+        .usage(usage)
         .sharing_mode(vk::SharingMode::EXCLUSIVE);
     if let Some(external) = external {
         create = create.push_next(external);

@@ -1,0 +1,263 @@
+//! Images in memory that others made.
+
+use std::os::fd::AsFd;
+use std::sync::{Arc, Mutex};
+
+use ash::vk;
+
+use super::command::{Commands, Owner};
+use super::device::{Device, DeviceInner};
+use super::image::{Image, Objects};
+use super::memory::{allocate, bind, create_image, image_info};
+use super::object::Owned;
+use super::staging::{Direction, Staging};
+use super::{handoff, offer};
+use crate::device_id::Comparison;
+use crate::error::{Error, Requirement, Result};
+use crate::format::FormatInfo;
+use crate::frame::{Frame, Memory, OpaqueFd};
+use crate::kernel::DmaBuf;
+use crate::negotiate::{MemoryPath, OfferEntry, Usage};
+
+impl Device {
+    /// Makes an image over a frame's memory, to be used as `usage` says.
+    ///
+    /// The frame's descriptors are lent; the image keeps the frame's memory alive. For
+    /// [`MemoryPath::OpaqueFd`] `usage` must be what both sides do together
+    /// (`agreement.producer | agreement.consumer`), as the driver lays the memory out by it. On the host memory path the
+    /// image is private, and [`Device::read`] copies the frame into it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] when the path's extensions are not enabled, or this device cannot import the format and
+    /// modifier for `usage` (the error lists what it can); [`Error::ForeignDevice`] when the memory means nothing to
+    /// this device; [`Error::Invalid`] when the buffer is smaller than this driver needs; [`Error::Driver`].
+    #[doc(alias = "VkImportMemoryFdInfoKHR")]
+    pub fn import(&self, frame: &Frame, usage: Usage) -> Result<Image> {
+        let path = frame.memory().path();
+        self.path(path)
+            .require(&format!("importing {path} frames into Vulkan"))?;
+        let info = frame.layout().format_info();
+        self.check_importable(frame, info, usage)?;
+        match frame.memory() {
+            Memory::DmaBuf(buffers) => import_dma_buf(self.inner(), frame, info, usage, buffers),
+            Memory::OpaqueFd(memory) => import_opaque(self.inner(), frame, info, usage, memory),
+            Memory::HostMemory(_) => import_host(self.inner(), frame, info, usage),
+        }
+    }
+
+    fn check_importable(&self, frame: &Frame, info: &FormatInfo, usage: Usage) -> Result<()> {
+        let inner = self.inner();
+        check_device(inner, frame)?;
+        let layout = frame.layout();
+        let path = frame.memory().path();
+        let entries = if offer::can_ask_about(info) {
+            let adapter = inner.adapter.inner();
+            offer::format_entries(adapter, &|name| inner.enabled(name), info, usage)?
+        } else {
+            Vec::new()
+        };
+        let usable: Vec<&OfferEntry> = entries
+            .iter()
+            .filter(|entry| entry.path == path && entry.importable && entry.usage.contains(usage))
+            .collect();
+        let found = usable.iter().find(|entry| entry.tiling == layout.tiling());
+        let Some(entry) = found else {
+            let tilings: Vec<String> = usable
+                .iter()
+                .map(|entry| entry.tiling.to_string())
+                .collect();
+            let name = inner.adapter.name();
+            let accepted = if tilings.is_empty() {
+                format!("{name} cannot import {} for {usage} as {path}", info.format)
+            } else {
+                let tilings = tilings.join(", ");
+                format!(
+                    "{name} imports {} for {usage} only as {tilings}",
+                    info.format
+                )
+            };
+            return Err(Error::unsupported(
+                format!("importing {layout} as {path}"),
+                vec![Requirement::other(accepted)],
+            ));
+        };
+        if !layout.extent().fits(entry.max_extent) {
+            return Err(Error::invalid(
+                "extent",
+                layout.extent(),
+                format!("at most {}", entry.max_extent),
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Tiled memory, memory objects and emulated buffers mean something to their own device only.
+fn check_device(device: &DeviceInner, frame: &Frame) -> Result<()> {
+    let id = device.adapter.inner().id();
+    let linear = frame
+        .layout()
+        .tiling()
+        .modifier()
+        .is_some_and(|modifier| modifier.is_linear());
+    let foreign = match frame.memory().path() {
+        MemoryPath::DmaBuf if frame.is_emulated() => !id.software,
+        MemoryPath::DmaBuf => !linear && frame.device().compare(id) == Comparison::Different,
+        MemoryPath::OpaqueFd => frame.device().compare_driver(id) != Comparison::Same,
+        MemoryPath::HostMemory => false,
+    };
+    if foreign {
+        return Err(Error::ForeignDevice {
+            memory: frame.memory().path().name(),
+            frame: Box::new(frame.device().clone()),
+            device: Box::new(id.clone()),
+        });
+    }
+    Ok(())
+}
+
+fn finish(
+    device: &Arc<DeviceInner>,
+    image: Owned<vk::Image>,
+    memory: Owned<vk::DeviceMemory>,
+    staging: Option<Staging>,
+    frame: &Frame,
+    info: &FormatInfo,
+) -> Result<Image> {
+    let objects = Objects {
+        commands: Mutex::new(Commands::new(device, Owner::Others)?),
+        image,
+        staging,
+        _memory: memory,
+    };
+    let format = offer::vk_format(info);
+    Ok(Image::new(device, objects, frame.clone(), format))
+}
+
+fn import_dma_buf(
+    device: &Arc<DeviceInner>,
+    frame: &Frame,
+    info: &FormatInfo,
+    usage: Usage,
+    buffers: &[DmaBuf],
+) -> Result<Image> {
+    let layout = frame.layout();
+    let [buffer] = buffers else {
+        return Err(Error::invalid(
+            "buffers",
+            buffers.len(),
+            "1: importing planes in several buffers (VK_IMAGE_CREATE_DISJOINT_BIT) is not done yet",
+        ));
+    };
+    let Some(modifier) = layout.tiling().modifier() else {
+        return Err(Error::invalid(
+            "tiling",
+            layout.tiling(),
+            "an explicit modifier",
+        ));
+    };
+    let handle = vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT;
+    // Sizes are the driver's to compute (VUID-VkImageDrmFormatModifierExplicitCreateInfoEXT-size-02267).
+    let planes: Vec<vk::SubresourceLayout> = layout
+        .planes()
+        .iter()
+        .map(|plane| {
+            vk::SubresourceLayout::default()
+                .offset(plane.offset)
+                .row_pitch(plane.pitch)
+        })
+        .collect();
+    let mut explicit = vk::ImageDrmFormatModifierExplicitCreateInfoEXT::default()
+        .drm_format_modifier(modifier.code())
+        .plane_layouts(&planes);
+    let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(handle);
+    let create = image_info(layout.extent(), info, usage)
+        .tiling(vk::ImageTiling::DRM_FORMAT_MODIFIER_EXT)
+        .push_next(&mut explicit)
+        .push_next(&mut external);
+    let image = create_image(device, &create)?;
+    // SAFETY: vkGetImageMemoryRequirements with an image of this device that is not disjoint.
+    let needs = unsafe { device.device.get_image_memory_requirements(image.raw()) };
+    if needs.size > buffer.size() {
+        // Mesa's software driver would close a descriptor that is not its own here; others read past the end.
+        return Err(Error::invalid(
+            "buffer size",
+            buffer.size(),
+            format!(
+                "at least {} bytes, which {} needs for {layout}",
+                needs.size,
+                device.adapter.name()
+            ),
+        ));
+    }
+    let allowed = needs.memory_type_bits & handoff::memory_types(device, handle, buffer.as_fd())?;
+    let index = memory_type(device, allowed)?;
+    let fd = buffer.duplicate()?;
+    let memory = handoff::import_memory(device, image.raw(), handle, fd, needs.size, index)?;
+    let memory = Owned::new(device, memory);
+    bind(device, &image, &memory)?;
+    finish(device, image, memory, None, frame, info)
+}
+
+fn memory_type(device: &DeviceInner, allowed: u32) -> Result<u32> {
+    let none = vk::MemoryPropertyFlags::empty();
+    let local = vk::MemoryPropertyFlags::DEVICE_LOCAL;
+    device
+        .memory_type(allowed, none, local)
+        .ok_or_else(|| Error::Driver {
+            call: "vkGetMemoryFdPropertiesKHR",
+            code: "no memory type in common with the image".to_owned(),
+            help: "the driver cannot use this buffer's memory for such an image".to_owned(),
+        })
+}
+
+fn import_opaque(
+    device: &Arc<DeviceInner>,
+    frame: &Frame,
+    info: &FormatInfo,
+    usage: Usage,
+    memory: &OpaqueFd,
+) -> Result<Image> {
+    let handle = vk::ExternalMemoryHandleTypeFlags::OPAQUE_FD;
+    let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(handle);
+    let create = image_info(frame.layout().extent(), info, usage)
+        .tiling(vk::ImageTiling::OPTIMAL)
+        .push_next(&mut external);
+    let image = create_image(device, &create)?;
+    // SAFETY: vkGetImageMemoryRequirements with an image of this device that is not disjoint.
+    let needs = unsafe { device.device.get_image_memory_requirements(image.raw()) };
+    let size = memory.allocation_bytes();
+    if needs.size != size {
+        return Err(Error::invalid(
+            "allocation size",
+            size,
+            format!(
+                "{}, what the same image needs here: was it created for the same usage, {usage}?",
+                needs.size
+            ),
+        ));
+    }
+    // vkGetMemoryFdPropertiesKHR must not be asked about opaque descriptors (VUID-vkGetMemoryFdPropertiesKHR-handleType-00674).
+    let index = memory_type(device, needs.memory_type_bits)?;
+    let fd = memory.duplicate()?;
+    let memory = handoff::import_memory(device, image.raw(), handle, fd, size, index)?;
+    let memory = Owned::new(device, memory);
+    bind(device, &image, &memory)?;
+    finish(device, image, memory, None, frame, info)
+}
+
+fn import_host(
+    device: &Arc<DeviceInner>,
+    frame: &Frame,
+    info: &FormatInfo,
+    usage: Usage,
+) -> Result<Image> {
+    let usage = usage | Usage::TRANSFER_DESTINATION;
+    let create = image_info(frame.layout().extent(), info, usage).tiling(vk::ImageTiling::OPTIMAL);
+    let image = create_image(device, &create)?;
+    let local = vk::MemoryPropertyFlags::DEVICE_LOCAL;
+    let (memory, _) = allocate(device, &image, None, local)?;
+    let staging = Staging::new(device, frame, Direction::Import)?;
+    finish(device, image, memory, Some(staging), frame, info)
+}
