@@ -34,6 +34,8 @@ struct Open {
     part: Part,
     /// Tests that the harness calls passed and that were not.
     taken: usize,
+    /// Skips that do not say which test they belong to: there can be more of them than tests.
+    unnamed: usize,
     block: Option<Block>,
     last_lines: VecDeque<String>,
 }
@@ -156,6 +158,7 @@ impl Open {
             });
         } else if let Some(skip) = skip_in(line) {
             // Printed past the harness, so it does not say which test it is.
+            self.unnamed += usize::from(!skip.in_part && !require.has(&skip.kind));
             self.skip(
                 Skip {
                     test: "(a test)".to_owned(),
@@ -223,8 +226,10 @@ impl Open {
     fn close(mut self, require: &Require) -> Tier {
         let died = self.running || (self.failed_with.is_some() && self.tier.failed == 0);
         self.close_block(require);
-        // Without a summary there is nothing to take from.
+        // Without a summary there is nothing to take from; with it, no more tests can be skipped than there were.
+        let surplus = self.taken.saturating_sub(self.tier.passed);
         self.tier.passed = self.tier.passed.saturating_sub(self.taken);
+        self.tier.skipped -= surplus.min(self.unnamed);
         if died {
             let how = self.failed_with.unwrap_or_else(|| "no verdict".to_owned());
             let lines: Vec<_> = self.last_lines.into_iter().collect();

@@ -151,6 +151,15 @@ test result: ok. 2 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fini
 ";
     assert_eq!(counts(&read("", text)[0]), (1, 0, 1));
     assert_eq!(counts(&read("udmabuf", text)[0]), (1, 1, 0));
+    let often = text.replace(
+        "skipped: udmabuf: no device\n",
+        &"skipped: udmabuf: no device\n".repeat(5),
+    );
+    assert_eq!(
+        counts(&read("", &often)[0]),
+        (0, 0, 2),
+        "more lines than tests"
+    );
 }
 
 #[test]
