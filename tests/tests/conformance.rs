@@ -108,7 +108,9 @@ fn odd_sizes(path: MemoryPath) {
     if !can(&pair, path) {
         return;
     }
-    for extent in ODD {
+    // In the guest only dma-bufs are new, and a large frame takes half a minute.
+    let large = !in_guest() || path == MemoryPath::DmaBuf;
+    for extent in ODD.into_iter().filter(|extent| large || extent.width < 100) {
         share(&pair, path, Format::XRGB8888, extent);
     }
     share(&pair, path, Format::ABGR16161616F, Extent::new(33, 7));
