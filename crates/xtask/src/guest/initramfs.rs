@@ -34,6 +34,15 @@ pub(crate) fn build(kernel: &Kernel, busybox: &Path, extra: &[String]) -> Result
 
     let index = kernel.modules.join("modules.dep");
     let index = fs::read_to_string(&index).map_err(|e| Error::io("reading", &index, &e))?;
+    if let Some(unknown) = extra
+        .iter()
+        .find(|module| !is_known(kernel, &index, module))
+    {
+        let release = &kernel.release;
+        return Err(Error::unable(format!(
+            "kernel {release} has no module {unknown}"
+        )));
+    }
     let wanted = MODULES
         .iter()
         .copied()
@@ -62,6 +71,15 @@ fn load_order<'a>(index: &'a str, wanted: impl Iterator<Item = &'a str>) -> Vec<
         }
     }
     order
+}
+
+/// Whether the kernel has a module, to load or built in.
+fn is_known(kernel: &Kernel, index: &str, module: &str) -> bool {
+    let built_in = fs::read_to_string(kernel.modules.join("modules.builtin")).unwrap_or_default();
+    let files = index.lines().filter_map(|line| line.split(':').next());
+    files
+        .chain(built_in.lines())
+        .any(|file| module_name(file) == module_name(module))
 }
 
 /// A module's name: file names use `-` and `_` as they like, the kernel does not tell them apart.

@@ -61,7 +61,7 @@ pub(crate) fn ensure(
     }
     let steps = plan(purpose, distribution);
     say(format!(
-        "{} packages are missing: {}",
+        "missing packages ({}): {}",
         missing.len(),
         missing.join(" ")
     ));
