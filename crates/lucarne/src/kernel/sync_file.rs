@@ -33,12 +33,13 @@ impl SyncFile {
     /// [`Error::Timeout`] when it did not signal in time; [`Error::Os`] when the descriptor is no fence, or the
     /// fence ended in an error.
     pub fn wait(&self, timeout: Duration) -> Result<()> {
-        let deadline = Instant::now() + timeout;
+        // A deadline beyond the end of the clock is none at all.
+        let deadline = Instant::now().checked_add(timeout);
         loop {
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
             match self.poll(left) {
                 Ok(true) => return Ok(()),
-                Ok(false) if left.is_zero() => {
+                Ok(false) if left.is_some_and(|left| left.is_zero()) => {
                     return Err(Error::Timeout {
                         waiting_for: "a fence's signal",
                         after: timeout,
@@ -57,7 +58,8 @@ impl SyncFile {
     ///
     /// [`Error::Os`] when the descriptor is no fence.
     pub fn is_signaled(&self) -> Result<bool> {
-        self.poll(Duration::ZERO)
+        // Even a poll that does not block is interrupted by a signal that is pending.
+        rustix::io::retry_on_intr(|| self.poll(Some(Duration::ZERO)))
             .map_err(|errno| Error::os("poll of a sync_file", errno))
     }
 
@@ -70,15 +72,25 @@ impl SyncFile {
         fd::duplicate(&self.fd, "duplicating a fence's descriptor")
     }
 
-    fn poll(&self, timeout: Duration) -> rustix::io::Result<bool> {
+    fn poll(&self, timeout: Option<Duration>) -> rustix::io::Result<bool> {
         let mut fds = [PollFd::new(&self.fd, PollFlags::IN)];
-        let timeout = Timespec::try_from(timeout).map_err(|_| rustix::io::Errno::INVAL)?;
-        rustix::event::poll(&mut fds, Some(&timeout))?;
+        let timeout = timeout
+            .map(Timespec::try_from)
+            .transpose()
+            .map_err(|_| rustix::io::Errno::INVAL)?;
+        rustix::event::poll(&mut fds, timeout.as_ref())?;
         let events = fds[0].revents();
         if events.intersects(PollFlags::ERR | PollFlags::NVAL) {
             return Err(rustix::io::Errno::INVAL);
         }
-        Ok(events.contains(PollFlags::IN))
+        if events.contains(PollFlags::IN) {
+            return Ok(true);
+        }
+        // A fence never hangs up; a pipe whose writer is gone does, and would never signal.
+        if events.contains(PollFlags::HUP) {
+            return Err(rustix::io::Errno::INVAL);
+        }
+        Ok(false)
     }
 }
 
