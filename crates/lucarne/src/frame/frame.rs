@@ -111,7 +111,9 @@ impl Frame {
             Memory::OpaqueFd(_) => Vec::new(),
             Memory::HostMemory(memfd) => vec![memfd.size()],
         };
-        if sizes.is_empty() != layout.planes().is_empty() {
+        let opaque = matches!(memory, Memory::OpaqueFd(_));
+        // A frame of buffers without any buffer would pass for opaque memory otherwise.
+        if opaque != layout.planes().is_empty() || opaque != sizes.is_empty() {
             return Err(Error::invalid(
                 "memory",
                 memory.path(),
