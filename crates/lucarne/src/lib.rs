@@ -1,4 +1,98 @@
-//! Lucarne.
+//! Shares GPU frames between graphics APIs on Linux without copying a pixel: render in Vulkan, show in OpenGL.
+//!
+//! Both sides make an [`Offer`] of what their drivers can do; [`negotiate()`] turns two offers into one [`Agreement`], or
+//! into a refusal that names every candidate; [`vulkan::Device::export`] makes images as agreed, and
+//! [`egl::Device::import`] makes textures of the same memory. From then on each [`Frame`] is in exactly one state, from
+//! [`Free`] to [`Reading`], and passes from state to state with a [`Fence`].
+//!
+//! You bring your own Vulkan device and your own EGL context. ([`vulkan::Instance`] and [`egl::Adapter`] open them for
+//! those who have none.)
+//!
+//! ```rust,no_run
+//! use std::{error::Error, ffi::CStr, time::Duration};
+//!
+//! use ash::vk;
+//! use lucarne::{Extent, Pool, Request, Usage, egl, negotiate, vulkan};
+//!
+//! const TIMEOUT: Duration = Duration::from_secs(1);
+//!
+//! /// Your Vulkan renderer draws, and your toolkit, whose EGL context is current here, shows.
+//! fn share(
+//!     (entry, instance, gpu): (&ash::Entry, &ash::Instance, vk::PhysicalDevice),
+//!     create_your_device: impl FnOnce(&[&CStr]) -> (ash::Device, vk::Queue, u32),
+//!     draw_with_vulkan: impl Fn(vk::CommandBuffer, vk::Image),
+//!     draw_with_gl: impl Fn(&glow::Context, glow::NativeTexture, u32),
+//! ) -> Result<(), Box<dyn Error>> {
+//!     // Ask before you create your device: these extensions are the ones worth enabling.
+//!     // SAFETY: `gpu` is of `instance`, made for Vulkan 1.1 or later; both outlive this function.
+//!     let adapter = unsafe { vulkan::Adapter::from_raw(entry, instance, gpu) }?;
+//!     let enabled = adapter.device_extensions();
+//!     let (device, queue, family) = create_your_device(&enabled);
+//!     // SAFETY: that device has exactly these extensions; nobody else uses the queue meanwhile.
+//!     let renderer = unsafe { vulkan::Device::from_raw(&adapter, device, queue, family, &enabled) }?;
+//!     // SAFETY: the context and its display outlive this function.
+//!     let screen = unsafe { egl::Device::from_current() }?;
+//!
+//!     // What can both do? One answer, and the reason why nothing better was possible.
+//!     let (offer, accept) = (renderer.offer(Usage::RENDER)?, screen.offer()?);
+//!     let agreement = negotiate(&offer, &accept, &Request::new(Extent::new(1280, 720)))?;
+//!     eprintln!("{}; refused: {:?}", agreement.rung, agreement.refused);
+//!
+//!     // Three images: one is shown, one is on its way, one is drawn.
+//!     let images: Vec<_> = (0..3).map(|_| renderer.export(&agreement)).collect::<Result<_, _>>()?;
+//!     let pool = Pool::new(images.iter().map(|image| image.frame().clone()).collect());
+//!     for _ in 0..300 {
+//!         // Vulkan's turn: wait until nobody reads this image, draw, pass it on with a fence.
+//!         let (writing, gate) = pool.acquire().ok_or("every image is in use")?.acquire();
+//!         let image = &images[writing.index()];
+//!         let draw = |commands| draw_with_vulkan(commands, image.raw());
+//!         let access = vulkan::Access::ColorAttachment;
+//!         let drawn = renderer.write(image, &gate, TIMEOUT, access, draw)?;
+//!
+//!         // GL's turn: wait for that fence, sample the same memory, give it back with another.
+//!         let (reading, drawn) = writing.send(drawn).receive().acquire();
+//!         let texture = screen.import(reading.frame())?; // imports once, then finds it again
+//!         screen.read(&texture, &drawn, TIMEOUT)?;
+//!         draw_with_gl(screen.glow(), texture.name(), texture.target());
+//!         reading.release(screen.fence(TIMEOUT)?);
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Which type do I use?
+//!
+//! | to | use |
+//! |---|---|
+//! | learn what to enable before creating a Vulkan device | [`vulkan::Adapter::device_extensions`] |
+//! | wrap a Vulkan device or an EGL context of your own | [`vulkan::Device::from_raw`], [`egl::Device::from_current`] |
+//! | open one | [`vulkan::Instance`], then [`vulkan::Adapter::open`]; [`egl::Adapter::open`] |
+//! | say what you want | [`Request`] |
+//! | learn why something better was refused | [`Agreement::refused`](negotiate::Agreement::refused), [`Refusal`] |
+//! | make an image that others can use | [`vulkan::Device::export`] |
+//! | use another's frame | [`egl::Device::import`], [`vulkan::Device::import`] |
+//! | cycle through several images | [`Pool`] |
+//! | take and pass on a turn | [`vulkan::Device::write`], [`egl::Device::read`] and [`egl::Device::fence`] |
+//! | describe memory that came from elsewhere | [`FrameLayout::new`], [`DmaBuf::new`], [`Frame::new`] |
+//! | name a pixel format or a memory layout | [`Format`], [`Modifier`] |
+//!
+//! # What it promises
+//!
+//! - **Nothing falls back silently.** An agreement carries the reason why each better path was refused; a frame knows
+//!   whether its memory [is emulated](Frame::is_emulated); image and texture know how many copies each frame costs.
+//! - **Outside data is checked once**, by [`FrameLayout::new`] and [`Frame::new`], against the buffer's real size.
+//! - **Descriptors are lent.** An import leaves the frame's descriptors where they are, also when it fails.
+//! - **Waits have deadlines.** Every call that can block on a fence takes a timeout.
+//!
+//! The guides, with worked examples, are in the repository:
+//! [architecture](https://github.com/lucarne/lucarne/blob/main/docs/architecture.md),
+//! [negotiation](https://github.com/lucarne/lucarne/blob/main/docs/negotiation.md),
+//! [turns and fences](https://github.com/lucarne/lucarne/blob/main/docs/sync.md), and
+//! [what was measured where](https://github.com/lucarne/lucarne/blob/main/docs/coverage.md).
+//!
+//! # Features
+//!
+//! `vulkan` and `egl` are on by default. `tracing` logs what was dropped while it was in use.
 
 mod device_id;
 #[cfg(feature = "egl")]
