@@ -12,11 +12,11 @@ use khronos_egl as egl;
 use super::adapter::Adapter;
 use super::raw::{self, EglImage, GlFunctions, Library};
 use super::texture::{Texture, Trash};
-use super::{context, fence, handoff, import, offer};
+use super::{context, export, fence, handoff, import, offer};
 use crate::device_id::DeviceId;
 use crate::error::{Error, Result, Support};
 use crate::frame::{Fence, Frame};
-use crate::negotiate::{FenceSupport, MemoryPath, Offer};
+use crate::negotiate::{Agreement, FenceSupport, MemoryPath, Offer};
 
 /// An `EGLDisplay` and an `EGLContext`, with the textures imported into it.
 ///
@@ -68,6 +68,10 @@ impl Device {
     /// by it is dropped.
     pub unsafe fn from_current() -> Result<Self> {
         context::current(raw::library()?)
+    }
+
+    pub(super) fn inner(&self) -> &Rc<DeviceInner> {
+        &self.inner
     }
 
     /// Makes the context current on this thread, without a surface.
@@ -147,6 +151,36 @@ impl Device {
     /// How many frames have really been imported, that is, were not found in the cache.
     pub fn imports(&self) -> u64 {
         self.imports.get()
+    }
+
+    /// Makes a texture as agreed, in memory of its own, and exports that memory as a dma-buf.
+    ///
+    /// OpenGL chooses the modifier alone; the frame's layout says which. Draw into the texture through a framebuffer
+    /// object; wait with [`Device::wait`] before, and pass [`Device::fence`] on after. Row 0 of the frame is what
+    /// OpenGL calls the bottom. The frame owns the exported descriptors.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotCurrent`]; [`Error::Unsupported`] without `EGL_MESA_image_dma_buf_export`; [`Error::Invalid`] for
+    /// another path than dma-buf; [`Error::Driver`] when the driver refuses, chooses something that was not agreed, or
+    /// answers success without a descriptor.
+    #[doc(alias = "eglExportDMABUFImageMESA")]
+    pub fn export(&self, agreement: &Agreement) -> Result<Texture> {
+        self.inner.require_current("egl::Device::export")?;
+        self.inner.empty_trash();
+        export::export(&self.inner, agreement)
+    }
+
+    /// Waits for a fence: commands issued after this run when it has signalled.
+    ///
+    /// The GPU waits where the context can wait for sync_files; otherwise this thread does, `timeout` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotCurrent`]; [`Error::Timeout`]; [`Error::Driver`].
+    pub fn wait(&self, fence: &Fence, timeout: Duration) -> Result<()> {
+        self.inner.require_current("egl::Device::wait")?;
+        handoff::wait(&self.inner, fence, timeout)
     }
 
     /// Begins reading: commands issued after this see what the writer wrote.
@@ -265,7 +299,7 @@ impl DeviceInner {
         &self.id
     }
 
-    pub(super) fn offer(&self) -> Result<&Offer> {
+    pub(super) fn offer(self: &Rc<Self>) -> Result<&Offer> {
         if let Some(offer) = self.offer.get() {
             return Ok(offer);
         }

@@ -1,29 +1,37 @@
 //! Release fences: when GL has finished reading.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use glow::HasContext;
 
 use super::device::DeviceInner;
 use super::handoff;
 use super::offer::egl_extension;
-use super::raw::{self, EglSync, loaded};
-use crate::error::{Error, Result, Support};
+use super::raw::{EglSync, loaded};
+use crate::error::{Error, Requirement, Result, Support};
 use crate::frame::Fence;
 use crate::negotiate::FenceSupport;
 
 pub(super) fn support(device: &DeviceInner) -> FenceSupport {
     let native = "EGL_ANDROID_native_fence_sync";
-    let export = if device.has_egl(native) {
+    let listed = if device.has_egl(native) {
         Support::Yes(())
     } else {
         Support::no(egl_extension(native))
     };
     let wait = "EGL_KHR_wait_sync";
-    let import = if export.is_yes() && !device.has_egl(wait) {
+    let import = if listed.is_yes() && !device.has_egl(wait) {
         Support::no(egl_extension(wait))
     } else {
-        export.clone()
+        listed.clone()
+    };
+    let export = if listed.is_yes() && device.id().software {
+        Support::no(Requirement::other(
+            "Mesa's software driver exports a fence by finishing every context of the process, other threads' too, \
+             which deadlocks",
+        ))
+    } else {
+        listed
     };
     FenceSupport { export, import }
 }
@@ -33,36 +41,42 @@ pub(super) fn release(device: &DeviceInner, timeout: Duration) -> Result<Fence> 
     if device.fences().export.is_yes() {
         return handoff::export_fence(device);
     }
-    if device.has_egl("EGL_KHR_fence_sync") {
-        wait_for_commands(device, timeout)?;
-    } else {
-        // Has no deadline, but neither has any other way on such a driver.
-        // SAFETY: glFinish with a current context.
-        unsafe { device.gl.finish() };
-    }
+    wait_for_commands(device, timeout)?;
     Ok(Fence::Signaled)
 }
 
+/// Waits for this context alone, by a GL sync object: EGL's would hold the display's lock meanwhile.
 fn wait_for_commands(device: &DeviceInner, timeout: Duration) -> Result<()> {
-    let sync = Sync::create(device, raw::SYNC_FENCE_KHR, std::ptr::null())?;
-    let wait = loaded(device.library.ext.client_wait_sync, "eglClientWaitSyncKHR")?;
-    let nanoseconds = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX - 1);
-    // SAFETY: eglClientWaitSyncKHR (EGL_KHR_fence_sync, checked by the caller) with a sync of this display.
-    let answer = unsafe {
-        wait(
-            device.display.as_ptr(),
-            sync.raw,
-            raw::SYNC_FLUSH_COMMANDS_BIT_KHR,
-            nanoseconds,
-        )
+    if device.gl.version().major < 3 {
+        // Has no deadline, but neither has any other way in such a context.
+        // SAFETY: glFinish with a current context.
+        unsafe { device.gl.finish() };
+        return Ok(());
+    }
+    let _stale = device.gl_error();
+    // SAFETY: glFenceSync with a current context of OpenGL (ES) 3 or later.
+    let sync = unsafe { device.gl.fence_sync(glow::SYNC_GPU_COMMANDS_COMPLETE, 0) }
+        .map_err(|error| Error::driver("glFenceSync", error))?;
+    let nanoseconds = i32::try_from(timeout.as_nanos()).unwrap_or(i32::MAX);
+    let deadline = Instant::now() + timeout;
+    let answer = loop {
+        let flags = glow::SYNC_FLUSH_COMMANDS_BIT;
+        // SAFETY: glClientWaitSync of a sync object of this context.
+        let answer = unsafe { device.gl.client_wait_sync(sync, flags, nanoseconds) };
+        // The bindings take two seconds at most.
+        if answer != glow::TIMEOUT_EXPIRED || Instant::now() >= deadline {
+            break answer;
+        }
     };
+    // SAFETY: glDeleteSync, once.
+    unsafe { device.gl.delete_sync(sync) };
     match answer {
-        raw::CONDITION_SATISFIED_KHR => Ok(()),
-        raw::TIMEOUT_EXPIRED_KHR => Err(Error::Timeout {
-            waiting_for: "the end of the GL commands that read the frame",
+        glow::ALREADY_SIGNALED | glow::CONDITION_SATISFIED => Ok(()),
+        glow::TIMEOUT_EXPIRED => Err(Error::Timeout {
+            waiting_for: "the end of the GL commands that use the frame",
             after: timeout,
         }),
-        _ => Err(device.library.failed("eglClientWaitSyncKHR")),
+        _ => device.check_gl("glClientWaitSync"),
     }
 }
 

@@ -16,7 +16,7 @@ use super::raw::{self, EglImage, loaded};
 use crate::error::{Error, Result};
 use crate::frame::{Fence, OpaqueFd};
 use crate::kernel::{DmaBuf, SyncFile};
-use crate::layout::{FrameLayout, Tiling};
+use crate::layout::{FrameLayout, MAX_PLANES, Tiling};
 
 /// `eglCreateImageKHR(EGL_LINUX_DMA_BUF_EXT)`: an image over the frame's own descriptors, which stay the frame's.
 pub(super) fn create_image(
@@ -88,6 +88,70 @@ fn image_attributes(layout: &FrameLayout, buffers: &[DmaBuf]) -> Result<Vec<i32>
     }
     attributes.extend([raw::IMAGE_PRESERVED_KHR, 1, egl::NONE]);
     Ok(attributes)
+}
+
+/// One memory plane of an exported image. Without a descriptor the driver gave none for it.
+pub(super) struct ExportedPlane {
+    pub(super) fd: Option<OwnedFd>,
+    pub(super) offset: u64,
+    pub(super) pitch: u64,
+}
+
+/// `eglExportDMABUFImageMESA`: new descriptors for an image's planes, owned by the caller.
+pub(super) fn export_image(
+    device: &DeviceInner,
+    image: EglImage,
+    planes: usize,
+) -> Result<Vec<ExportedPlane>> {
+    const CALL: &str = "eglExportDMABUFImageMESA";
+    let export = loaded(device.library.ext.export_image, CALL)?;
+    // -1 also where the driver writes nothing although it answers success.
+    let mut fds = [-1_i32; MAX_PLANES];
+    let mut pitches = [0_i32; MAX_PLANES];
+    let mut offsets = [0_i32; MAX_PLANES];
+    // SAFETY: eglExportDMABUFImageMESA (listed: `offer::export_support`) writes one of each for each plane the query
+    // named, at most four.
+    let ok = unsafe {
+        export(
+            device.display.as_ptr(),
+            image,
+            fds.as_mut_ptr(),
+            pitches.as_mut_ptr(),
+            offsets.as_mut_ptr(),
+        )
+    };
+    if ok != egl::TRUE {
+        return Err(device.library.failed(CALL));
+    }
+    let mut exported = Vec::new();
+    // All descriptors are owned before anything can fail.
+    for ((fd, pitch), offset) in fds.into_iter().zip(pitches).zip(offsets) {
+        let fd = if fd < 0 {
+            None
+        } else {
+            // SAFETY: OwnedFd::from_raw_fd: "the caller is responsible for closing" what the extension returns.
+            Some(unsafe { OwnedFd::from_raw_fd(fd) })
+        };
+        exported.push((fd, pitch, offset));
+    }
+    exported.truncate(planes);
+    exported
+        .into_iter()
+        .map(|(fd, pitch, offset)| {
+            if let Some(fd) = &fd {
+                rustix::io::fcntl_setfd(fd, rustix::io::FdFlags::CLOEXEC)
+                    .map_err(|errno| Error::os("setting FD_CLOEXEC on an exported image", errno))?;
+            }
+            let number = |field, value: i32| {
+                u64::try_from(value).map_err(|_| Error::invalid(field, value, "not negative"))
+            };
+            Ok(ExportedPlane {
+                fd,
+                offset: number("plane.offset", offset)?,
+                pitch: number("plane.pitch", pitch)?,
+            })
+        })
+        .collect()
 }
 
 /// `glImportMemoryFdEXT`: fills a GL memory object with an exporting driver's memory. Lends the descriptor.

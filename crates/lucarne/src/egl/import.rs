@@ -11,9 +11,10 @@ use super::raw::{self, EglImage, loaded};
 use super::texture::{Source, Texture, Trash};
 use crate::device_id::Comparison;
 use crate::error::{Error, Requirement, Result};
-use crate::format::GlFormat;
+use crate::format::{FormatInfo, GlFormat};
 use crate::frame::{Frame, Memory, OpaqueFd};
 use crate::kernel::{DmaBuf, Mapping, Memfd};
+use crate::layout::Extent;
 use crate::negotiate::OfferEntry;
 
 /// Mesa's software rasteriser works in blocks of this many rows.
@@ -33,7 +34,7 @@ pub(super) fn import(device: &Rc<DeviceInner>, frame: &Frame) -> Result<Texture>
 }
 
 /// The context's own entry for this frame, or an error that lists what it could import instead.
-fn offered<'a>(device: &'a DeviceInner, frame: &Frame) -> Result<&'a OfferEntry> {
+fn offered<'a>(device: &'a Rc<DeviceInner>, frame: &Frame) -> Result<&'a OfferEntry> {
     let layout = frame.layout();
     let path = frame.memory().path();
     let of_format = |entry: &&OfferEntry| entry.path == path && entry.format == layout.format();
@@ -176,8 +177,7 @@ fn bind_image(device: &DeviceInner, target: u32, image: EglImage) -> Result<()> 
     device.check_gl("glEGLImageTargetTexture2DOES")
 }
 
-fn gl_format(frame: &Frame) -> Result<GlFormat> {
-    let info = frame.layout().format_info();
+pub(super) fn gl_format(info: &FormatInfo) -> Result<GlFormat> {
     info.gl.ok_or_else(|| {
         Error::invalid(
             "format",
@@ -187,8 +187,7 @@ fn gl_format(frame: &Frame) -> Result<GlFormat> {
     })
 }
 
-fn gl_size(frame: &Frame) -> Result<(i32, i32)> {
-    let extent = frame.layout().extent();
+pub(super) fn gl_size(extent: Extent) -> Result<(i32, i32)> {
     let side = |value: u32| {
         i32::try_from(value).map_err(|_| Error::invalid("extent", extent, "at most 31 bits"))
     };
@@ -199,8 +198,8 @@ fn import_opaque(device: &Rc<DeviceInner>, frame: &Frame, memory: &OpaqueFd) -> 
     if frame.device().compare_driver(device.id()) != Comparison::Same {
         return Err(foreign(device, frame, "opaque-fd"));
     }
-    let gl = gl_format(frame)?;
-    let (width, height) = gl_size(frame)?;
+    let gl = gl_format(frame.layout().format_info())?;
+    let (width, height) = gl_size(frame.layout().extent())?;
     let functions = &device.functions;
     let create = loaded(functions.create_memory_objects, "glCreateMemoryObjectsEXT")?;
     let set = loaded(
@@ -252,8 +251,8 @@ fn import_opaque(device: &Rc<DeviceInner>, frame: &Frame, memory: &OpaqueFd) -> 
 }
 
 fn import_host(device: &Rc<DeviceInner>, frame: &Frame, memory: &Memfd) -> Result<Texture> {
-    let gl = gl_format(frame)?;
-    let (width, height) = gl_size(frame)?;
+    let gl = gl_format(frame.layout().format_info())?;
+    let (width, height) = gl_size(frame.layout().extent())?;
     let mapping = Mapping::new(memory)?;
     let target = glow::TEXTURE_2D;
     let mut made = Guard::new(device);
@@ -279,8 +278,8 @@ pub(super) fn upload(device: &DeviceInner, texture: &Texture) -> Result<()> {
         return Ok(());
     };
     let frame = texture.frame();
-    let gl = gl_format(frame)?;
-    let (width, height) = gl_size(frame)?;
+    let gl = gl_format(frame.layout().format_info())?;
+    let (width, height) = gl_size(frame.layout().extent())?;
     let layout = frame.layout();
     let Some(plane) = layout.planes().first() else {
         return Ok(());
@@ -322,7 +321,7 @@ pub(super) fn upload(device: &DeviceInner, texture: &Texture) -> Result<()> {
 }
 
 /// Filtering without mipmaps, edges without wrapping, and colours in their places.
-fn sampling(device: &DeviceInner, target: u32, gl: Option<GlFormat>) {
+pub(super) fn sampling(device: &DeviceInner, target: u32, gl: Option<GlFormat>) {
     let mut parameters = vec![
         (glow::TEXTURE_MIN_FILTER, glow::LINEAR),
         (glow::TEXTURE_MAG_FILTER, glow::LINEAR),
@@ -349,13 +348,13 @@ fn sampling(device: &DeviceInner, target: u32, gl: Option<GlFormat>) {
 }
 
 /// What an import has made so far; deletes it unless kept.
-struct Guard<'a> {
+pub(super) struct Guard<'a> {
     device: &'a DeviceInner,
-    trash: Trash,
+    pub(super) trash: Trash,
 }
 
 impl<'a> Guard<'a> {
-    fn new(device: &'a DeviceInner) -> Self {
+    pub(super) fn new(device: &'a DeviceInner) -> Self {
         Self {
             device,
             trash: Trash::default(),
@@ -363,7 +362,7 @@ impl<'a> Guard<'a> {
     }
 
     /// Makes a texture and binds it.
-    fn texture(&mut self, target: u32) -> Result<glow::NativeTexture> {
+    pub(super) fn texture(&mut self, target: u32) -> Result<glow::NativeTexture> {
         let gl = &self.device.gl;
         // SAFETY: glGenTextures with a current context.
         let name = unsafe { gl.create_texture() }
@@ -374,7 +373,7 @@ impl<'a> Guard<'a> {
         Ok(name)
     }
 
-    fn keep(mut self) {
+    pub(super) fn keep(mut self) {
         self.trash = Trash::default();
     }
 }
@@ -386,14 +385,14 @@ impl Drop for Guard<'_> {
 }
 
 /// Puts the caller's texture binding back.
-struct Binding<'a> {
+pub(super) struct Binding<'a> {
     device: &'a DeviceInner,
     target: u32,
     previous: Option<glow::NativeTexture>,
 }
 
 impl<'a> Binding<'a> {
-    fn new(device: &'a DeviceInner, target: u32) -> Self {
+    pub(super) fn new(device: &'a DeviceInner, target: u32) -> Self {
         let name = if target == raw::GL_TEXTURE_EXTERNAL_OES {
             raw::GL_TEXTURE_BINDING_EXTERNAL_OES
         } else {
@@ -417,14 +416,14 @@ impl Drop for Binding<'_> {
 }
 
 /// Sets how GL reads client memory, and puts the caller's settings back.
-struct Unpack<'a> {
+pub(super) struct Unpack<'a> {
     device: &'a DeviceInner,
     parameters: [(u32, i32); 4],
     buffer: Option<glow::NativeBuffer>,
 }
 
 impl<'a> Unpack<'a> {
-    fn new(device: &'a DeviceInner, row_length: i32) -> Self {
+    pub(super) fn new(device: &'a DeviceInner, row_length: i32) -> Self {
         let wanted = [
             (glow::UNPACK_ALIGNMENT, 1),
             (glow::UNPACK_ROW_LENGTH, row_length),

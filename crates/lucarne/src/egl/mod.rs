@@ -9,12 +9,14 @@
 mod adapter;
 mod context;
 mod device;
+mod export;
 mod fence;
 mod handoff;
 mod import;
 mod offer;
 mod raw;
 mod texture;
+mod transfer;
 
 pub use adapter::Adapter;
 pub use device::Device;

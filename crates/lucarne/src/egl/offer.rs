@@ -1,9 +1,12 @@
 //! What an EGL context can import: `eglQueryDmaBufFormatsEXT`, memory objects, plain textures.
 
+use std::rc::Rc;
+
 use khronos_egl as egl;
 
 use super::adapter::Adapter;
 use super::device::DeviceInner;
+use super::export;
 use super::raw::{self, Library, loaded};
 use crate::device_id::DeviceId;
 use crate::error::{Requirement, Result, Support};
@@ -12,7 +15,7 @@ use crate::layout::{Extent, Tiling};
 use crate::modifier::Modifier;
 use crate::negotiate::{MemoryPath, Offer, OfferEntry, Usage};
 
-pub(super) fn offer(device: &DeviceInner) -> Result<Offer> {
+pub(super) fn offer(device: &Rc<DeviceInner>) -> Result<Offer> {
     let paths: Vec<(MemoryPath, Support)> = MemoryPath::ALL
         .into_iter()
         .map(|path| (path, device.path(path)))
@@ -59,6 +62,24 @@ pub(super) fn path_support(device: &DeviceInner, path: MemoryPath) -> Support {
         }
         MemoryPath::HostMemory => {}
     }
+    if missing.is_empty() {
+        Support::Yes(())
+    } else {
+        Support::No(missing)
+    }
+}
+
+/// Whether textures can be exported as dma-bufs.
+pub(super) fn export_support(device: &DeviceInner) -> Support {
+    let mut missing = missing_extensions(
+        device,
+        &[
+            "EGL_MESA_image_dma_buf_export",
+            "EGL_KHR_image_base",
+            "EGL_KHR_gl_texture_2D_image",
+        ],
+    );
+    missing.extend(unsafe_software_device(device));
     if missing.is_empty() {
         Support::Yes(())
     } else {
@@ -123,10 +144,16 @@ fn max_extent(device: &DeviceInner) -> Extent {
     Extent::new(device.max_texture, device.max_texture)
 }
 
-fn dma_buf_entries(device: &DeviceInner) -> Result<Vec<OfferEntry>> {
+fn dma_buf_entries(device: &Rc<DeviceInner>) -> Result<Vec<OfferEntry>> {
     let listed = query_formats(device)?;
+    let exports = export_support(device).is_yes();
     let mut entries = Vec::new();
     for info in formats().filter(|info| listed.contains(&info.format)) {
+        let exported = if exports {
+            export::probe(device, info)
+        } else {
+            None
+        };
         for (modifier, external_only) in query_modifiers(device, info.format)? {
             let auxiliary = modifier.auxiliary_planes().unwrap_or(0);
             let usage = if external_only {
@@ -141,7 +168,7 @@ fn dma_buf_entries(device: &DeviceInner) -> Result<Vec<OfferEntry>> {
                 planes: 1 + auxiliary,
                 usage,
                 max_extent: max_extent(device),
-                exportable: false,
+                exportable: exported.is_some_and(|(chosen, _)| chosen == modifier),
                 importable: true,
                 dedicated_only: false,
                 external_only,

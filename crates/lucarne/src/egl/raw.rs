@@ -30,12 +30,9 @@ pub(super) const PLANE_ATTRIBUTES: [[i32; 5]; 4] = [
     [0x3440, 0x3441, 0x3442, 0x3449, 0x344A],
 ];
 pub(super) const IMAGE_PRESERVED_KHR: i32 = 0x30D2;
-pub(super) const SYNC_FENCE_KHR: u32 = 0x30F9;
+pub(super) const GL_TEXTURE_2D_KHR: u32 = 0x30B1;
 pub(super) const SYNC_NATIVE_FENCE_ANDROID: u32 = 0x3144;
 pub(super) const SYNC_NATIVE_FENCE_FD_ANDROID: i32 = 0x3145;
-pub(super) const SYNC_FLUSH_COMMANDS_BIT_KHR: i32 = 1;
-pub(super) const TIMEOUT_EXPIRED_KHR: i32 = 0x30F5;
-pub(super) const CONDITION_SATISFIED_KHR: i32 = 0x30F6;
 
 pub(super) const GL_TEXTURE_EXTERNAL_OES: u32 = 0x8D65;
 pub(super) const GL_TEXTURE_BINDING_EXTERNAL_OES: u32 = 0x8D67;
@@ -127,9 +124,10 @@ functions! {
         destroy_image: "eglDestroyImageKHR" fn(*mut c_void, EglImage) -> u32;
         query_formats: "eglQueryDmaBufFormatsEXT" fn(*mut c_void, i32, *mut i32, *mut i32) -> u32;
         query_modifiers: "eglQueryDmaBufModifiersEXT" fn(*mut c_void, i32, i32, *mut u64, *mut u32, *mut i32) -> u32;
+        export_query: "eglExportDMABUFImageQueryMESA" fn(*mut c_void, EglImage, *mut i32, *mut i32, *mut u64) -> u32;
+        export_image: "eglExportDMABUFImageMESA" fn(*mut c_void, EglImage, *mut i32, *mut i32, *mut i32) -> u32;
         create_sync: "eglCreateSyncKHR" fn(*mut c_void, u32, *const i32) -> EglSync;
         destroy_sync: "eglDestroySyncKHR" fn(*mut c_void, EglSync) -> u32;
-        client_wait_sync: "eglClientWaitSyncKHR" fn(*mut c_void, EglSync, i32, u64) -> i32;
         wait_sync: "eglWaitSyncKHR" fn(*mut c_void, EglSync, i32) -> i32;
         dup_native_fence: "eglDupNativeFenceFDANDROID" fn(*mut c_void, EglSync) -> i32;
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::device_id::DeviceId;
 use crate::error::{Error, Result};
-use crate::kernel::{DmaBuf, DmaBufKind, Identity, Memfd};
+use crate::kernel::{DmaBuf, DmaBufKind, Identity, Memfd, fd};
 use crate::layout::FrameLayout;
 use crate::negotiate::MemoryPath;
 
@@ -23,13 +23,20 @@ impl OpaqueFd {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a size of zero, [`Error::Os`] for a descriptor that is not open.
+    /// [`Error::Invalid`] for a size of zero, or for a pipe, a socket, a directory or anything else that no driver
+    /// exports; [`Error::Os`] for a descriptor that is not open. The descriptor is closed in every failing case.
     pub fn new(fd: OwnedFd, allocation_bytes: u64) -> Result<Self> {
         if allocation_bytes == 0 {
             return Err(Error::invalid("allocation size", 0, "at least one byte"));
         }
-        // What lies behind it is the driver's secret, but it must at least be open.
-        rustix::fs::fstat(&fd).map_err(|errno| Error::os("fstat of a memory object", errno))?;
+        // What lies behind it is the driver's secret, but it must be memory.
+        if !fd::may_be_memory(&fd)? {
+            return Err(Error::invalid(
+                "memory object",
+                fd::describe(&fd),
+                "a dma-buf, memory file or device that a driver exported",
+            ));
+        }
         Ok(Self {
             fd,
             allocation_bytes,
@@ -47,7 +54,7 @@ impl OpaqueFd {
     ///
     /// [`Error::Os`] when the process has no descriptor left.
     pub fn duplicate(&self) -> Result<OwnedFd> {
-        crate::kernel::fd::duplicate(&self.fd, "duplicating a memory object's descriptor")
+        fd::duplicate(&self.fd, "duplicating a memory object's descriptor")
     }
 }
 

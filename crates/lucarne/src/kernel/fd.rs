@@ -27,6 +27,18 @@ pub(crate) fn is_dma_buf(fd: impl AsFd) -> Result<bool> {
     Ok(magic == DMA_BUF_MAGIC)
 }
 
+/// Whether a driver may have exported this as memory: dma-bufs, files (memfds) and devices can be, and nothing
+/// else; a driver that reads a pipe or an eventfd to find out would wait for ever.
+pub(crate) fn may_be_memory(fd: impl AsFd) -> Result<bool> {
+    let fd = fd.as_fd();
+    let stat =
+        rustix::fs::fstat(fd).map_err(|errno| Error::os("fstat of a memory object", errno))?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile | FileType::CharacterDevice => Ok(true),
+        _ => is_dma_buf(fd),
+    }
+}
+
 /// Names the kind of object, for error messages.
 pub(crate) fn describe(fd: impl AsFd) -> String {
     let Ok(stat) = rustix::fs::fstat(fd.as_fd()) else {

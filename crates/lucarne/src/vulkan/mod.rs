@@ -20,6 +20,7 @@ mod memory;
 mod object;
 mod offer;
 mod staging;
+mod transfer;
 
 pub use access::Access;
 pub use adapter::Adapter;

@@ -1,0 +1,235 @@
+//! Making textures whose memory others can use (`EGL_MESA_image_dma_buf_export`).
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use glow::HasContext;
+use khronos_egl as egl;
+
+use super::device::DeviceInner;
+use super::handoff;
+use super::import::{Binding, Guard, gl_format, gl_size, sampling};
+use super::raw::{self, EglImage, loaded};
+use super::texture::{Source, Texture};
+use crate::error::{Error, Result};
+use crate::format::{Format, FormatInfo};
+use crate::frame::{Frame, Memory};
+use crate::kernel::DmaBuf;
+use crate::layout::{Extent, FrameLayout, MAX_PLANES, Plane, Tiling};
+use crate::modifier::Modifier;
+use crate::negotiate::{Agreement, MemoryPath, Rung};
+
+/// A texture as the driver would export it.
+struct Exported {
+    format: Format,
+    modifier: Option<Modifier>,
+    planes: usize,
+}
+
+impl Exported {
+    /// Whether its bytes are those of `format`; alpha that nobody reads makes no difference.
+    fn holds(&self, format: Format) -> bool {
+        self.format == format || Some(self.format) == format.alpha_twin()
+    }
+}
+
+pub(super) fn export(device: &Rc<DeviceInner>, agreement: &Agreement) -> Result<Texture> {
+    if agreement.path() != MemoryPath::DmaBuf {
+        return Err(Error::invalid(
+            "agreement",
+            agreement.path(),
+            "dma-buf: OpenGL exports nothing else",
+        ));
+    }
+    super::offer::export_support(device).require("exporting OpenGL textures as dma-buf")?;
+    agreement.extent.check()?;
+    let format = agreement.format;
+    let info = format.info().ok_or_else(|| Error::unknown_format(format))?;
+    let limit = Extent::new(device.max_texture, device.max_texture);
+    if !agreement.extent.fits(limit) {
+        return Err(Error::invalid(
+            "extent",
+            agreement.extent,
+            format!("at most {limit}, GL_MAX_TEXTURE_SIZE"),
+        ));
+    }
+    let mut made = Guard::new(device);
+    let _binding = Binding::new(device, glow::TEXTURE_2D);
+    let (name, image) = allocate(device, &mut made, info, agreement.extent)?;
+    let exported = query(device, image)?;
+    check_agreed(&exported, agreement)?;
+    let frame = frame_of(device, image, &exported, agreement.extent, format)?;
+    made.keep();
+    Ok(Texture::new(
+        device,
+        name,
+        glow::TEXTURE_2D,
+        Source::Image(image),
+        &frame,
+    ))
+}
+
+/// What this driver makes of a small texture of `info`'s format, found out by exporting one; `None` where it cannot.
+pub(super) fn probe(device: &Rc<DeviceInner>, info: &FormatInfo) -> Option<(Modifier, u8)> {
+    let extent = Extent::new(64, 64);
+    let mut made = Guard::new(device);
+    let _binding = Binding::new(device, glow::TEXTURE_2D);
+    let (_, image) = allocate(device, &mut made, info, extent).ok()?;
+    let exported = query(device, image).ok()?;
+    // Some drivers answer success and no descriptor: only a real one counts.
+    frame_of(device, image, &exported, extent, info.format).ok()?;
+    let planes = u8::try_from(exported.planes).ok()?;
+    exported
+        .holds(info.format)
+        .then_some((exported.modifier?, planes))
+}
+
+/// A texture with storage of its own, and the image that stands for it.
+fn allocate(
+    device: &Rc<DeviceInner>,
+    made: &mut Guard<'_>,
+    info: &FormatInfo,
+    extent: Extent,
+) -> Result<(glow::NativeTexture, EglImage)> {
+    let gl = gl_format(info)?;
+    let (width, height) = gl_size(extent)?;
+    let target = glow::TEXTURE_2D;
+    let name = made.texture(target)?;
+    let _stale = device.gl_error();
+    // SAFETY: glTexStorage2D on the bound texture, with a sized format of the table.
+    unsafe {
+        device
+            .gl
+            .tex_storage_2d(target, 1, gl.internal_format, width, height);
+    }
+    device.check_gl("glTexStorage2D")?;
+    sampling(device, target, None);
+    let create = loaded(device.library.ext.create_image, "eglCreateImageKHR")?;
+    let attributes = [raw::IMAGE_PRESERVED_KHR, 1, egl::NONE];
+    let buffer = std::ptr::without_provenance_mut(usize::try_from(name.0.get()).unwrap_or(0));
+    // SAFETY: eglCreateImageKHR with EGL_GL_TEXTURE_2D_KHR (EGL_KHR_gl_texture_2D_image is listed: `export_support`):
+    // the context is current, the "buffer" is the name of a complete texture of it.
+    let image = unsafe {
+        create(
+            device.display.as_ptr(),
+            device.context.as_ptr(),
+            raw::GL_TEXTURE_2D_KHR,
+            buffer,
+            attributes.as_ptr(),
+        )
+    };
+    if image.is_null() {
+        return Err(device
+            .library
+            .failed("eglCreateImageKHR(EGL_GL_TEXTURE_2D_KHR)"));
+    }
+    made.trash.image = Some(image);
+    Ok((name, image))
+}
+
+fn query(device: &DeviceInner, image: EglImage) -> Result<Exported> {
+    const CALL: &str = "eglExportDMABUFImageQueryMESA";
+    let query = loaded(device.library.ext.export_query, CALL)?;
+    let (mut fourcc, mut planes) = (0_i32, 0_i32);
+    // Room for as many planes as the extension can describe: the driver writes one modifier for each.
+    let mut modifiers = [0_u64; MAX_PLANES];
+    // SAFETY: eglExportDMABUFImageQueryMESA (listed: `export_support`) writes one fourcc, one count and a modifier for
+    // each plane, of which no format has more than four.
+    let ok = unsafe {
+        query(
+            device.display.as_ptr(),
+            image,
+            &raw mut fourcc,
+            &raw mut planes,
+            modifiers.as_mut_ptr(),
+        )
+    };
+    if ok != egl::TRUE {
+        return Err(device.library.failed(CALL));
+    }
+    let planes = usize::try_from(planes).unwrap_or(0);
+    if planes == 0 || planes > MAX_PLANES {
+        return Err(Error::driver(CALL, format!("success, but {planes} planes")));
+    }
+    Ok(Exported {
+        format: Format::from_fourcc(fourcc.cast_unsigned()),
+        modifier: Modifier::new(modifiers[0]),
+        planes,
+    })
+}
+
+/// GL chooses alone: what it chose must be among what was agreed.
+fn check_agreed(exported: &Exported, agreement: &Agreement) -> Result<()> {
+    let agreed = exported
+        .modifier
+        .is_some_and(|modifier| agreement.modifiers.contains(&modifier));
+    if agreed && exported.holds(agreement.format) {
+        return Ok(());
+    }
+    let chosen = exported
+        .modifier
+        .map_or_else(|| "no modifier".to_owned(), |modifier| modifier.to_string());
+    let wanted: Vec<String> = agreement
+        .modifiers
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    Err(Error::Driver {
+        call: "eglExportDMABUFImageQueryMESA",
+        code: format!("{} with {chosen} at {}", exported.format, agreement.extent),
+        help: format!(
+            "agreed was {} with {}; OpenGL cannot be told which to use: strike {} and negotiate again",
+            agreement.format,
+            wanted.join(", "),
+            Rung::TiledDmaBuf
+        ),
+    })
+}
+
+fn frame_of(
+    device: &DeviceInner,
+    image: EglImage,
+    exported: &Exported,
+    extent: Extent,
+    format: Format,
+) -> Result<Frame> {
+    let parts = handoff::export_image(device, image, exported.planes)?;
+    let mut buffers: Vec<DmaBuf> = Vec::new();
+    let mut planes = Vec::new();
+    for part in parts {
+        let object = match part.fd {
+            Some(fd) => object_of(&mut buffers, fd)?,
+            // "-1 for planes that share the first one's buffer" is how some drivers answer.
+            None if !buffers.is_empty() => 0,
+            None => {
+                return Err(Error::Driver {
+                    call: "eglExportDMABUFImageMESA",
+                    code: "success, but file descriptor -1".to_owned(),
+                    help: "the driver cannot export this image, for instance because it was imported itself"
+                        .to_owned(),
+                });
+            }
+        };
+        planes.push(Plane {
+            object,
+            offset: part.offset,
+            pitch: part.pitch,
+        });
+    }
+    let sizes: Vec<u64> = buffers.iter().map(DmaBuf::size).collect();
+    let tiling = exported.modifier.map_or(Tiling::Implicit, Tiling::Explicit);
+    let layout = FrameLayout::new(extent, format, tiling, &planes, &sizes)?;
+    Frame::new(layout, Memory::DmaBuf(buffers), device.id().clone())
+}
+
+/// Holds each kernel buffer once.
+fn object_of(buffers: &mut Vec<DmaBuf>, fd: OwnedFd) -> Result<usize> {
+    let buffer = DmaBuf::new(fd)?;
+    let known = buffers
+        .iter()
+        .position(|known| known.identity() == buffer.identity());
+    Ok(known.unwrap_or_else(|| {
+        buffers.push(buffer);
+        buffers.len() - 1
+    }))
+}

@@ -1,0 +1,352 @@
+//! Pixels in and out of textures, for programs without a renderer: tests, snapshots, first steps.
+
+use glow::HasContext;
+
+use super::device::{Device, DeviceInner};
+use super::import::{Binding, Unpack, gl_format, gl_size};
+use super::raw::GL_TEXTURE_EXTERNAL_OES;
+use super::texture::Texture;
+use crate::error::{Error, Requirement, Result};
+
+const VERTEX: &str = "#version 300 es
+void main() {
+    // One triangle that covers everything.
+    gl_Position = vec4(gl_VertexID == 1 ? 3.0 : -1.0, gl_VertexID == 2 ? 3.0 : -1.0, 0.0, 1.0);
+}";
+
+const FRAGMENT: &str = "#version 300 es
+precision highp float;
+precision highp int;
+uniform highp sampler2D frame;
+out vec4 pixel;
+void main() {
+    pixel = texelFetch(frame, ivec2(gl_FragCoord.xy), 0);
+}";
+
+const FRAGMENT_EXTERNAL: &str = "#version 300 es
+#extension GL_OES_EGL_image_external_essl3 : require
+precision highp float;
+precision highp int;
+uniform highp samplerExternalOES frame;
+out vec4 pixel;
+void main() {
+    pixel = texelFetch(frame, ivec2(gl_FragCoord.xy), 0);
+}";
+
+impl Device {
+    /// What a shader reads of each pixel, as red, green, blue and alpha, first row first.
+    ///
+    /// Call [`Device::read`] first. Compiles a shader and allocates a target for each call, and waits for the result: for
+    /// tests and snapshots. Leaves the caller's GL state as it was, and needs an OpenGL ES 3 context.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotCurrent`]; [`Error::Unsupported`] without `GL_EXT_color_buffer_float`; [`Error::Driver`].
+    pub fn download(&self, texture: &Texture) -> Result<Vec<[f32; 4]>> {
+        self.inner().require_current("egl::Device::download")?;
+        let device = self.inner();
+        if !device.has_gl("GL_EXT_color_buffer_float") {
+            return Err(Error::unsupported(
+                "reading exact pixels",
+                vec![Requirement::Extension {
+                    api: "OpenGL",
+                    name: "GL_EXT_color_buffer_float",
+                    available: false,
+                }],
+            ));
+        }
+        let (width, height) = gl_size(texture.frame().layout().extent())?;
+        let _stale = device.gl_error();
+        let state = State::save(device);
+        let pixels =
+            Pass::new(device, texture.target()).and_then(|pass| pass.run(texture, width, height));
+        drop(state);
+        pixels
+    }
+
+    /// Writes `pixels`, rows from the frame's first without padding, into an exported texture.
+    ///
+    /// Call [`Device::wait`] with the release fence first, and pass [`Device::fence`] on after.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotCurrent`]; [`Error::Invalid`] when `pixels` is not exactly the frame's size; [`Error::Driver`].
+    pub fn upload(&self, texture: &Texture, pixels: &[u8]) -> Result<()> {
+        self.inner().require_current("egl::Device::upload")?;
+        let device = self.inner();
+        let layout = texture.frame().layout();
+        let info = layout.format_info();
+        let gl = gl_format(info)?;
+        let (width, height) = gl_size(layout.extent())?;
+        let row = info.row_bytes(0, layout.extent().width).unwrap_or(0);
+        let bytes = u64::from(row) * u64::from(layout.extent().height);
+        if pixels.len() as u64 != bytes {
+            let limit = format!("{bytes} for {layout}");
+            return Err(Error::invalid("pixels.len()", pixels.len(), limit));
+        }
+        let _binding = Binding::new(device, texture.target());
+        let _unpack = Unpack::new(device, width);
+        let _stale = device.gl_error();
+        // SAFETY: glBindTexture with a live texture of this target.
+        unsafe {
+            device
+                .gl
+                .bind_texture(texture.target(), Some(texture.name()))
+        };
+        let source = glow::PixelUnpackData::Slice(Some(pixels));
+        // SAFETY: glTexSubImage2D reads width x height pixels of this format, which is the slice's checked length.
+        unsafe {
+            device.gl.tex_sub_image_2d(
+                texture.target(),
+                0,
+                0,
+                0,
+                width,
+                height,
+                gl.format,
+                gl.kind,
+                source,
+            );
+        }
+        device.check_gl("glTexSubImage2D")
+    }
+}
+
+/// A program that fetches every texel, and a floating-point target to fetch it into.
+struct Pass<'a> {
+    device: &'a DeviceInner,
+    program: glow::NativeProgram,
+    target: Option<glow::NativeTexture>,
+    framebuffer: Option<glow::NativeFramebuffer>,
+}
+
+impl<'a> Pass<'a> {
+    fn new(device: &'a DeviceInner, target: u32) -> Result<Self> {
+        let fragment = if target == GL_TEXTURE_EXTERNAL_OES {
+            FRAGMENT_EXTERNAL
+        } else {
+            FRAGMENT
+        };
+        // SAFETY: glCreateProgram with a current context.
+        let program = unsafe { device.gl.create_program() }
+            .map_err(|error| Error::driver("glCreateProgram", error))?;
+        let mut pass = Self {
+            device,
+            program,
+            target: None,
+            framebuffer: None,
+        };
+        pass.attach(glow::VERTEX_SHADER, VERTEX)?;
+        pass.attach(glow::FRAGMENT_SHADER, fragment)?;
+        // SAFETY: glLinkProgram of a program of this context.
+        unsafe { device.gl.link_program(program) };
+        // SAFETY: glGetProgramiv, as above.
+        if !unsafe { device.gl.get_program_link_status(program) } {
+            // SAFETY: glGetProgramInfoLog, as above.
+            let log = unsafe { device.gl.get_program_info_log(program) };
+            return Err(Error::driver("glLinkProgram", log));
+        }
+        // SAFETY: glGenTextures with a current context.
+        let made = unsafe { device.gl.create_texture() };
+        pass.target = Some(made.map_err(|error| Error::driver("glGenTextures", error))?);
+        // SAFETY: glGenFramebuffers with a current context.
+        let made = unsafe { device.gl.create_framebuffer() };
+        pass.framebuffer = Some(made.map_err(|error| Error::driver("glGenFramebuffers", error))?);
+        Ok(pass)
+    }
+
+    fn attach(&mut self, kind: u32, source: &str) -> Result<()> {
+        let gl = &self.device.gl;
+        // SAFETY: glCreateShader with a kind that every version knows.
+        let shader = unsafe { gl.create_shader(kind) }
+            .map_err(|error| Error::driver("glCreateShader", error))?;
+        // SAFETY: glShaderSource of a shader of this context.
+        unsafe { gl.shader_source(shader, source) };
+        // SAFETY: glCompileShader, as above.
+        unsafe { gl.compile_shader(shader) };
+        // SAFETY: glGetShaderiv, as above.
+        let compiled = unsafe { gl.get_shader_compile_status(shader) };
+        // SAFETY: glGetShaderInfoLog, as above.
+        let log = unsafe { gl.get_shader_info_log(shader) };
+        // SAFETY: glAttachShader of two objects of this context.
+        unsafe { gl.attach_shader(self.program, shader) };
+        // SAFETY: glDeleteShader: the program keeps it as long as it needs it.
+        unsafe { gl.delete_shader(shader) };
+        if compiled {
+            Ok(())
+        } else {
+            Err(Error::driver("glCompileShader", log))
+        }
+    }
+
+    fn run(&self, texture: &Texture, width: i32, height: i32) -> Result<Vec<[f32; 4]>> {
+        self.aim(width, height)?;
+        let gl = &self.device.gl;
+        // SAFETY: glUseProgram of a linked program.
+        unsafe { gl.use_program(Some(self.program)) };
+        // SAFETY: glBindTexture of a live texture of this target, on unit 0, which the sampler reads by default.
+        unsafe { gl.bind_texture(texture.target(), Some(texture.name())) };
+        // SAFETY: glDrawArrays: the vertex shader reads no attributes.
+        unsafe { gl.draw_arrays(glow::TRIANGLES, 0, 3) };
+        let count = usize::try_from(width).unwrap_or(0) * usize::try_from(height).unwrap_or(0);
+        let mut bytes = vec![0_u8; count * 16];
+        let target = glow::PixelPackData::Slice(Some(&mut bytes));
+        // SAFETY: glReadPixels writes width x height pixels of four floats, which is the slice's length; no pack buffer is
+        // bound and rows are not padded (`State`).
+        unsafe { gl.read_pixels(0, 0, width, height, glow::RGBA, glow::FLOAT, target) };
+        self.device.check_gl("reading a texture back")?;
+        Ok(bytes.as_chunks::<16>().0.iter().map(pixel).collect())
+    }
+
+    /// Makes the floating-point target current.
+    fn aim(&self, width: i32, height: i32) -> Result<()> {
+        let gl = &self.device.gl;
+        // SAFETY: glBindTexture of a texture of our own.
+        unsafe { gl.bind_texture(glow::TEXTURE_2D, self.target) };
+        // SAFETY: glTexStorage2D of the bound texture, which has no storage yet.
+        unsafe { gl.tex_storage_2d(glow::TEXTURE_2D, 1, glow::RGBA32F, width, height) };
+        // SAFETY: glBindFramebuffer of a framebuffer of our own.
+        unsafe { gl.bind_framebuffer(glow::FRAMEBUFFER, self.framebuffer) };
+        let (point, kind) = (glow::COLOR_ATTACHMENT0, glow::TEXTURE_2D);
+        // SAFETY: glFramebufferTexture2D of the bound framebuffer and a texture of our own.
+        unsafe { gl.framebuffer_texture_2d(glow::FRAMEBUFFER, point, kind, self.target, 0) };
+        // SAFETY: glViewport has no preconditions.
+        unsafe { gl.viewport(0, 0, width, height) };
+        self.device.check_gl("making a floating-point target")
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        let gl = &self.device.gl;
+        // SAFETY: glDeleteProgram, once.
+        unsafe { gl.delete_program(self.program) };
+        if let Some(target) = self.target {
+            // SAFETY: glDeleteTextures, once.
+            unsafe { gl.delete_texture(target) };
+        }
+        if let Some(framebuffer) = self.framebuffer {
+            // SAFETY: glDeleteFramebuffers, once.
+            unsafe { gl.delete_framebuffer(framebuffer) };
+        }
+    }
+}
+
+fn pixel(bytes: &[u8; 16]) -> [f32; 4] {
+    let floats = bytes.as_chunks::<4>().0;
+    std::array::from_fn(|index| f32::from_ne_bytes(floats[index]))
+}
+
+/// What the pass changes, put back on drop.
+struct State<'a> {
+    device: &'a DeviceInner,
+    integers: [i32; 6],
+    viewport: [i32; 4],
+    capabilities: [bool; 6],
+}
+
+/// What would keep the pass from writing every pixel as it is.
+const CAPABILITIES: [u32; 6] = [
+    glow::BLEND,
+    glow::SCISSOR_TEST,
+    glow::DEPTH_TEST,
+    glow::STENCIL_TEST,
+    glow::CULL_FACE,
+    glow::RASTERIZER_DISCARD,
+];
+
+const BINDINGS: [u32; 6] = [
+    glow::ACTIVE_TEXTURE,
+    glow::CURRENT_PROGRAM,
+    glow::FRAMEBUFFER_BINDING,
+    glow::VERTEX_ARRAY_BINDING,
+    glow::PIXEL_PACK_BUFFER_BINDING,
+    glow::PACK_ALIGNMENT,
+];
+
+impl<'a> State<'a> {
+    fn save(device: &'a DeviceInner) -> StateAndTextures<'a> {
+        let gl = &device.gl;
+        let integers = BINDINGS.map(|name| {
+            // SAFETY: glGetIntegerv with names of OpenGL ES 3.
+            unsafe { gl.get_parameter_i32(name) }
+        });
+        let mut viewport = [0; 4];
+        // SAFETY: glGetIntegerv writes four integers for this name.
+        unsafe { gl.get_parameter_i32_slice(glow::VIEWPORT, &mut viewport) };
+        let capabilities = CAPABILITIES.map(|name| {
+            // SAFETY: glIsEnabled with names of OpenGL ES 3.
+            let on = unsafe { gl.is_enabled(name) };
+            // SAFETY: glDisable, as above.
+            unsafe { gl.disable(name) };
+            on
+        });
+        // SAFETY: glActiveTexture with a unit that always exists.
+        unsafe { gl.active_texture(glow::TEXTURE0) };
+        // SAFETY: glBindVertexArray to the default one.
+        unsafe { gl.bind_vertex_array(None) };
+        // SAFETY: glBindBuffer to nothing.
+        unsafe { gl.bind_buffer(glow::PIXEL_PACK_BUFFER, None) };
+        // SAFETY: glPixelStorei with a legal value.
+        unsafe { gl.pixel_store_i32(glow::PACK_ALIGNMENT, 4) };
+        let external = device.has_gl("GL_OES_EGL_image_external_essl3");
+        StateAndTextures {
+            _textures: Binding::new(device, glow::TEXTURE_2D),
+            _external: external.then(|| Binding::new(device, GL_TEXTURE_EXTERNAL_OES)),
+            _state: Self {
+                device,
+                integers,
+                viewport,
+                capabilities,
+            },
+        }
+    }
+}
+
+/// Textures are put back on unit 0, before the caller's unit becomes active again.
+struct StateAndTextures<'a> {
+    _textures: Binding<'a>,
+    _external: Option<Binding<'a>>,
+    _state: State<'a>,
+}
+
+impl Drop for State<'_> {
+    fn drop(&mut self) {
+        use std::num::NonZeroU32;
+
+        let gl = &self.device.gl;
+        let [unit, program, framebuffer, array, buffer, alignment] = self.integers;
+        let name = |value: i32| NonZeroU32::new(value.cast_unsigned());
+        let [x, y, width, height] = self.viewport;
+        // SAFETY: glViewport with the values it had.
+        unsafe { gl.viewport(x, y, width, height) };
+        for (capability, on) in CAPABILITIES.into_iter().zip(self.capabilities) {
+            if on {
+                // SAFETY: glEnable with a name of OpenGL ES 3.
+                unsafe { gl.enable(capability) };
+            }
+        }
+        // SAFETY: glPixelStorei with the value it had.
+        unsafe { gl.pixel_store_i32(glow::PACK_ALIGNMENT, alignment) };
+        // SAFETY: glBindBuffer to what it was.
+        unsafe {
+            gl.bind_buffer(
+                glow::PIXEL_PACK_BUFFER,
+                name(buffer).map(glow::NativeBuffer),
+            )
+        };
+        // SAFETY: glBindVertexArray to what it was.
+        unsafe { gl.bind_vertex_array(name(array).map(glow::NativeVertexArray)) };
+        // SAFETY: glBindFramebuffer to what it was.
+        unsafe {
+            gl.bind_framebuffer(
+                glow::FRAMEBUFFER,
+                name(framebuffer).map(glow::NativeFramebuffer),
+            );
+        }
+        // SAFETY: glUseProgram to what it was.
+        unsafe { gl.use_program(name(program).map(glow::NativeProgram)) };
+        // SAFETY: glActiveTexture to what it was.
+        unsafe { gl.active_texture(unit.cast_unsigned()) };
+    }
+}

@@ -1,0 +1,179 @@
+//! Pixels in and out of shared images, for programs without a renderer: tests, snapshots, first steps.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ash::vk;
+
+use super::access::Access;
+use super::device::{Device, DeviceInner};
+use super::failed;
+use super::image::Image;
+use super::object::Owned;
+use crate::error::{Error, Result};
+use crate::frame::Fence;
+
+impl Device {
+    /// Writes `pixels`, rows from the top without padding, into a frame: [`Device::write`] with a copy.
+    ///
+    /// Allocates a buffer for each call and waits until the copy has finished: not a way to stream.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when `pixels` is not exactly the image's size; otherwise as for [`Device::write`]. The image
+    /// needs [`Usage::TRANSFER_DESTINATION`](crate::Usage::TRANSFER_DESTINATION).
+    pub fn upload(
+        &self,
+        image: &Image,
+        gate: &Fence,
+        timeout: Duration,
+        pixels: &[u8],
+    ) -> Result<Fence> {
+        let bytes = image_bytes(image)?;
+        if pixels.len() != bytes {
+            let limit = format!("{bytes} for {}", image.frame().layout());
+            return Err(Error::invalid("pixels.len()", pixels.len(), limit));
+        }
+        let buffer = HostBuffer::new(self.inner(), bytes, vk::BufferUsageFlags::TRANSFER_SRC)?;
+        buffer.access(|address| {
+            // SAFETY: ptr::copy_nonoverlapping: the mapping holds `bytes` bytes and is not `pixels`.
+            unsafe { std::ptr::copy_nonoverlapping(pixels.as_ptr(), address, bytes) };
+        })?;
+        let region = region(image);
+        let access = Access::TransferDestination;
+        let fence = self.write(image, gate, timeout, access, |commands| {
+            // SAFETY: vkCmdCopyBufferToImage: the image is in this layout (`Device::write`), the buffer holds every row.
+            unsafe {
+                self.raw().cmd_copy_buffer_to_image(
+                    commands,
+                    buffer.buffer.raw(),
+                    image.raw(),
+                    vk::ImageLayout::TRANSFER_DST_OPTIMAL,
+                    &[region],
+                );
+            }
+        });
+        // The buffer may not go before the copy has finished, whatever became of the fence.
+        image.commands().finish(timeout)?;
+        fence
+    }
+
+    /// Reads a frame's pixels, rows from the top without padding: [`Device::read`] with a copy. The copy has finished
+    /// when this returns, so the release fence is [`Fence::Signaled`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Device::read`]. The image needs [`Usage::TRANSFER_SOURCE`](crate::Usage::TRANSFER_SOURCE).
+    pub fn download(&self, image: &Image, acquire: &Fence, timeout: Duration) -> Result<Vec<u8>> {
+        let bytes = image_bytes(image)?;
+        let buffer = HostBuffer::new(self.inner(), bytes, vk::BufferUsageFlags::TRANSFER_DST)?;
+        let region = region(image);
+        let access = Access::TransferSource;
+        let fence = self.read(image, acquire, timeout, access, |commands| {
+            // SAFETY: vkCmdCopyImageToBuffer: the image is in this layout (`Device::read`), the buffer holds every row.
+            unsafe {
+                self.raw().cmd_copy_image_to_buffer(
+                    commands,
+                    image.raw(),
+                    vk::ImageLayout::TRANSFER_SRC_OPTIMAL,
+                    buffer.buffer.raw(),
+                    &[region],
+                );
+            }
+        });
+        image.commands().finish(timeout)?;
+        let _finished = fence?;
+        let mut pixels = vec![0; bytes];
+        buffer.access(|address| {
+            // SAFETY: ptr::copy_nonoverlapping: as in `upload`, the other way.
+            unsafe { std::ptr::copy_nonoverlapping(address, pixels.as_mut_ptr(), bytes) };
+        })?;
+        Ok(pixels)
+    }
+}
+
+fn image_bytes(image: &Image) -> Result<usize> {
+    let layout = image.frame().layout();
+    let extent = layout.extent();
+    let info = layout.format_info();
+    let bytes = info
+        .row_bytes(0, extent.width)
+        .zip(info.rows(0, extent.height))
+        .map(|(row, rows)| u64::from(row) * u64::from(rows))
+        .and_then(|bytes| usize::try_from(bytes).ok());
+    bytes.ok_or_else(|| Error::invalid("extent", extent, "small enough for this machine's memory"))
+}
+
+fn region(image: &Image) -> vk::BufferImageCopy {
+    let extent = image.frame().layout().extent();
+    vk::BufferImageCopy::default()
+        .image_subresource(
+            vk::ImageSubresourceLayers::default()
+                .aspect_mask(vk::ImageAspectFlags::COLOR)
+                .layer_count(1),
+        )
+        .image_extent(vk::Extent3D {
+            width: extent.width,
+            height: extent.height,
+            depth: 1,
+        })
+}
+
+/// A buffer that the host can see.
+struct HostBuffer {
+    // Dropped in this order.
+    buffer: Owned<vk::Buffer>,
+    memory: Owned<vk::DeviceMemory>,
+    device: Arc<DeviceInner>,
+}
+
+impl HostBuffer {
+    fn new(device: &Arc<DeviceInner>, bytes: usize, usage: vk::BufferUsageFlags) -> Result<Self> {
+        let raw = &device.device;
+        let create = vk::BufferCreateInfo::default()
+            .size(bytes as u64)
+            .usage(usage);
+        // SAFETY: vkCreateBuffer with a size above zero: no layout is empty.
+        let buffer =
+            unsafe { raw.create_buffer(&create, None) }.map_err(failed("vkCreateBuffer"))?;
+        let buffer = Owned::new(device, buffer);
+        // SAFETY: vkGetBufferMemoryRequirements with a buffer of this device.
+        let needs = unsafe { raw.get_buffer_memory_requirements(buffer.raw()) };
+        let coherent =
+            vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
+        let none = vk::MemoryPropertyFlags::empty();
+        let index = device
+            .memory_type(needs.memory_type_bits, coherent, none)
+            .ok_or_else(|| {
+                Error::driver("vkGetBufferMemoryRequirements", "no host-visible type")
+            })?;
+        let allocate = vk::MemoryAllocateInfo::default()
+            .allocation_size(needs.size)
+            .memory_type_index(index);
+        // SAFETY: vkAllocateMemory with a size and type the driver asked for.
+        let memory =
+            unsafe { raw.allocate_memory(&allocate, None) }.map_err(failed("vkAllocateMemory"))?;
+        let memory = Owned::new(device, memory);
+        // SAFETY: vkBindBufferMemory: neither was bound before.
+        unsafe { raw.bind_buffer_memory(buffer.raw(), memory.raw(), 0) }
+            .map_err(failed("vkBindBufferMemory"))?;
+        Ok(Self {
+            buffer,
+            memory,
+            device: Arc::clone(device),
+        })
+    }
+
+    /// Maps the buffer for the time of `copy`.
+    fn access(&self, copy: impl FnOnce(*mut u8)) -> Result<()> {
+        let raw = &self.device.device;
+        let flags = vk::MemoryMapFlags::empty();
+        // SAFETY: vkMapMemory: host-visible, not mapped, and in no pending use: callers have waited.
+        let address = unsafe { raw.map_memory(self.memory.raw(), 0, vk::WHOLE_SIZE, flags) }
+            .map_err(failed("vkMapMemory"))?;
+        copy(address.cast());
+        // SAFETY: vkUnmapMemory of what was mapped just now.
+        unsafe { raw.unmap_memory(self.memory.raw()) };
+        Ok(())
+    }
+}
