@@ -69,10 +69,11 @@
 //! | open one | [`vulkan::Instance`], then [`vulkan::Adapter::open`]; [`egl::Adapter::open`] |
 //! | say what you want | [`Request`] |
 //! | learn why something better was refused | [`Agreement::refused`](negotiate::Agreement::refused), [`Refusal`] |
-//! | make an image that others can use | [`vulkan::Device::export`] |
+//! | make an image that others can use | [`vulkan::Device::export`], [`egl::Device::export`] |
 //! | use another's frame | [`egl::Device::import`], [`vulkan::Device::import`] |
 //! | cycle through several images | [`Pool`] |
-//! | take and pass on a turn | [`vulkan::Device::write`], [`egl::Device::read`] and [`egl::Device::fence`] |
+//! | take a turn and pass it on in Vulkan | [`vulkan::Device::write`], [`vulkan::Device::read`] |
+//! | the same in OpenGL | [`egl::Device::read`] or [`egl::Device::wait`], and [`egl::Device::fence`] |
 //! | describe memory that came from elsewhere | [`FrameLayout::new`], [`DmaBuf::new`], [`Frame::new`] |
 //! | name a pixel format or a memory layout | [`Format`], [`Modifier`] |
 //!

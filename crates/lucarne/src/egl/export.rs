@@ -12,7 +12,7 @@ use super::import::{Binding, Guard, gl_format, gl_size, sampling};
 use super::raw::{self, EglImage, loaded};
 use super::texture::{Source, Texture};
 use crate::error::{Error, Result};
-use crate::format::{Format, FormatInfo};
+use crate::format::{Format, FormatInfo, GlFormat};
 use crate::frame::{Frame, Memory};
 use crate::kernel::DmaBuf;
 use crate::layout::{Extent, FrameLayout, MAX_PLANES, Plane, Tiling};
@@ -71,6 +71,11 @@ pub(super) fn export(device: &Rc<DeviceInner>, agreement: &Agreement) -> Result<
 
 /// What this driver makes of a small texture of `info`'s format, found out by exporting one; `None` where it cannot.
 pub(super) fn probe(device: &Rc<DeviceInner>, info: &FormatInfo) -> Option<(Modifier, u8)> {
+    // A swizzle puts colours right when sampling, not in memory: such a texture holds another format's bytes.
+    let in_order = |gl: GlFormat| gl.swizzle[..3] == [glow::RED, glow::GREEN, glow::BLUE];
+    if !info.gl.is_some_and(|gl| gl.shares_memory && in_order(gl)) {
+        return None;
+    }
     let extent = Extent::new(64, 64);
     let mut made = Guard::new(device);
     let _binding = Binding::new(device, glow::TEXTURE_2D);

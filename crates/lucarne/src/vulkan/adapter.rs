@@ -153,6 +153,30 @@ impl Adapter {
         WANTED.into_iter().filter(available).collect()
     }
 
+    /// Whether the driver has `VK_KHR_format_feature_flags2` but leaves `VkDrmFormatModifierPropertiesList2EXT` empty
+    /// while it has modifiers, as Mesa's software driver does (25.0.7). The validation layer (1.3.239) reads features
+    /// there, finds none, and reports every use of such an image: reports of features `(0x0)` with
+    /// `VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT` are then about the driver, not about the program.
+    pub fn hides_modifier_features(&self) -> bool {
+        let inner = &self.inner;
+        if !inner.has(ash::ext::image_drm_format_modifier::NAME) {
+            return false;
+        }
+        let mut list = vk::DrmFormatModifierPropertiesList2EXT::default();
+        let mut properties = vk::FormatProperties2::default().push_next(&mut list);
+        let format = vk::Format::B8G8R8A8_UNORM;
+        // SAFETY: vkGetPhysicalDeviceFormatProperties2 (Vulkan 1.1) with structures of our own; with a null array only
+        // the count is written.
+        unsafe {
+            inner.instance.get_physical_device_format_properties2(
+                inner.physical,
+                format,
+                &mut properties,
+            );
+        }
+        list.drm_format_modifier_count == 0
+    }
+
     /// What a device opened with [`Adapter::device_extensions`] can share, for images used as `usage` says.
     ///
     /// # Errors

@@ -1,0 +1,18 @@
+//! Conformance of a machine's drivers: every (direction × memory path × format × size) they offer each other.
+//!
+//! A pattern is made on the CPU, written by one API, shared, read by another, and compared pixel by pixel with what the
+//! CPU says it must be ([`pattern`]). Each case shares two different frames in one image, so that a stale or repeated
+//! import shows too. A driver or engine author runs the program `lucarne-conformance` on their machine and gets a report.
+//!
+//! [`Machine::open`] opens what there is, [`Machine::cases`] lists what the pairs offer each other, [`Machine::run`] runs
+//! one. What a pair does not offer is no case; what it offers and cannot do is a failure.
+#![forbid(unsafe_code)]
+
+mod end;
+mod machine;
+pub mod pattern;
+mod report;
+
+pub use end::{Api, Consumer, Pixels, Producer, Sink, Source, TIMEOUT};
+pub use machine::{Case, Machine, ODD_SIZES, Size};
+pub use report::{Outcome, Report, Row};
