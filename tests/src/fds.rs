@@ -29,3 +29,23 @@ pub fn list() -> Vec<String> {
     list.sort();
     list
 }
+
+/// Runs `body` while no other user of this function does, and fails when it leaves more or fewer descriptors open.
+///
+/// # Panics
+///
+/// When the number of descriptors has changed.
+pub fn unchanged(body: impl FnOnce()) {
+    use std::sync::{Mutex, PoisonError};
+    static ALONE: Mutex<()> = Mutex::new(());
+    // A failed test has nothing to say about the next one's descriptors.
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = list();
+    body();
+    let after = list();
+    assert_eq!(
+        before.len(),
+        after.len(),
+        "descriptors before: {before:#?}\nand after: {after:#?}"
+    );
+}

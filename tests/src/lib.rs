@@ -4,6 +4,7 @@
 //! by GL ([`reader`]), and compared pixel by pixel with what the CPU says it must be. [`pair`] opens both devices, with
 //! Vulkan's validation layer where it is installed, and fails the test on anything that layer reports.
 
+pub mod child;
 pub mod fds;
 pub mod pair;
 pub mod pattern;
