@@ -1,5 +1,7 @@
 //! Running the demo, and skipping aloud.
 
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
 use lucarne_examples::picture::Picture;
 use std::io::Write;
 use std::path::{Path, PathBuf};
