@@ -1,92 +1,12 @@
-//! Every (path × format × size) that the machine's Vulkan and GL offer each other, pixel by pixel.
+//! What the matrix of lucarne-conformance does not say: whether buffers are real, rings in turns, and the ladder.
 
-use std::collections::BTreeSet;
-
-use lucarne::negotiate::{Offer, Rung};
-use lucarne::{DmaBufKind, Extent, Fence, Format, FormatInfo, Memory, MemoryPath, Pool};
+use lucarne::negotiate::Rung;
+use lucarne::{DmaBufKind, Extent, Format, Memory, MemoryPath, Pool};
 use lucarne_tests::pair::Pair;
 use lucarne_tests::reader::Reader;
 use lucarne_tests::skip::skip;
 use lucarne_tests::writer::Writer;
 use lucarne_tests::{TIMEOUT, in_guest, pattern};
-
-/// Odd sizes: one pixel, prime numbers, a width no driver aligns to, a height that is not a multiple of 16.
-const ODD: [Extent; 4] = [
-    Extent::new(1, 1),
-    Extent::new(3, 5),
-    Extent::new(1366, 767),
-    Extent::new(1600, 1068),
-];
-
-/// Formats that an offer lists for a path, in table order.
-fn formats(offer: &Offer, path: MemoryPath) -> BTreeSet<Format> {
-    offer
-        .entries
-        .iter()
-        .filter(|entry| entry.path == path)
-        .map(|entry| entry.format)
-        .collect()
-}
-
-/// Writes two different frames into one image, and checks that one import shows both, in turn.
-fn share(pair: &Pair, path: MemoryPath, format: Format, extent: Extent) {
-    let info: &FormatInfo = format.info().expect("offered, so known");
-    let agreement = pair.agree(path, format, extent).unwrap_or_else(|refusal| {
-        panic!("{path} {format} {extent} is in both offers, but: {refusal}")
-    });
-    let image = pair.vk.export(&agreement).expect("an exported image");
-    let reader = Reader::new(&pair.gl);
-    let imports = pair.gl.imports();
-    let mut gate = Fence::Signaled;
-    for frame in 0..2 {
-        let bytes = pattern::bytes(info, extent, frame);
-        let writer = Writer::new(&pair.vk, bytes.len());
-        let acquire = writer
-            .write(&image, &gate, &bytes)
-            .expect("a written frame");
-        let texture = pair.gl.import(image.frame()).expect("an imported frame");
-        pair.gl
-            .read(&texture, &acquire, TIMEOUT)
-            .expect("a turn to read");
-        pattern::assert_equal(format, extent, frame, &reader.read(&texture));
-        gate = pair.gl.fence(TIMEOUT).expect("a release fence");
-    }
-    assert_eq!(
-        pair.gl.imports(),
-        imports + 1,
-        "imported once, not per frame"
-    );
-    pair.assert_valid();
-}
-
-/// Shares every format that both sides list; returns how many.
-fn every_format(path: MemoryPath) {
-    let pair = Pair::open();
-    if !can(&pair, path) {
-        return;
-    }
-    let common: Vec<Format> = formats(&pair.producer(), path)
-        .intersection(&formats(&pair.consumer(), path))
-        .copied()
-        .collect();
-    assert!(
-        common.contains(&Format::XRGB8888) && common.contains(&Format::ABGR8888),
-        "the formats of every driver are among the common ones: {common:?}"
-    );
-    for format in &common {
-        share(&pair, path, *format, Extent::new(37, 21));
-    }
-    eprintln!(
-        "{path}: {} formats, pixel for pixel: {}",
-        common.len(),
-        names(&common)
-    );
-}
-
-fn names(formats: &[Format]) -> String {
-    let names: Vec<&str> = formats.iter().filter_map(|format| format.name()).collect();
-    names.join(" ")
-}
 
 /// Whether both sides have the path; a skip says why not.
 fn can(pair: &Pair, path: MemoryPath) -> bool {
@@ -101,49 +21,6 @@ fn can(pair: &Pair, path: MemoryPath) -> bool {
         }
     }
     true
-}
-
-fn odd_sizes(path: MemoryPath) {
-    let pair = Pair::open();
-    if !can(&pair, path) {
-        return;
-    }
-    // In the guest only dma-bufs are new, and a large frame takes half a minute.
-    let large = !in_guest() || path == MemoryPath::DmaBuf;
-    for extent in ODD.into_iter().filter(|extent| large || extent.width < 100) {
-        share(&pair, path, Format::XRGB8888, extent);
-    }
-    share(&pair, path, Format::ABGR16161616F, Extent::new(33, 7));
-}
-
-#[test]
-fn every_format_as_dma_buf() {
-    every_format(MemoryPath::DmaBuf);
-}
-
-#[test]
-fn every_format_as_opaque_fd() {
-    every_format(MemoryPath::OpaqueFd);
-}
-
-#[test]
-fn every_format_through_host_memory() {
-    every_format(MemoryPath::HostMemory);
-}
-
-#[test]
-fn odd_sizes_as_dma_buf() {
-    odd_sizes(MemoryPath::DmaBuf);
-}
-
-#[test]
-fn odd_sizes_as_opaque_fd() {
-    odd_sizes(MemoryPath::OpaqueFd);
-}
-
-#[test]
-fn odd_sizes_through_host_memory() {
-    odd_sizes(MemoryPath::HostMemory);
 }
 
 /// In the guest the kernel makes dma-bufs; elsewhere they may be emulated, and then must say so.

@@ -10,8 +10,9 @@ use crate::process::{self, Job};
 use crate::workspace::Workspace;
 
 /// Packages whose tests say something about the kernel that they run on.
-const PACKAGES: [&str; 4] = [
+const PACKAGES: [&str; 5] = [
     "lucarne",
+    "lucarne-conformance",
     "lucarne-udmabuf",
     "lucarne-tests",
     "lucarne-examples",

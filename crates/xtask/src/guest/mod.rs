@@ -38,6 +38,9 @@ pub(crate) struct Options {
     /// Leave the demo out.
     #[arg(long)]
     pub(crate) no_demo: bool,
+    /// Run only the test program of this name, for example matrix (can be given more than once).
+    #[arg(long, value_name = "PROGRAM")]
+    pub(crate) only: Vec<String>,
     /// Arguments for the test programs: a filter, as with `cargo test`.
     #[arg(last = true)]
     pub(crate) filter: Vec<String>,
@@ -51,6 +54,7 @@ impl Default for Options {
             deadline: 20,
             load: Vec::new(),
             no_demo: false,
+            only: Vec::new(),
             filter: Vec::new(),
         }
     }
@@ -120,8 +124,20 @@ fn boot(
     tools: &Tools,
     kernel: &kernel::Kernel,
 ) -> Result<Report> {
-    let tests = binaries::tests(workspace, verbose)?;
-    let wants_demo = !options.no_demo && options.filter.is_empty();
+    let mut tests = binaries::tests(workspace, verbose)?;
+    if let Some(unknown) = options
+        .only
+        .iter()
+        .find(|only| !tests.iter().any(|test| test.name == **only))
+    {
+        let names: Vec<&str> = tests.iter().map(|test| test.name.as_str()).collect();
+        return Err(Error::failed(format!(
+            "no test program is called {unknown}; there are {}",
+            names.join(", ")
+        )));
+    }
+    tests.retain(|test| options.only.is_empty() || options.only.contains(&test.name));
+    let wants_demo = !options.no_demo && options.filter.is_empty() && options.only.is_empty();
     let demo = if wants_demo {
         Some(binaries::demo(workspace, verbose)?)
     } else {

@@ -1,0 +1,104 @@
+//! The matrix of this machine: every direction, format and size over each memory path, pixel for pixel.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use lucarne::MemoryPath;
+use lucarne_conformance::{Api, Machine, Outcome, Row, Size};
+
+/// In the guest everything is about a hundred times slower.
+fn in_guest() -> bool {
+    std::env::var_os("LUCARNE_GUEST").is_some()
+}
+
+/// Prints past the test harness, which would swallow it in a passing test.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+fn required(kind: &str) -> bool {
+    std::env::var("LUCARNE_REQUIRE").is_ok_and(|list| list.split(',').any(|one| one.trim() == kind))
+}
+
+/// Runs every case of a path; `directions` must each have at least one where the machine has the path at all.
+fn matrix(path: MemoryPath, directions: &[(Api, Api)]) {
+    let machine = Machine::open().expect("Vulkan and EGL");
+    for note in machine.notes() {
+        assert!(
+            !(note.contains("not validated") && required("validation")),
+            "{note}"
+        );
+        say(&format!("skipped case: validation: {note}"));
+    }
+    let odd = if in_guest() {
+        Size::OddSmall
+    } else {
+        Size::Odd
+    };
+    let mut counts: BTreeMap<(Api, Api), usize> = BTreeMap::new();
+    let mut failures: Vec<Row> = Vec::new();
+    for size in [Size::Small, odd] {
+        let (cases, not_offered) = machine.cases(path, size).expect("answers");
+        for row in &not_offered {
+            if size == Size::Small {
+                say(&format!(
+                    "{} to {}, {path}: {:?}",
+                    row.from, row.to, row.outcome
+                ));
+            }
+        }
+        for case in &cases {
+            let row = machine.run(case);
+            *counts.entry((row.from, row.to)).or_default() += 1;
+            if row.outcome != Outcome::Passed {
+                failures.push(row);
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+    for ((from, to), count) in &counts {
+        say(&format!(
+            "{from} to {to}, {path}: {count} cases, pixel for pixel"
+        ));
+    }
+    let reason = format!("this machine has no {path} at all");
+    if counts.is_empty() && path == MemoryPath::DmaBuf && !required("udmabuf") {
+        say(&format!("skipped: udmabuf: {reason}"));
+        return;
+    }
+    for direction in directions {
+        assert!(
+            counts.contains_key(direction),
+            "no case for {direction:?}: {reason}"
+        );
+    }
+}
+
+#[test]
+fn dma_buf_in_every_direction() {
+    matrix(
+        MemoryPath::DmaBuf,
+        &[
+            (Api::Vulkan, Api::Vulkan),
+            (Api::Vulkan, Api::OpenGl),
+            (Api::OpenGl, Api::Vulkan),
+            (Api::OpenGl, Api::OpenGl),
+        ],
+    );
+}
+
+#[test]
+fn opaque_fd_out_of_vulkan() {
+    matrix(
+        MemoryPath::OpaqueFd,
+        &[(Api::Vulkan, Api::Vulkan), (Api::Vulkan, Api::OpenGl)],
+    );
+}
+
+#[test]
+fn host_memory_out_of_vulkan() {
+    matrix(
+        MemoryPath::HostMemory,
+        &[(Api::Vulkan, Api::Vulkan), (Api::Vulkan, Api::OpenGl)],
+    );
+}
