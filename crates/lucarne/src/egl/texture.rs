@@ -79,7 +79,7 @@ impl Texture {
 
 impl Drop for Texture {
     fn drop(&mut self) {
-        let trash = Trash {
+        let mut trash = Trash {
             texture: Some(self.name),
             image: match self.source {
                 Source::Image(image) => Some(image),
@@ -93,6 +93,10 @@ impl Drop for Texture {
         if self.device.is_current() {
             trash.delete(&self.device);
         } else {
+            // An image belongs to the display and can go now; nobody would destroy it once the device is gone.
+            if let Some(image) = trash.image.take() {
+                self.device.destroy_image(image);
+            }
             // GL can only delete while the context is current: the device does it at its next import, or its end.
             self.device.trash.borrow_mut().push(trash);
         }
