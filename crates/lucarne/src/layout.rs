@@ -231,6 +231,22 @@ impl FrameLayout {
         &self.planes
     }
 
+    /// Refuses planes and rows that start between two pixels: `GL_UNPACK_ROW_LENGTH` and
+    /// `VkBufferImageCopy::bufferRowLength` count pixels, so that such rows would come out skewed.
+    #[cfg(any(feature = "vulkan", feature = "egl"))]
+    pub(crate) fn check_whole_pixels(&self) -> Result<()> {
+        for (plane, format_plane) in self.planes.iter().zip(self.format_info().planes) {
+            let block = u64::from(format_plane.block_bytes);
+            for (field, value) in [("plane.offset", plane.offset), ("plane.pitch", plane.pitch)] {
+                if !value.is_multiple_of(block) {
+                    let limit = format!("a multiple of {block} bytes, the size of a pixel");
+                    return Err(Error::invalid(field, value, limit));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// How many memory objects the planes refer to.
     pub fn objects(&self) -> usize {
         let last = self.planes.iter().map(|plane| plane.object).max();

@@ -253,6 +253,7 @@ fn import_opaque(device: &Rc<DeviceInner>, frame: &Frame, memory: &OpaqueFd) -> 
 fn import_host(device: &Rc<DeviceInner>, frame: &Frame, memory: &Memfd) -> Result<Texture> {
     let gl = gl_format(frame.layout().format_info())?;
     let (width, height) = gl_size(frame.layout().extent())?;
+    frame.layout().check_whole_pixels()?;
     let mapping = Mapping::new(memory)?;
     let target = glow::TEXTURE_2D;
     let mut made = Guard::new(device);

@@ -60,6 +60,7 @@ impl Staging {
                 "host-memory",
             ));
         };
+        frame.layout().check_whole_pixels()?;
         let mapping = Mapping::new(memfd)?;
         let bytes = mapping.len();
         let usage = match direction {
