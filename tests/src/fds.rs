@@ -1,5 +1,7 @@
 //! Counting open file descriptors.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
 /// How many descriptors this process has open.
 ///
 /// # Panics
@@ -30,22 +32,35 @@ pub fn list() -> Vec<String> {
     list
 }
 
-/// Runs `body` while no other user of this function does, and fails when it leaves more or fewer descriptors open.
+/// Keeps every other user of this function in this program waiting: descriptors are counted by process.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    // A failed test has nothing to say about the next one's descriptors.
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Compares what is open now with what was open before.
 ///
 /// # Panics
 ///
-/// When the number of descriptors has changed.
-pub fn unchanged(body: impl FnOnce()) {
-    use std::sync::{Mutex, PoisonError};
-    static ALONE: Mutex<()> = Mutex::new(());
-    // A failed test has nothing to say about the next one's descriptors.
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let before = list();
-    body();
+/// When there are more or fewer descriptors.
+pub fn assert_as_many(before: &[String]) {
     let after = list();
     assert_eq!(
         before.len(),
         after.len(),
         "descriptors before: {before:#?}\nand after: {after:#?}"
     );
+}
+
+/// Runs `body` [`alone`], and fails when it leaves more or fewer descriptors open.
+///
+/// # Panics
+///
+/// When the number of descriptors has changed.
+pub fn unchanged(body: impl FnOnce()) {
+    let _alone = alone();
+    let before = list();
+    body();
+    assert_as_many(&before);
 }

@@ -43,6 +43,11 @@ impl Pair {
         }
     }
 
+    /// The Vulkan instance.
+    pub fn instance(&self) -> &ash::Instance {
+        self.instance.raw()
+    }
+
     /// What Vulkan offers.
     ///
     /// # Panics

@@ -191,7 +191,6 @@ fn a_closed_descriptor_is_an_error_or_the_standard_librarys_abort() {
         let text = String::from_utf8_lossy(&output.stderr);
         let aborted = output.status.signal() == Some(Errno::IO.raw_os_error() + 1);
         if aborted {
-            assert!(cfg!(debug_assertions), "{text}");
             assert!(text.contains("file descriptor already closed"), "{text}");
         } else {
             assert_eq!(output.status.code(), Some(42), "{text}");

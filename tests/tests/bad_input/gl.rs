@@ -1,0 +1,372 @@
+//! What OpenGL is asked to import, read and wait for.
+
+use std::fs::File;
+
+use glow::HasContext as _;
+use lucarne::{Memfd, egl};
+
+use super::*;
+
+#[test]
+fn a_buffer_shorter_than_its_layout_never_reaches_the_driver() {
+    with_pair(|pair| {
+        // Sixteen pages were claimed, and one came.
+        let sizes = [16 * PAGE_BYTES];
+        let claimed = FrameLayout::new(
+            Extent::new(1024, 16),
+            FORMAT,
+            LINEAR,
+            &[linear_plane(4096)],
+            &sizes,
+        )
+        .expect("as claimed");
+        let memory = Memory::DmaBuf(vec![buffer(1)]);
+        let frame = Frame::new(claimed, memory, pair.gl.id().clone());
+        assert_invalid(
+            frame,
+            &["plane.offset + plane.pitch * rows", "65536", "4096 bytes"],
+        );
+    });
+}
+
+/// Mesa's software rasteriser reads rows in fours, past the end of a buffer that has no room for that.
+#[test]
+fn a_tight_buffer_is_refused_where_it_would_end_in_a_signal() {
+    with_pair(|pair| {
+        if !pair.gl.id().software {
+            return skip("software", "this driver is not Mesa's software rasteriser");
+        }
+        let id = pair.gl.id();
+        let frame = |height: u32, pages: u64| {
+            let extent = Extent::new(1024, height);
+            foreign_frame(extent, LINEAR, linear_plane(4096), pages, id).expect("it fits")
+        };
+        for (height, tight) in [(1, 1), (5, 5), (6, 6), (7, 7)] {
+            let refused = pair.gl.import(&frame(height, tight));
+            let bytes = (tight * PAGE_BYTES).to_string();
+            assert_invalid(refused, &["buffer size", &bytes, "pitch 4096", "4 rows"]);
+            let padded = u64::from(height.next_multiple_of(4));
+            let texture = pair
+                .gl
+                .import(&frame(height, padded))
+                .expect("room for all");
+            let pixels = Reader::new(&pair.gl).read(&texture);
+            assert!(
+                pixels
+                    .iter()
+                    .all(|pixel| pixel.map(f32::to_bits)[..3] == [0; 3])
+            );
+        }
+    });
+}
+
+#[test]
+fn a_layout_that_was_not_offered_is_refused_with_those_that_are() {
+    with_pair(|pair| {
+        let offer = pair.consumer();
+        let listed: Vec<Tiling> = offer
+            .entries
+            .iter()
+            .filter(|entry| entry.path == MemoryPath::DmaBuf && entry.format == FORMAT)
+            .map(|entry| entry.tiling)
+            .collect();
+        assert!(!listed.is_empty(), "{} imports dma-bufs", offer.name);
+        let codes = [
+            0x0100_0000_0000_0001,
+            0x0200_0000_2080_1b04,
+            0x0300_0000_0060_6014,
+        ];
+        let tilings = codes.map(|code| Tiling::Explicit(Modifier::new(code).expect("explicit")));
+        for tiling in tilings.into_iter().chain([Tiling::Implicit]) {
+            if listed.contains(&tiling) {
+                continue;
+            }
+            let plane = linear_plane(4096);
+            let frame = foreign_frame(SMALL, tiling, plane, 32, pair.gl.id()).expect("a frame");
+            let accepted: Vec<String> = listed.iter().map(ToString::to_string).collect();
+            let mut parts: Vec<&str> = accepted.iter().map(String::as_str).collect();
+            let tiling = tiling.to_string();
+            parts.extend([pair.gl.renderer(), "only as", &tiling]);
+            assert_unsupported(pair.gl.import(&frame), &parts);
+        }
+    });
+}
+
+#[test]
+fn a_format_that_cannot_be_imported_is_named() {
+    with_pair(|pair| {
+        let (layout, size) = FrameLayout::linear(SMALL, Format::NV12).expect("a layout");
+        let buffers = vec![buffer(size / PAGE_BYTES)];
+        let frame = Frame::new(layout, Memory::DmaBuf(buffers), pair.gl.id().clone());
+        let refused = pair.gl.import(&frame.expect("a frame"));
+        assert_unsupported(refused, &["NV12", "at all", pair.gl.renderer()]);
+    });
+}
+
+#[test]
+fn an_extent_beyond_the_largest_texture_is_refused_with_that() {
+    with_pair(|pair| {
+        let most = pair.consumer().entries[0].max_extent;
+        if most.width >= lucarne::MAX_EXTENT {
+            return skip("extent", "this driver has textures of any size");
+        }
+        let wide = Extent::new(most.width + 1, 4);
+        let (layout, size) = FrameLayout::linear(wide, FORMAT).expect("a layout");
+        let memory = Memfd::create("lucarne-test", size).expect("memory");
+        let frame = Frame::new(layout, Memory::HostMemory(memory), DeviceId::default());
+        let refused = pair.gl.import(&frame.expect("a frame"));
+        assert_invalid(
+            refused,
+            &[
+                "extent",
+                &wide.to_string(),
+                &most.to_string(),
+                "GL_MAX_TEXTURE_SIZE",
+            ],
+        );
+    });
+}
+
+/// Uploads count pitches in pixels; a pitch between two pixels would be read skewed.
+#[test]
+fn host_memory_with_a_pitch_of_broken_pixels_is_refused() {
+    with_pair(|pair| {
+        let memory = Memfd::create("lucarne-test", 16_384).expect("memory");
+        let layout = FrameLayout::new(SMALL, FORMAT, LINEAR, &[linear_plane(258)], &[16_384]);
+        let layout = layout.expect("a layout");
+        let frame = Frame::new(layout, Memory::HostMemory(memory), DeviceId::default());
+        let refused = pair.gl.import(&frame.expect("a frame"));
+        assert_invalid(refused, &["plane.pitch", "258", "4 bytes"]);
+    });
+}
+
+#[test]
+fn memory_of_another_driver_is_foreign() {
+    with_pair(|pair| {
+        if !can(pair, MemoryPath::OpaqueFd) {
+            return;
+        }
+        let image = export(pair, MemoryPath::OpaqueFd);
+        let Memory::OpaqueFd(memory) = image.frame().memory() else {
+            panic!("opaque memory was agreed on");
+        };
+        let mut other_driver = image.frame().device().clone();
+        other_driver.driver_uuid = Some([0xab; 16]);
+        let mut other_device = image.frame().device().clone();
+        other_device.device_uuid = Some([0xcd; 16]);
+        for id in [other_driver, other_device, DeviceId::default()] {
+            let fd = memory.duplicate().expect("a descriptor");
+            let frame = opaque_frame(SMALL, fd, memory.allocation_bytes(), &id);
+            let error = pair.gl.import(&frame).expect_err("another driver's memory");
+            assert!(matches!(error, Error::ForeignDevice { .. }), "{error}");
+            let own = pair.gl.id().to_string();
+            assert_says(&error, &["opaque-fd", &id.to_string(), &own]);
+        }
+        // The very same memory is fine under its own name.
+        share(pair, &image, 3);
+    });
+}
+
+#[test]
+fn opaque_garbage_is_the_drivers_error() {
+    with_pair(|pair| {
+        if !can(pair, MemoryPath::OpaqueFd) {
+            return;
+        }
+        let program = File::open(std::env::current_exe().expect("a path")).expect("a file");
+        let null = File::open("/dev/null").expect("/dev/null");
+        for fd in [memory(65_536), memory(1), program.into(), null.into()] {
+            let frame = opaque_frame(SMALL, fd, 16_384, pair.gl.id());
+            let before = fds::list();
+            let error = pair.gl.import(&frame).expect_err("no driver made this");
+            assert!(matches!(error, Error::Driver { .. }), "{error}");
+            // Mesa answers the import with success, and refuses the storage.
+            let call = matches!(
+                error,
+                Error::Driver {
+                    call: "glImportMemoryFdEXT" | "glTexStorageMem2DEXT",
+                    ..
+                }
+            );
+            assert!(call, "{error}");
+            assert_says(&error, &["GL_"]);
+            fds::assert_as_many(&before);
+            // SAFETY: glGetError with a current context.
+            let left = unsafe { pair.gl.glow().get_error() };
+            assert_eq!(left, glow::NO_ERROR, "errors are taken away");
+        }
+        share(pair, &export(pair, MemoryPath::OpaqueFd), 4);
+    });
+}
+
+/// Memory of the right driver, and too little of it.
+#[test]
+fn opaque_memory_smaller_than_its_frame_is_refused() {
+    with_pair(|pair| {
+        if !can(pair, MemoryPath::OpaqueFd) {
+            return;
+        }
+        let image = export(pair, MemoryPath::OpaqueFd);
+        let Memory::OpaqueFd(memory) = image.frame().memory() else {
+            panic!("opaque memory was agreed on");
+        };
+        let huge = Extent::new(4096, 4096);
+        for bytes in [memory.allocation_bytes(), 1 << 30] {
+            let fd = memory.duplicate().expect("a descriptor");
+            let frame = opaque_frame(huge, fd, bytes, image.frame().device());
+            let error = pair.gl.import(&frame).expect_err("64 MiB out of 8 KiB");
+            let named = matches!(error, Error::Driver { .. } | Error::Invalid { .. });
+            assert!(named, "{error}");
+        }
+    });
+}
+
+/// Every call that needs the context, on a thread where it is not current.
+fn assert_not_current(pair: &Pair, texture: &egl::Texture, agreement: &Agreement, found: &str) {
+    let results = [
+        ("offer", pair.gl.offer().map(drop)),
+        ("import", pair.gl.import(texture.frame()).map(drop)),
+        ("export", pair.gl.export(agreement).map(drop)),
+        ("read", pair.gl.read(texture, &Fence::Signaled, SHORT)),
+        ("wait", pair.gl.wait(&Fence::Signaled, SHORT)),
+        ("fence", pair.gl.fence(SHORT).map(drop)),
+    ];
+    for (call, result) in results {
+        let error = result.expect_err("the context is not current");
+        assert!(matches!(error, Error::NotCurrent { .. }), "{call}: {error}");
+        assert_says(&error, &[&format!("egl::Device::{call}"), found]);
+    }
+}
+
+fn software_or_first() -> egl::Adapter {
+    let adapters = egl::Adapter::enumerate().expect("EGL devices");
+    let software = adapters.iter().find(|adapter| adapter.is_software());
+    software
+        .or(adapters.first())
+        .expect("an EGL device")
+        .clone()
+}
+
+#[test]
+fn calls_without_the_context_current_say_so() {
+    with_pair(|pair| {
+        let image = export(pair, MemoryPath::HostMemory);
+        let texture = pair.gl.import(image.frame()).expect("a texture");
+        // Needs the context itself, so it comes first.
+        let agreement = agreement(pair, MemoryPath::HostMemory);
+        let other = software_or_first().open().expect("another context");
+        assert_not_current(pair, &texture, &agreement, "another context is");
+        drop(other);
+        assert_not_current(pair, &texture, &agreement, "no context is");
+        // SAFETY: nothing is current, so nothing is wrapped.
+        let error = unsafe { egl::Device::from_current() }.expect_err("nothing is current");
+        assert!(matches!(error, Error::NotCurrent { .. }), "{error}");
+        pair.gl.make_current().expect("current again");
+        share(pair, &image, 5);
+    });
+}
+
+#[test]
+fn textures_dropped_without_the_context_are_deleted_later() {
+    with_pair(|pair| {
+        for path in paths(pair) {
+            let image = export(pair, path);
+            let next = export(pair, path);
+            let texture = pair.gl.import(image.frame()).expect("a texture");
+            let name = texture.name();
+            drop(image);
+            forget_imports(pair);
+            let other = software_or_first().open().expect("another context");
+            drop(texture);
+            pair.gl.make_current().expect("current again");
+            let gl = pair.gl.glow();
+            // SAFETY: glIsTexture takes any name.
+            let before = unsafe { gl.is_texture(name) };
+            assert!(
+                before,
+                "{path}: nobody could delete it in the other context"
+            );
+            share(pair, &next, 6);
+            // A new texture may have got the name, which proves as much.
+            let reused = pair.gl.import(next.frame()).expect("a texture").name() == name;
+            // SAFETY: as above.
+            let after = unsafe { gl.is_texture(name) };
+            assert!(reused || !after, "{path}: the texture is still there");
+            drop(other);
+            pair.gl.make_current().expect("current again");
+        }
+    });
+}
+
+/// A device that ends while its context is not current deletes what it can: images belong to the display.
+#[test]
+fn a_device_dropped_without_its_context_leaves_nothing() {
+    with_pair(|pair| {
+        for path in paths(pair) {
+            let image = export(pair, path);
+            let gl = software_or_first().open().expect("a context");
+            let texture = gl.import(image.frame()).expect("a texture");
+            pair.gl.make_current().expect("the first one again");
+            drop(gl);
+            drop(texture);
+            drop(image);
+            forget_imports(pair);
+        }
+    });
+}
+
+#[test]
+fn a_fence_that_never_signals_ends_a_read_at_its_deadline() {
+    with_pair(|pair| {
+        if !pair.gl.id().software {
+            return skip(
+                "software",
+                "this driver waits on the GPU, not on an eventfd",
+            );
+        }
+        for path in paths(pair) {
+            let image = export(pair, path);
+            let texture = pair.gl.import(image.frame()).expect("a texture");
+            let (fence, signal) = unsignaled();
+            assert_times_out(|| pair.gl.read(&texture, &fence, SHORT));
+            assert_times_out(|| pair.gl.wait(&fence, SHORT));
+            rustix::io::write(&signal, &1_u64.to_ne_bytes()).expect("a signal");
+            let read = pair.gl.read(&texture, &fence, SHORT);
+            read.expect("the same fence, signalled");
+            drop(texture);
+            share(pair, &image, 7);
+        }
+    });
+}
+
+#[test]
+fn descriptors_from_drivers_are_not_inherited() {
+    with_pair(|pair| {
+        let assert_close_on_exec = |fd: std::os::fd::BorrowedFd<'_>| {
+            let flags = rustix::io::fcntl_getfd(fd).expect("open");
+            assert!(flags.contains(rustix::io::FdFlags::CLOEXEC), "{fd:?}");
+        };
+        use std::os::fd::AsFd as _;
+        for path in paths(pair) {
+            let image = export(pair, path);
+            match image.frame().memory() {
+                Memory::DmaBuf(buffers) => {
+                    buffers
+                        .iter()
+                        .for_each(|one| assert_close_on_exec(one.as_fd()));
+                }
+                Memory::OpaqueFd(memory) => assert_close_on_exec(memory.as_fd()),
+                Memory::HostMemory(memory) => assert_close_on_exec(memory.as_fd()),
+            }
+            let bytes = pattern::bytes(FORMAT.info().expect("known"), SMALL, 0);
+            let writer = Writer::new(&pair.vk, bytes.len());
+            let acquire = writer.write(&image, &Fence::Signaled, &bytes);
+            let release = pair.gl.fence(TIMEOUT);
+            for fence in [acquire, release] {
+                if let Fence::SyncFile(file) = fence.expect("a fence") {
+                    assert_close_on_exec(file.as_fd());
+                }
+            }
+        }
+    });
+}
