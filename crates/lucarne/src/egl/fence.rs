@@ -58,13 +58,16 @@ fn wait_for_commands(device: &DeviceInner, timeout: Duration) -> Result<()> {
     let sync = unsafe { device.gl.fence_sync(glow::SYNC_GPU_COMMANDS_COMPLETE, 0) }
         .map_err(|error| Error::driver("glFenceSync", error))?;
     let nanoseconds = i32::try_from(timeout.as_nanos()).unwrap_or(i32::MAX);
-    let deadline = Instant::now() + timeout;
+    // A timeout beyond what the clock can hold is none.
+    let deadline = Instant::now().checked_add(timeout);
     let answer = loop {
         let flags = glow::SYNC_FLUSH_COMMANDS_BIT;
         // SAFETY: glClientWaitSync of a sync object of this context.
         let answer = unsafe { device.gl.client_wait_sync(sync, flags, nanoseconds) };
         // The bindings take two seconds at most.
-        if answer != glow::TIMEOUT_EXPIRED || Instant::now() >= deadline {
+        if answer != glow::TIMEOUT_EXPIRED
+            || deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        {
             break answer;
         }
     };
@@ -76,7 +79,10 @@ fn wait_for_commands(device: &DeviceInner, timeout: Duration) -> Result<()> {
             waiting_for: "the end of the GL commands that use the frame",
             after: timeout,
         }),
-        _ => device.check_gl("glClientWaitSync"),
+        _ => Err(device
+            .check_gl("glClientWaitSync")
+            .err()
+            .unwrap_or_else(|| Error::driver("glClientWaitSync", "GL_WAIT_FAILED"))),
     }
 }
 

@@ -2,6 +2,8 @@
 
 use ash::vk;
 
+use crate::negotiate::Usage;
+
 /// How commands use the image during a turn, and the layout they find and must leave it in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -21,6 +23,17 @@ pub enum Access {
 impl Access {
     pub(super) fn writes(self) -> bool {
         !matches!(self, Self::TransferSource | Self::Sampled)
+    }
+
+    /// The usage that the image must have been made with.
+    pub(super) fn usage(self) -> Usage {
+        match self {
+            Self::ColorAttachment => Usage::RENDER,
+            Self::TransferDestination => Usage::TRANSFER_DESTINATION,
+            Self::TransferSource => Usage::TRANSFER_SOURCE,
+            Self::Sampled => Usage::SAMPLE,
+            Self::Storage => Usage::STORAGE,
+        }
     }
 
     pub(super) fn layout(self) -> vk::ImageLayout {

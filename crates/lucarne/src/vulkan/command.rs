@@ -86,6 +86,13 @@ impl Device {
                 "one that this device exported or imported",
             ));
         }
+        if !image.usage().contains(access.usage()) {
+            return Err(Error::invalid(
+                "access",
+                format!("{access:?}"),
+                format!("what the image was made for: {}", image.usage()),
+            ));
+        }
         if let Some(staging) = image.staging() {
             staging.check(access)?;
         }

@@ -113,6 +113,7 @@ fn finish(
     staging: Option<Staging>,
     frame: Frame,
     info: &FormatInfo,
+    usage: Usage,
 ) -> Result<Image> {
     let objects = Objects {
         commands: Mutex::new(Commands::new(device, Owner::Nobody)?),
@@ -120,7 +121,8 @@ fn finish(
         staging,
         _memory: memory,
     };
-    Ok(Image::new(device, objects, frame, offer::vk_format(info)))
+    let format = offer::vk_format(info);
+    Ok(Image::new(device, objects, frame, format, usage))
 }
 
 fn export_dma_buf(
@@ -142,7 +144,7 @@ fn export_dma_buf(
     let fd = handoff::memory_fd(device, memory.raw(), handle)?;
     let layout_of = |size: u64| read_layout(device, &image, agreement, info, size);
     let frame = dma_buf_frame(device, fd, layout_of)?;
-    finish(device, image, memory, None, frame, info)
+    finish(device, image, memory, None, frame, info, agreement.producer)
 }
 
 fn dma_buf_frame(
@@ -237,7 +239,7 @@ fn export_opaque(
         Memory::OpaqueFd(OpaqueFd::new(fd, size)?),
         device.adapter.id().clone(),
     )?;
-    finish(device, image, memory, None, frame, info)
+    finish(device, image, memory, None, frame, info, usage)
 }
 
 fn export_host(
@@ -258,5 +260,13 @@ fn export_host(
         device.adapter.id().clone(),
     )?;
     let staging = Staging::new(device, &frame, Direction::Export)?;
-    finish(device, image, memory, Some(staging), frame, info)
+    finish(
+        device,
+        image,
+        memory,
+        Some(staging),
+        frame,
+        info,
+        agreement.producer,
+    )
 }

@@ -12,6 +12,7 @@ use super::device::DeviceInner;
 use super::object::Owned;
 use super::staging::Staging;
 use crate::frame::Frame;
+use crate::negotiate::Usage;
 
 /// How long dropping an image waits for work that still uses it.
 const DROP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -24,6 +25,7 @@ pub struct Image {
     objects: ManuallyDrop<Objects>,
     frame: Frame,
     format: vk::Format,
+    usage: Usage,
     device: Arc<DeviceInner>,
 }
 
@@ -41,11 +43,13 @@ impl Image {
         objects: Objects,
         frame: Frame,
         format: vk::Format,
+        usage: Usage,
     ) -> Self {
         Self {
             objects: ManuallyDrop::new(objects),
             frame,
             format,
+            usage,
             device: Arc::clone(device),
         }
     }
@@ -72,6 +76,11 @@ impl Image {
             .staging
             .as_ref()
             .map_or(0, Staging::copies_per_frame)
+    }
+
+    /// What the image was made for, and may be used for.
+    pub fn usage(&self) -> Usage {
+        self.usage
     }
 
     pub(super) fn device(&self) -> &Arc<DeviceInner> {

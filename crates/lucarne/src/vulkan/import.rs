@@ -124,6 +124,7 @@ fn finish(
     staging: Option<Staging>,
     frame: &Frame,
     info: &FormatInfo,
+    usage: Usage,
 ) -> Result<Image> {
     let objects = Objects {
         commands: Mutex::new(Commands::new(device, Owner::Others)?),
@@ -132,7 +133,7 @@ fn finish(
         _memory: memory,
     };
     let format = offer::vk_format(info);
-    Ok(Image::new(device, objects, frame.clone(), format))
+    Ok(Image::new(device, objects, frame.clone(), format, usage))
 }
 
 fn import_dma_buf(
@@ -197,7 +198,7 @@ fn import_dma_buf(
     let memory = handoff::import_memory(device, image.raw(), handle, fd, needs.size, index)?;
     let memory = Owned::new(device, memory);
     bind(device, &image, &memory)?;
-    finish(device, image, memory, None, frame, info)
+    finish(device, image, memory, None, frame, info, usage)
 }
 
 fn memory_type(device: &DeviceInner, allowed: u32) -> Result<u32> {
@@ -244,7 +245,7 @@ fn import_opaque(
     let memory = handoff::import_memory(device, image.raw(), handle, fd, size, index)?;
     let memory = Owned::new(device, memory);
     bind(device, &image, &memory)?;
-    finish(device, image, memory, None, frame, info)
+    finish(device, image, memory, None, frame, info, usage)
 }
 
 fn import_host(
@@ -259,5 +260,5 @@ fn import_host(
     let local = vk::MemoryPropertyFlags::DEVICE_LOCAL;
     let (memory, _) = allocate(device, &image, None, local)?;
     let staging = Staging::new(device, frame, Direction::Import)?;
-    finish(device, image, memory, Some(staging), frame, info)
+    finish(device, image, memory, Some(staging), frame, info, usage)
 }

@@ -4,8 +4,9 @@
 //! Lucarne's. Frames that reach this backend have passed [`FrameLayout::new`](crate::FrameLayout::new): geometry is
 //! not checked again here, the driver's answers are.
 //!
-//! Written against Vulkan 1.1 with the extensions that [`Adapter::device_extensions`] names. Calls that submit use
-//! the device's queue, which Vulkan wants externally synchronised: do not use it on another thread meanwhile.
+//! Written against Vulkan 1.1 with the extensions that [`Adapter::device_extensions`] names. Calls that submit
+//! ([`Device::write`], [`Device::read`]) use the device's queue under a lock of their own; whoever wraps a device of
+//! theirs keeps other users off the queue meanwhile.
 
 mod access;
 mod adapter;
