@@ -13,12 +13,10 @@ fn can(pair: &Pair, path: MemoryPath) -> bool {
     for offer in [pair.producer(), pair.consumer()] {
         let support = offer.path(path);
         if !support.is_yes() {
-            // Only dma-bufs need anything that a software machine may lack.
-            let kind = match path {
-                MemoryPath::DmaBuf => "udmabuf",
-                path => path.name(),
-            };
-            skip(kind, &format!("{}: {}", offer.name, support.reason()));
+            skip(
+                path.name(),
+                &format!("{}: {}", offer.name, support.reason()),
+            );
             return false;
         }
     }

@@ -62,8 +62,8 @@ fn matrix(path: MemoryPath, directions: &[(Api, Api)]) {
         ));
     }
     let reason = format!("this machine has no {path} at all");
-    if counts.is_empty() && path == MemoryPath::DmaBuf && !required("udmabuf") {
-        say(&format!("skipped: udmabuf: {reason}"));
+    if counts.is_empty() && !required(path.name()) {
+        say(&format!("skipped: {path}: {reason}"));
         return;
     }
     for direction in directions {

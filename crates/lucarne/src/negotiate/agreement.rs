@@ -12,9 +12,10 @@ use crate::modifier::Modifier;
 /// How a fence crosses from one side to the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FencePath {
-    /// As a sync_file: the receiving device waits, no CPU does.
+    /// As a sync_file: the receiving device waits; a software device has nobody but the CPU to do so.
     SyncFile,
-    /// Not at all: the sending side waits on the CPU before it passes the frame. The reason says why.
+    /// Not from device to device: the CPU of the side that lacks the means waits, the sender before it passes the frame
+    /// or the receiver before it begins. The reason says which and why.
     CpuWait(String),
 }
 
