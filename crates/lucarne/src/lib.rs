@@ -115,7 +115,12 @@ pub use format::{
     Numeric, UnknownFormatName,
 };
 pub use frame::{Fence, Frame, Free, Memory, OpaqueFd, Pool, Reading, Received, Sent, Writing};
-pub use kernel::{DmaBuf, DmaBufKind, Identity, Mapping, Memfd, SyncFile, Udmabuf};
+pub use kernel::{
+    DmaBuf, DmaBufKind, FenceInfo, FenceRole, FenceStatus, Identity, Mapping, Memfd, SyncFile,
+    SyncFileInfo, Udmabuf,
+};
+#[cfg(feature = "drm")]
+pub use kernel::{Timeline, TimelineDevice, TimelinePoint};
 pub use layout::{
     Extent, FrameLayout, LINEAR_HEIGHT_ALIGNMENT, LINEAR_PITCH_ALIGNMENT, MAX_EXTENT, MAX_PLANES,
     PAGE_BYTES, Plane, Tiling,
