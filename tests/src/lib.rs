@@ -6,10 +6,13 @@
 
 pub mod child;
 pub mod fds;
+pub mod module;
 pub mod pair;
 pub mod pattern;
 pub mod reader;
 pub mod skip;
+pub mod unsignalled;
+pub mod vgem;
 pub mod writer;
 
 /// A deadline that no working machine misses, not even an emulated one.

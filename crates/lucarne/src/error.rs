@@ -64,6 +64,15 @@ pub enum Error {
         /// The deadline that passed.
         after: Duration,
     },
+    /// A fence signalled because the work behind it had ended in an error, a GPU's reset for instance.
+    ///
+    /// The turn is over all the same: nothing touches the frame any more, and what it holds is undefined. A writer can
+    /// go on with [`Fence::Signaled`](crate::Fence::Signaled) in the failed fence's place.
+    #[error("the work behind a fence ended in an error: {source}")]
+    FenceFailed {
+        /// The error that the driver gave the fence.
+        source: io::Error,
+    },
     /// The frame's memory belongs to a device that this one cannot read.
     #[error(
         "the frame is {} memory of {frame}, which {device} cannot import",

@@ -75,6 +75,8 @@
 //! | take a turn and pass it on in Vulkan | [`vulkan::Device::write`], [`vulkan::Device::read`] |
 //! | the same in OpenGL | [`egl::Device::read`] or [`egl::Device::wait`], and [`egl::Device::fence`] |
 //! | describe memory that came from elsewhere | [`FrameLayout::new`], [`DmaBuf::new`], [`Frame::new`] |
+//! | wait for several readers | [`Fence::merge`] |
+//! | share with programs that pass no fences | [`Frame::implicit_fence`], [`Frame::attach_fence`] |
 //! | name a pixel format or a memory layout | [`Format`], [`Modifier`] |
 //!
 //! # What it promises
@@ -93,7 +95,7 @@
 //!
 //! # Features
 //!
-//! `vulkan` and `egl` are on by default. `tracing` logs what was dropped while it was in use.
+//! `vulkan` and `egl` are on by default. `drm` adds timelines of a DRM node as fences. `tracing` logs what was dropped while it was in use.
 
 mod device_id;
 #[cfg(feature = "egl")]
@@ -115,7 +117,12 @@ pub use format::{
     Numeric, UnknownFormatName,
 };
 pub use frame::{Fence, Frame, Free, Memory, OpaqueFd, Pool, Reading, Received, Sent, Writing};
-pub use kernel::{DmaBuf, DmaBufKind, Identity, Mapping, Memfd, SyncFile, Udmabuf};
+pub use kernel::{
+    DmaBuf, DmaBufKind, FenceInfo, FenceRole, FenceStatus, Identity, Mapping, Memfd, SyncFile,
+    SyncFileInfo, Udmabuf,
+};
+#[cfg(feature = "drm")]
+pub use kernel::{Timeline, TimelineDevice, TimelinePoint};
 pub use layout::{
     Extent, FrameLayout, LINEAR_HEIGHT_ALIGNMENT, LINEAR_PITCH_ALIGNMENT, MAX_EXTENT, MAX_PLANES,
     PAGE_BYTES, Plane, Tiling,

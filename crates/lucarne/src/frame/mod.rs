@@ -6,6 +6,7 @@ mod fence;
     reason = "one file per word: this one is the word itself"
 )]
 mod frame;
+mod implicit_sync;
 mod pool;
 mod state;
 

@@ -5,13 +5,19 @@
 
 pub(crate) mod dma_buf;
 pub(crate) mod fd;
+pub(crate) mod implicit_sync;
 pub(crate) mod mapping;
 pub(crate) mod memfd;
 pub(crate) mod sync_file;
+#[cfg(feature = "drm")]
+pub(crate) mod syncobj;
 pub(crate) mod udmabuf;
 
 pub use dma_buf::{DmaBuf, DmaBufKind, Identity};
+pub use implicit_sync::FenceRole;
 pub use mapping::Mapping;
 pub use memfd::Memfd;
-pub use sync_file::SyncFile;
+pub use sync_file::{FenceInfo, FenceStatus, SyncFile, SyncFileInfo};
+#[cfg(feature = "drm")]
+pub use syncobj::{Timeline, TimelineDevice, TimelinePoint};
 pub use udmabuf::Udmabuf;

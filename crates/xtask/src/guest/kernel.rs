@@ -19,6 +19,17 @@ pub(crate) struct Kernel {
     pub(crate) modules: PathBuf,
 }
 
+impl Kernel {
+    /// Whether it has a module that programs can load.
+    pub(crate) fn has_module(&self, file: &str) -> bool {
+        let index = fs::read_to_string(self.modules.join("modules.dep")).unwrap_or_default();
+        index
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .any(|(path, _)| path.rsplit('/').next().is_some_and(|f| f.starts_with(file)))
+    }
+}
+
 /// The kernel called `release`, or the one that the distribution's metapackage asks for, out of the cache or
 /// downloaded into it.
 pub(crate) fn find(

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::kernel::Kernel;
 use crate::error::{Error, Result};
-use crate::process::{Ended, Job};
+use crate::process::{self, Ended, Job};
 
 /// What runs the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -25,6 +25,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) accel: Accel,
     pub(crate) kernel: &'a Kernel,
     pub(crate) initramfs: &'a Path,
+    /// Whether it gets a display adapter whose driver has timelines. Without its module it is a device that nobody drives.
+    pub(crate) virtio_gpu: bool,
     /// The folder that the guest writes into.
     pub(crate) results: &'a Path,
     pub(crate) deadline: Duration,
@@ -50,6 +52,9 @@ impl Machine<'_> {
         qemu.arg("-kernel").arg(&self.kernel.image);
         qemu.arg("-initrd").arg(self.initramfs);
         qemu.args(["-append", "console=ttyS0 quiet panic=-1"]);
+        if self.virtio_gpu {
+            qemu.args(["-device", VIRTIO_GPU]);
+        }
         share(&mut qemu, "root", Path::new("/"), ",readonly=on");
         share(&mut qemu, "results", self.results, "");
         qemu
@@ -67,6 +72,15 @@ impl Machine<'_> {
         job.deadline = Some(self.deadline);
         job.run(on_line)
     }
+}
+
+const VIRTIO_GPU: &str = "virtio-gpu-pci";
+
+/// Whether this QEMU has the adapter; distributions leave it out of their smaller packages.
+pub(crate) fn has_virtio_gpu(qemu: &Path) -> bool {
+    let mut ask = Command::new(qemu);
+    ask.args(["-device", "help"]);
+    process::output_of(&mut ask).is_ok_and(|list| list.contains(VIRTIO_GPU))
 }
 
 /// A folder of the host's, as the user who runs this sees it.

@@ -144,6 +144,9 @@ fn boot(
         None
     };
 
+    let virtio_gpu = kernel.has_module("virtio-gpu.ko") && machine::has_virtio_gpu(&tools.qemu);
+    let require = &with_modules(require, kernel, virtio_gpu);
+
     let base = workspace.target.join("guest");
     let folder = machine::results_folder(&base)?;
     let plan = script::Plan {
@@ -166,6 +169,7 @@ fn boot(
         accel: options.accel,
         kernel,
         initramfs: &initramfs,
+        virtio_gpu,
         results: &folder,
         deadline: Duration::from_secs(options.deadline * 60),
     };
@@ -188,6 +192,18 @@ fn boot(
         killed,
         require,
     ))
+}
+
+/// What a guest can have, its tests must not skip: they load the modules that they need.
+fn with_modules(require: &Require, kernel: &kernel::Kernel, virtio_gpu: bool) -> Require {
+    let mut require = require.clone();
+    if kernel.has_module("vgem.ko") {
+        require = require.with("vgem");
+    }
+    if virtio_gpu {
+        require = require.with("syncobj");
+    }
+    require
 }
 
 /// The name behind a number in the script.
