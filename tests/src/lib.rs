@@ -4,8 +4,11 @@
 //! by GL ([`reader`]), and compared pixel by pixel with what the CPU says it must be. [`pair`] opens both devices, with
 //! Vulkan's validation layer where it is installed, and fails the test on anything that layer reports.
 
+pub mod canary;
 pub mod child;
+pub mod download;
 pub mod fds;
+pub mod memory;
 pub mod module;
 pub mod pair;
 pub mod pattern;

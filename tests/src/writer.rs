@@ -118,7 +118,7 @@ impl Drop for Writer {
     }
 }
 
-fn host_visible(device: &Device, allowed: u32) -> u32 {
+pub(crate) fn host_visible(device: &Device, allowed: u32) -> u32 {
     let wanted = vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
     let properties = device.adapter().memory_properties();
     (0_u32..)

@@ -126,7 +126,6 @@ impl Error {
         }
     }
 
-    #[cfg(any(feature = "vulkan", feature = "egl"))]
     pub(crate) fn unsupported(what: impl Into<String>, missing: Vec<Requirement>) -> Self {
         Self::Unsupported {
             what: what.into(),

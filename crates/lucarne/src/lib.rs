@@ -74,6 +74,7 @@
 //! | cycle through several images | [`Pool`] |
 //! | take a turn and pass it on in Vulkan | [`vulkan::Device::write`], [`vulkan::Device::read`] |
 //! | the same in OpenGL | [`egl::Device::read`] or [`egl::Device::wait`], and [`egl::Device::fence`] |
+//! | write or read frames with the CPU | [`cpu::Adapter`], [`cpu::Image::write`], [`cpu::Image::read`] |
 //! | describe memory that came from elsewhere | [`FrameLayout::new`], [`DmaBuf::new`], [`Frame::new`] |
 //! | wait for several readers | [`Fence::merge`] |
 //! | share with programs that pass no fences | [`Frame::implicit_fence`], [`Frame::attach_fence`] |
@@ -95,8 +96,10 @@
 //!
 //! # Features
 //!
-//! `vulkan` and `egl` are on by default. `drm` adds timelines of a DRM node as fences. `tracing` logs what was dropped while it was in use.
+//! `vulkan` and `egl` are on by default. `drm` adds timelines of a DRM node as fences, and
+//! handles of one as dma-bufs. `tracing` logs what was dropped while it was in use.
 
+pub mod cpu;
 mod device_id;
 #[cfg(feature = "egl")]
 pub mod egl;
@@ -118,11 +121,11 @@ pub use format::{
 };
 pub use frame::{Fence, Frame, Free, Memory, OpaqueFd, Pool, Reading, Received, Sent, Writing};
 pub use kernel::{
-    DmaBuf, DmaBufKind, FenceInfo, FenceRole, FenceStatus, Identity, Mapping, Memfd, SyncFile,
-    SyncFileInfo, Udmabuf,
+    CpuRead, CpuWrite, DmaBuf, DmaBufKind, DmaBufMapping, DmaHeap, FenceInfo, FenceRole,
+    FenceStatus, Identity, Mapping, Memfd, SyncFile, SyncFileInfo, Udmabuf,
 };
 #[cfg(feature = "drm")]
-pub use kernel::{Timeline, TimelineDevice, TimelinePoint};
+pub use kernel::{DrmFile, DumbBuffer, GemHandle, Timeline, TimelineDevice, TimelinePoint};
 pub use layout::{
     Extent, FrameLayout, LINEAR_HEIGHT_ALIGNMENT, LINEAR_PITCH_ALIGNMENT, MAX_EXTENT, MAX_PLANES,
     PAGE_BYTES, Plane, Tiling,

@@ -1,8 +1,11 @@
 //! What a file descriptor refers to, for checks and for messages.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fs::{FileType, SeekFrom};
+use rustix::io::Errno;
 
 use crate::error::{Error, Result};
 
@@ -69,4 +72,38 @@ pub(crate) fn size(fd: impl AsFd) -> Result<u64> {
     rustix::fs::seek(fd, SeekFrom::Start(0))
         .map_err(|errno| Error::os("lseek(SEEK_SET) of a buffer", errno))?;
     Ok(size)
+}
+
+/// Blocks until `poll(2)` reports `wanted`, `timeout` at most; a timeout beyond the clock's range never ends.
+pub(crate) fn wait_ready(
+    fd: impl AsFd,
+    wanted: PollFlags,
+    timeout: Duration,
+    waiting_for: &'static str,
+) -> Result<()> {
+    let deadline = Instant::now().checked_add(timeout);
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let limit = left.and_then(|left| Timespec::try_from(left).ok());
+        let mut fds = [PollFd::new(&fd, wanted)];
+        match rustix::event::poll(&mut fds, limit.as_ref()) {
+            Ok(_)
+                if fds[0]
+                    .revents()
+                    .intersects(PollFlags::ERR | PollFlags::NVAL) =>
+            {
+                return Err(Error::os("poll of a buffer", Errno::INVAL));
+            }
+            Ok(_) if fds[0].revents().intersects(wanted) => return Ok(()),
+            Ok(_) if left.is_some_and(|left| left.is_zero()) => {
+                return Err(Error::Timeout {
+                    waiting_for,
+                    after: timeout,
+                });
+            }
+            // A signal handler or a clock that rounds down: go on with what time is left.
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(errno) => return Err(Error::os("poll of a buffer", errno)),
+        }
+    }
 }

@@ -4,6 +4,10 @@
 //! [`OwnedFd`](std::os::fd::OwnedFd), is close-on-exec, and is held once.
 
 pub(crate) mod dma_buf;
+pub(crate) mod dma_buf_mapping;
+pub(crate) mod dma_heap;
+#[cfg(feature = "drm")]
+pub(crate) mod drm_node;
 pub(crate) mod fd;
 pub(crate) mod implicit_sync;
 pub(crate) mod mapping;
@@ -14,6 +18,10 @@ pub(crate) mod syncobj;
 pub(crate) mod udmabuf;
 
 pub use dma_buf::{DmaBuf, DmaBufKind, Identity};
+pub use dma_buf_mapping::{CpuRead, CpuWrite, DmaBufMapping};
+pub use dma_heap::DmaHeap;
+#[cfg(feature = "drm")]
+pub use drm_node::{DrmFile, DumbBuffer, GemHandle};
 pub use implicit_sync::FenceRole;
 pub use mapping::Mapping;
 pub use memfd::Memfd;

@@ -1,0 +1,88 @@
+//! Where the CPU can get memory that others can use.
+
+use std::fmt;
+
+use super::device::{Device, Source};
+use crate::error::{Result, Support};
+use crate::kernel::{DmaHeap, Udmabuf};
+
+/// A way to allocate memory for frames.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Allocator {
+    /// `/dev/udmabuf`: dma-bufs made of ordinary memory, 64 MiB each by default.
+    Udmabuf,
+    /// The DMA heap of this name, in `/dev/dma_heap`.
+    DmaHeap(String),
+    /// Sealed memfds: no device node needed, and no dma-bufs.
+    HostMemory,
+}
+
+impl fmt::Display for Allocator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Udmabuf => f.write_str("udmabuf"),
+            Self::DmaHeap(name) => write!(f, "dma_heap/{name}"),
+            Self::HostMemory => f.write_str("host memory"),
+        }
+    }
+}
+
+/// An allocator that could be opened.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Adapter {
+    allocator: Allocator,
+}
+
+impl Adapter {
+    /// The machine's allocators, best first: udmabuf, the DMA heaps, host memory.
+    ///
+    /// udmabuf and the system heap are listed even where they are missing, so that [`support`](Self::support) can say
+    /// what would change that; host memory is always there.
+    pub fn enumerate() -> Vec<Self> {
+        let system = DmaHeap::SYSTEM.to_owned();
+        let others = DmaHeap::names().into_iter().filter(|name| *name != system);
+        let heaps = std::iter::once(system.clone())
+            .chain(others)
+            .map(Allocator::DmaHeap);
+        std::iter::once(Allocator::Udmabuf)
+            .chain(heaps)
+            .chain(std::iter::once(Allocator::HostMemory))
+            .map(Self::new)
+            .collect()
+    }
+
+    /// One allocator, whether the machine has it or not.
+    pub fn new(allocator: Allocator) -> Self {
+        Self { allocator }
+    }
+
+    /// How it allocates.
+    pub fn allocator(&self) -> &Allocator {
+        &self.allocator
+    }
+
+    /// Whether it can be opened, and if not, what would change that.
+    pub fn support(&self) -> Support {
+        match &self.allocator {
+            Allocator::Udmabuf => Udmabuf::probe(),
+            Allocator::DmaHeap(name) => DmaHeap::probe(name),
+            Allocator::HostMemory => Support::Yes(()),
+        }
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`](crate::Error::Unsupported) with what to do, when its device node is absent or may not be
+    /// opened; [`Error::Invalid`](crate::Error::Invalid) for a heap whose name is none.
+    pub fn open(&self) -> Result<Device> {
+        let source = match &self.allocator {
+            Allocator::Udmabuf => Source::Udmabuf(Udmabuf::open()?),
+            Allocator::DmaHeap(name) => Source::DmaHeap(DmaHeap::open(name)?),
+            Allocator::HostMemory => Source::HostMemory,
+        };
+        Ok(Device::new(self.clone(), source))
+    }
+}
