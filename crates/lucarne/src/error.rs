@@ -108,7 +108,7 @@ impl Error {
         }
     }
 
-    #[cfg(any(feature = "vulkan", feature = "egl"))]
+    #[cfg(any(feature = "vulkan", feature = "egl", feature = "gbm"))]
     pub(crate) fn driver(call: &'static str, code: impl fmt::Display) -> Self {
         Self::Driver {
             call,
@@ -117,7 +117,7 @@ impl Error {
         }
     }
 
-    #[cfg(any(feature = "vulkan", feature = "egl"))]
+    #[cfg(any(feature = "vulkan", feature = "egl", feature = "gbm"))]
     pub(crate) fn unsupported(what: impl Into<String>, missing: Vec<Requirement>) -> Self {
         Self::Unsupported {
             what: what.into(),
