@@ -16,7 +16,7 @@ const FOLDER: &str = "/dev/dri";
 #[derive(Clone, Debug)]
 pub struct Adapter {
     described: Described,
-    /// Those that this process may open: the render node first.
+    /// Those that this process may open, best first.
     nodes: Vec<PathBuf>,
 }
 
@@ -66,13 +66,14 @@ impl Adapter {
         self.described.driver.as_deref()
     }
 
-    /// The nodes that this process may open, best first: the render node, which needs no rights over the display.
+    /// The nodes that this process may open, best first: the render node, which needs no rights over the display, but on
+    /// a software device the primary node, as the kernel allocates plain memory (`DRM_IOCTL_MODE_CREATE_DUMB`) there only.
     pub fn nodes(&self) -> &[PathBuf] {
         &self.nodes
     }
 
-    /// Opens the first node on which a buffer can be allocated and exported; software drivers allocate on the primary
-    /// node only.
+    /// Opens the first node on which a buffer can be allocated and exported. Opening a primary node does not take the
+    /// display.
     ///
     /// # Errors
     ///
@@ -103,8 +104,7 @@ fn list(folder: &Path, sys: &Path) -> (Vec<Adapter>, Vec<Requirement>) {
     if paths.is_empty() {
         return (Vec::new(), vec![problem("empty".to_owned(), NO_DEVICE)]);
     }
-    // "renderD128" before "card0": a device's render node is found first.
-    paths.sort_by_key(|path| (is_primary(path), path.clone()));
+    paths.sort();
     let mut adapters: Vec<Adapter> = Vec::new();
     let mut problems = Vec::new();
     for path in paths {
@@ -114,6 +114,12 @@ fn list(folder: &Path, sys: &Path) -> (Vec<Adapter>, Vec<Requirement>) {
                 problems.push(problem(format!("{}: {why}", path.display()), NO_PERMISSION));
             }
         }
+    }
+    for adapter in &mut adapters {
+        let primary_first = adapter.described.id.software;
+        adapter
+            .nodes
+            .sort_by_key(|path| is_primary(path) != primary_first);
     }
     (adapters, problems)
 }
@@ -207,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn render_nodes_come_first() {
+    fn nodes_that_may_be_one_device_or_two_are_two() {
         // Two devices that everybody may open stand in for nodes.
         let folder = std::env::temp_dir().join(format!("lucarne-dri2-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
@@ -217,9 +223,9 @@ mod tests {
         let (adapters, problems) = list(&folder, Path::new("/nonexistent"));
         std::fs::remove_dir_all(&folder).unwrap();
         assert!(problems.is_empty(), "{problems:?}");
-        // Without sysfs they cannot be told to be one device.
+        // Without sysfs nothing says that they belong together.
         assert_eq!(adapters.len(), 2);
-        assert_eq!(adapters[0].nodes(), [folder.join("renderD128")]);
-        assert_eq!(adapters[1].nodes(), [folder.join("card0")]);
+        assert_eq!(adapters[0].nodes(), [folder.join("card0")]);
+        assert_eq!(adapters[1].nodes(), [folder.join("renderD128")]);
     }
 }

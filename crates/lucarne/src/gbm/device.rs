@@ -96,7 +96,8 @@ impl Device {
         }
         // SAFETY: gbm_create_device takes an open DRM node; the value below keeps it open for as long as it is used.
         let device = unsafe { (library.create_device)(node.as_raw_fd()) };
-        let device = NonNull::new(device).ok_or_else(|| raw::failed("gbm_create_device"))?;
+        let device = NonNull::new(device)
+            .ok_or_else(|| raw::failed("gbm_create_device", path.display().to_string()))?;
         Self::wrap(library, device, adapter.described().clone(), Some(node))
     }
 

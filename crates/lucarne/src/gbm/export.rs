@@ -143,7 +143,9 @@ fn padded(extent: Extent, info: &FormatInfo) -> Extent {
             bytes.is_some_and(|bytes| bytes.is_multiple_of(LINEAR_PITCH_ALIGNMENT))
         })
     };
-    let step = (0..=10).map(|shift| 1 << shift).find(whole).unwrap_or(1);
+    // Most blocks are a power of two bytes for one pixel; some hold three pixels.
+    let mut steps = (0..=10).flat_map(|shift| [1 << shift, 3 << shift]);
+    let step = steps.find(whole).unwrap_or(1);
     Extent::new(
         extent.width.next_multiple_of(step),
         extent.height.next_multiple_of(LINEAR_HEIGHT_ALIGNMENT),
@@ -164,7 +166,7 @@ fn bo<'a>(device: &'a DeviceInner, extent: Extent, format: Format, flags: u32) -
     };
     NonNull::new(bo)
         .map(|bo| Bo::new(device, bo))
-        .ok_or_else(|| raw::failed("gbm_bo_create"))
+        .ok_or_else(|| raw::failed("gbm_bo_create", format!("{extent} {format}")))
 }
 
 fn bo_with_modifiers<'a>(
@@ -192,7 +194,11 @@ fn bo_with_modifiers<'a>(
     };
     NonNull::new(bo)
         .map(|bo| Bo::new(device, bo))
-        .ok_or_else(|| raw::failed("gbm_bo_create_with_modifiers2"))
+        .ok_or_else(|| {
+            let names: Vec<String> = modifiers.iter().map(ToString::to_string).collect();
+            let asked = format!("{extent} {format} as {}", names.join(" or "));
+            raw::failed("gbm_bo_create_with_modifiers2", asked)
+        })
 }
 
 fn modifier_code(device: &DeviceInner, bo: &Bo<'_>) -> u64 {

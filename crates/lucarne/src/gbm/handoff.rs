@@ -52,7 +52,7 @@ fn gbm_fd(device: &DeviceInner, bo: &Bo<'_>, plane: c_int) -> Result<OwnedFd> {
     let one = device.lock();
     // SAFETY: gbm_bo_get_fd_for_plane of a live buffer; a plane that it lacks gives -1.
     let fd = unsafe { (device.library.bo_get_fd_for_plane)(bo.raw(), plane) };
-    let failure = (fd < 0).then(|| raw::failed(CALL));
+    let failure = (fd < 0).then(|| raw::failed(CALL, format!("plane {plane}")));
     drop(one);
     if let Some(error) = failure {
         return Err(error);

@@ -2,7 +2,7 @@
 
 use super::device::DeviceInner;
 use super::export::{self, Made};
-use crate::device_id::Comparison;
+use crate::device_id::{Comparison, DeviceId};
 use crate::error::{Requirement, Support};
 use crate::format::{Format, FormatInfo};
 use crate::layout::{Extent, MAX_EXTENT, Tiling};
@@ -46,16 +46,8 @@ pub(super) fn offer(device: &DeviceInner, usage: Usage) -> Offer {
 }
 
 pub(super) fn offer_for(device: &DeviceInner, side: &Offer, usage: Usage) -> Offer {
-    let same = device.id().compare(&side.device) == Comparison::Same;
-    let support = side.path(MemoryPath::DmaBuf);
-    let entries = side
-        .entries
-        .iter()
-        .filter(|entry| support.is_yes() && entry.path == MemoryPath::DmaBuf && entry.importable)
-        .filter_map(|entry| {
-            let modifier = entry.tiling.modifier()?;
-            let portable = same || modifier.is_linear();
-            let info = entry.format.info().filter(|_| portable)?;
+    let entries = candidates(device.id(), side)
+        .filter_map(|(entry, info, modifier)| {
             let made = export::make(device, TRIAL, info, &[modifier], usage).ok()?;
             // The side says how many planes it wants to be given.
             (made.planes == entry.planes).then(|| OfferEntry {
@@ -65,8 +57,10 @@ pub(super) fn offer_for(device: &DeviceInner, side: &Offer, usage: Usage) -> Off
         })
         .collect();
     let mut paths = paths();
-    if let (Support::No(_), Some(first)) = (&support, paths.first_mut()) {
-        first.1 = support;
+    for (path, support) in &mut paths {
+        if support.is_yes() {
+            *support = side.path(*path);
+        }
     }
     Offer {
         name: format!("{}, with memory of {}", side.name, device.name()),
@@ -76,6 +70,22 @@ pub(super) fn offer_for(device: &DeviceInner, side: &Offer, usage: Usage) -> Off
         entries,
         fences: side.fences.clone(),
     }
+}
+
+/// The dma-bufs that `side` imports, without those whose tiling means nothing to this device.
+fn candidates<'a>(
+    device: &DeviceId,
+    side: &'a Offer,
+) -> impl Iterator<Item = (&'a OfferEntry, &'static FormatInfo, Modifier)> {
+    let same = device.compare(&side.device) == Comparison::Same;
+    let has_path = side.path(MemoryPath::DmaBuf).is_yes();
+    side.entries.iter().filter_map(move |entry| {
+        let modifier = entry.tiling.modifier()?;
+        let usable = has_path && entry.path == MemoryPath::DmaBuf && entry.importable;
+        let meant = same || modifier.is_linear();
+        let info = entry.format.info()?;
+        (usable && meant).then_some((entry, info, modifier))
+    })
 }
 
 fn entry(format: Format, made: &Made<'_>, usage: Usage) -> OfferEntry {
@@ -119,5 +129,81 @@ pub(super) fn path_support(path: MemoryPath) -> Support {
         MemoryPath::OpaqueFd | MemoryPath::HostMemory => {
             Support::no(Requirement::other("GBM allocates dma-bufs only"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device_id::DrmNode;
+
+    const TILED: u64 = 0x0100_0000_0000_0001;
+
+    fn id(minor: u32) -> DeviceId {
+        DeviceId {
+            render_node: Some(DrmNode { major: 226, minor }),
+            ..DeviceId::default()
+        }
+    }
+
+    fn one(tiling: Tiling, path: MemoryPath, importable: bool) -> OfferEntry {
+        OfferEntry {
+            path,
+            format: Format::XRGB8888,
+            tiling,
+            planes: 1,
+            usage: Usage::SAMPLE,
+            max_extent: LARGEST,
+            exportable: false,
+            importable,
+            dedicated_only: false,
+            external_only: false,
+        }
+    }
+
+    fn side(device: DeviceId, dma_buf: Support) -> Offer {
+        let explicit = |code| Tiling::Explicit(Modifier::new(code).unwrap());
+        Offer {
+            name: "a side".to_owned(),
+            device,
+            paths: vec![(MemoryPath::DmaBuf, dma_buf)],
+            entries: vec![
+                one(explicit(0), MemoryPath::DmaBuf, true),
+                one(explicit(TILED), MemoryPath::DmaBuf, true),
+                one(explicit(0), MemoryPath::DmaBuf, false),
+                one(Tiling::Implicit, MemoryPath::DmaBuf, true),
+                one(Tiling::Implicit, MemoryPath::OpaqueFd, true),
+                one(explicit(0), MemoryPath::HostMemory, true),
+            ],
+            fences: FenceSupport {
+                export: Support::Yes(()),
+                import: Support::Yes(()),
+            },
+        }
+    }
+
+    fn codes(device: &DeviceId, side: &Offer) -> Vec<u64> {
+        candidates(device, side)
+            .map(|(_, _, modifier)| modifier.code())
+            .collect()
+    }
+
+    #[test]
+    fn one_device_is_asked_for_every_modifier_it_imports() {
+        let side = side(id(128), Support::Yes(()));
+        assert_eq!(codes(&id(128), &side), [0, TILED]);
+    }
+
+    #[test]
+    fn another_or_unknown_device_is_asked_for_linear_only() {
+        let side = side(id(128), Support::Yes(()));
+        assert_eq!(codes(&id(129), &side), [0]);
+        assert_eq!(codes(&DeviceId::default(), &side), [0]);
+    }
+
+    #[test]
+    fn a_side_without_dma_bufs_is_asked_for_nothing() {
+        let side = side(id(128), Support::no(Requirement::other("no")));
+        assert_eq!(codes(&id(128), &side), []);
     }
 }

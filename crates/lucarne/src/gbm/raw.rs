@@ -89,11 +89,16 @@ functions! {
     bo_get_handle_for_plane: "gbm_bo_get_handle_for_plane" fn(GbmBo, c_int) -> Handle;
 }
 
-/// The error of a call that has just failed: libgbm leaves it in `errno`, mostly.
-pub(super) fn failed(call: &'static str) -> Error {
+/// The error of a call that has just returned nothing. libgbm leaves the reason in `errno`, where it gives one.
+pub(super) fn failed(call: &'static str, asked: String) -> Error {
     let error = io::Error::last_os_error();
-    match error.raw_os_error() {
-        None | Some(0) => Error::driver(call, "no error code"),
-        Some(_) => Error::driver(call, error),
+    let code = match error.raw_os_error() {
+        None | Some(0) => "no error code".to_owned(),
+        Some(_) => error.to_string(),
+    };
+    Error::Driver {
+        call,
+        code,
+        help: asked,
     }
 }

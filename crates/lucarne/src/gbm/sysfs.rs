@@ -27,13 +27,14 @@ pub(super) fn describe(sys: &Path, node: DrmNode) -> Described {
             id: alone(node),
         };
     };
-    let driver = driver(&folder);
+    let gpu = virtio(&folder).unwrap_or_else(|| folder.clone());
+    let driver = driver(&gpu);
     let mut id = DeviceId {
         render_node: sibling(&folder, "renderD"),
         primary_node: sibling(&folder, "card"),
         ..DeviceId::default()
     };
-    id.software = is_software(&folder, driver.as_deref(), id.render_node);
+    id.software = is_software(&gpu, driver.as_deref(), id.render_node);
     Described {
         folder: Some(folder),
         driver,
@@ -66,6 +67,15 @@ fn sibling(folder: &Path, prefix: &str) -> Option<DrmNode> {
                 minor: minor.parse().ok()?,
             })
         })
+}
+
+/// The virtual GPU on the bus adapter that its nodes claim to belong to.
+fn virtio(folder: &Path) -> Option<PathBuf> {
+    let entries = fs::read_dir(folder).ok()?;
+    entries
+        .filter_map(Result::ok)
+        .find(|entry| entry.file_name().to_string_lossy().starts_with("virtio"))
+        .map(|entry| entry.path())
 }
 
 /// Devices that no bus has are named by their folder: "vgem", "vkms".
@@ -176,6 +186,16 @@ mod tests {
             let sysfs = Sysfs::new(test, "virtio0", &nodes).driver("virtio_gpu");
             fs::write(sysfs.folder.join("features"), features).unwrap();
             assert_eq!(sysfs.describe(128).id.software, software, "{features}");
+            // On PCI, Linux 6.12.
+            let test = format!("{test}-pci");
+            let sysfs = Sysfs::new(&test, "0000:00:03.0", &nodes).driver("virtio-pci");
+            let gpu = sysfs.folder.join("virtio2");
+            fs::create_dir(&gpu).unwrap();
+            symlink("../../bus/drivers/virtio_gpu", gpu.join("driver")).unwrap();
+            fs::write(gpu.join("features"), features).unwrap();
+            let described = sysfs.describe(128);
+            assert_eq!(described.driver.as_deref(), Some("virtio_gpu"));
+            assert_eq!(described.id.software, software, "{features}");
         }
     }
 
