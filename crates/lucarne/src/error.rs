@@ -117,7 +117,7 @@ impl Error {
         }
     }
 
-    #[cfg(any(feature = "vulkan", feature = "egl"))]
+    #[cfg(any(feature = "vulkan", feature = "egl", feature = "gbm"))]
     pub(crate) fn driver(call: &'static str, code: impl fmt::Display) -> Self {
         Self::Driver {
             call,

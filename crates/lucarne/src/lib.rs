@@ -106,6 +106,8 @@ pub mod egl;
 mod error;
 mod format;
 mod frame;
+#[cfg(feature = "gbm")]
+pub mod gbm;
 mod kernel;
 mod layout;
 mod modifier;

@@ -1,0 +1,260 @@
+//! A `gbm_device` that is open, the caller's or Lucarne's.
+
+use std::ffi::{CStr, c_void};
+use std::fmt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use rustix::ioctl::{NoArg, Opcode, opcode};
+
+use super::adapter::{self, Adapter};
+use super::handoff::{self, Exporter};
+use super::offer;
+use super::raw::{self, Library};
+use super::sysfs::{self, Described};
+use crate::device_id::{DeviceId, DrmNode};
+use crate::error::{Error, Requirement, Result};
+use crate::negotiate::{Offer, Usage};
+
+/// `DRM_IOCTL_DROP_MASTER` of `drm.h`.
+const DROP_MASTER: Opcode = opcode::none(b'd', 0x1f);
+
+/// A `struct gbm_device`. Cloning shares it; buffers keep it alive.
+#[derive(Clone, Debug)]
+pub struct Device {
+    inner: Arc<DeviceInner>,
+}
+
+pub(super) struct DeviceInner {
+    pub(super) library: &'static Library,
+    raw: NonNull<c_void>,
+    /// Held during each call: libgbm promises nothing about threads.
+    calls: Mutex<()>,
+    pub(super) exporter: Exporter,
+    described: Described,
+    name: String,
+    /// The node, if Lucarne opened it; the `gbm_device` is then Lucarne's too.
+    node: Option<OwnedFd>,
+}
+
+// SAFETY: a gbm_device is not tied to the thread that made it, and `calls` lets one thread at a time use it.
+unsafe impl Send for DeviceInner {}
+// SAFETY: as above.
+unsafe impl Sync for DeviceInner {}
+
+impl Device {
+    /// Wraps the caller's `struct gbm_device *`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a null pointer; [`Error::Unsupported`] without `libgbm.so.1`; [`Error::Driver`] when no
+    /// buffer can be allocated and exported on it.
+    ///
+    /// # Safety
+    ///
+    /// `device` must be a `gbm_device` of the process's `libgbm.so.1`. It and the descriptor it was made with must stay
+    /// alive until the returned value and every buffer made of it is dropped. While a call of this crate uses it, nobody
+    /// else may.
+    #[doc(alias = "gbm_device")]
+    pub unsafe fn from_raw(device: *mut c_void) -> Result<Self> {
+        let library = raw::library()?;
+        let device = NonNull::new(device)
+            .ok_or_else(|| Error::invalid("gbm_device", "null", "a gbm_device"))?;
+        // SAFETY: gbm_device_get_fd of a gbm_device that the caller vouches for.
+        let fd = unsafe { (library.device_get_fd)(device.as_ptr()) };
+        // SAFETY: BorrowedFd::borrow_raw: the caller keeps the device's descriptor open.
+        let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+        let described = sysfs::describe(Path::new("/sys"), node_of(fd)?);
+        Self::wrap(library, device, described, None)
+    }
+
+    pub(super) fn open(adapter: &Adapter) -> Result<Self> {
+        let library = raw::library()?;
+        let mut missing = Vec::new();
+        for path in adapter.nodes() {
+            match Self::open_node(library, adapter, path) {
+                Ok(device) => return Ok(device),
+                Err(error) => missing.push(Requirement::other(format!(
+                    "needs a driver that allocates on {}: {error}",
+                    path.display()
+                ))),
+            }
+        }
+        Err(Error::unsupported("allocating with GBM", missing))
+    }
+
+    fn open_node(library: &'static Library, adapter: &Adapter, path: &Path) -> Result<Self> {
+        let flags = OFlags::RDWR | OFlags::CLOEXEC;
+        let node = rustix::fs::open(path, flags, Mode::empty())
+            .map_err(|errno| Error::os("opening a DRM node", errno))?;
+        if adapter::is_primary(path) {
+            drop_master(node.as_fd())?;
+        }
+        // SAFETY: gbm_create_device takes an open DRM node; the value below keeps it open for as long as it is used.
+        let device = unsafe { (library.create_device)(node.as_raw_fd()) };
+        let device = NonNull::new(device)
+            .ok_or_else(|| raw::failed("gbm_create_device", path.display().to_string()))?;
+        Self::wrap(library, device, adapter.described().clone(), Some(node))
+    }
+
+    fn wrap(
+        library: &'static Library,
+        raw: NonNull<c_void>,
+        described: Described,
+        node: Option<OwnedFd>,
+    ) -> Result<Self> {
+        let driver = described.driver.as_deref().unwrap_or("a DRM device");
+        let mut inner = DeviceInner {
+            library,
+            raw,
+            calls: Mutex::new(()),
+            exporter: Exporter::Gbm,
+            name: format!("GBM on {driver}"),
+            described,
+            node,
+        };
+        inner.exporter = handoff::choose(&inner)?;
+        Ok(Self {
+            inner: Arc::new(inner),
+        })
+    }
+
+    /// The `struct gbm_device *`. Lucarne's own must not be destroyed by the caller.
+    pub fn raw(&self) -> *mut c_void {
+        self.inner.raw()
+    }
+
+    /// What identifies the device, see [`Adapter::id`].
+    pub fn id(&self) -> &DeviceId {
+        self.inner.id()
+    }
+
+    /// The name of libgbm's backend: "drm" for Mesa.
+    pub fn backend(&self) -> String {
+        let _one = self.inner.lock();
+        // SAFETY: gbm_device_get_backend_name of a live device.
+        let name = unsafe { (self.inner.library.device_get_backend_name)(self.raw()) };
+        if name.is_null() {
+            return String::new();
+        }
+        // SAFETY: libgbm returns a static NUL-terminated string.
+        let name = unsafe { CStr::from_ptr(name) };
+        name.to_string_lossy().into_owned()
+    }
+
+    /// What can be allocated here for images used as `usage` says, for a writer without a device of its own.
+    ///
+    /// libgbm lists no modifiers, so each format is tried, linear and as the driver likes it best; this allocates a small
+    /// buffer for each. [`Device::offer_for`] asks for a writer's own modifiers.
+    pub fn offer(&self, usage: Usage) -> Offer {
+        offer::offer(&self.inner, usage)
+    }
+
+    /// `side`'s offer with memory from here: what `side` can import, and this device can allocate. Negotiate it in the
+    /// producer's place; then both ends import the frame of [`Device::export`].
+    ///
+    /// Each format and modifier is tried with a small buffer, for what `usage` says. Tiled memory is only offered where
+    /// both are certainly the same device.
+    pub fn offer_for(&self, side: &Offer, usage: Usage) -> Offer {
+        offer::offer_for(&self.inner, side, usage)
+    }
+
+    pub(super) fn inner(&self) -> &Arc<DeviceInner> {
+        &self.inner
+    }
+}
+
+impl DeviceInner {
+    pub(super) fn raw(&self) -> *mut c_void {
+        self.raw.as_ptr()
+    }
+
+    pub(super) fn id(&self) -> &DeviceId {
+        &self.described.id
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, ()> {
+        // It guards calls, not data: whoever panicked has left nothing half done.
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The node's descriptor.
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: gbm_device_get_fd of a live device.
+        let fd = unsafe { (self.library.device_get_fd)(self.raw()) };
+        // SAFETY: BorrowedFd::borrow_raw: `node`, or the caller of `from_raw`, keeps it open as long as this value.
+        unsafe { BorrowedFd::borrow_raw(fd) }
+    }
+}
+
+impl Drop for DeviceInner {
+    fn drop(&mut self) {
+        if self.node.is_some() {
+            // SAFETY: gbm_device_destroy, once, of a device that is Lucarne's; buffers keep this value alive, so none is
+            // left. The node is closed after it.
+            unsafe { (self.library.device_destroy)(self.raw()) };
+        }
+    }
+}
+
+impl fmt::Debug for DeviceInner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Device")
+            .field("name", &self.name)
+            .field("id", self.id())
+            .field("exporter", &self.exporter)
+            .field("owned", &self.node.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whoever opens a primary node first rules the display, and keeps a compositor that starts later from it.
+fn drop_master(node: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: NoArg::new: DRM_IOCTL_DROP_MASTER takes no argument.
+    let request = unsafe { NoArg::<{ DROP_MASTER }>::new() };
+    // SAFETY: ioctl(2) on a DRM node, with a request that touches no memory of ours.
+    match unsafe { rustix::ioctl::ioctl(node, request) } {
+        // EINVAL: it was not master. EACCES: the kernel lets only root give it up, and it was not master either.
+        Ok(()) | Err(Errno::INVAL | Errno::ACCESS) => Ok(()),
+        Err(errno) => Err(Error::os("DRM_IOCTL_DROP_MASTER", errno)),
+    }
+}
+
+fn node_of(fd: BorrowedFd<'_>) -> Result<DrmNode> {
+    let stat = rustix::fs::fstat(fd).map_err(|errno| Error::os("fstat of a DRM node", errno))?;
+    Ok(DrmNode {
+        major: rustix::fs::major(stat.st_rdev),
+        minor: rustix::fs::minor(stat.st_rdev),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_request_is_the_kernels() {
+        // DRM_IO(0x1f).
+        assert_eq!(DROP_MASTER, 0x641f);
+    }
+
+    #[test]
+    fn a_null_device_is_refused() {
+        // SAFETY: from_raw checks for null before anything else.
+        let refused = unsafe { Device::from_raw(std::ptr::null_mut()) };
+        let refused = refused.unwrap_err();
+        // Without libgbm that is said first.
+        assert!(
+            matches!(refused, Error::Invalid { .. } | Error::Unsupported { .. }),
+            "{refused}"
+        );
+    }
+}
