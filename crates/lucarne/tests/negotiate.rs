@@ -21,18 +21,6 @@ const NVIDIA_PLAIN: u64 = 0x0300_0000_0060_6014;
 const NVIDIA_COMPRESSED: u64 = 0x0300_0000_00e0_8014;
 const LINEAR: u64 = 0;
 
-const ALL_CODES: [u64; 9] = [
-    AMD_PLAIN,
-    AMD_DCC,
-    INTEL_X,
-    INTEL_Y,
-    INTEL_CCS,
-    INTEL_CCS_CLEAR,
-    NVIDIA_PLAIN,
-    NVIDIA_COMPRESSED,
-    LINEAR,
-];
-
 fn modifier(code: u64) -> Modifier {
     Modifier::new(code).expect("an explicit layout")
 }

@@ -16,7 +16,7 @@ use lucarne::{
 use rustix::event::EventfdFlags;
 
 /// Far beyond what any test here takes.
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(60);
 
 fn frame() -> Frame {
@@ -238,6 +238,18 @@ fn states_that_pass_between_threads_may() {
     sends::<Fence>();
 }
 
+/// The next frame that comes back.
+fn next(pool: &Pool) -> Free {
+    let start = Instant::now();
+    loop {
+        match pool.acquire() {
+            Some(free) => return free,
+            None => thread::yield_now(),
+        }
+        assert!(start.elapsed() < LONG, "a frame is lost");
+    }
+}
+
 /// Two writers and a reader share three frames: nobody ever holds a frame that another holds, and none is lost.
 #[test]
 fn threads_share_a_pool() {
@@ -252,12 +264,7 @@ fn threads_share_a_pool() {
             scope.spawn(|| {
                 let to_reader = to_reader;
                 for _ in 0..TURNS {
-                    let free = loop {
-                        match pool.acquire() {
-                            Some(free) => break free,
-                            None => thread::yield_now(),
-                        }
-                    };
+                    let free = next(&pool);
                     let already = held[free.index()].swap(true, Ordering::SeqCst);
                     assert!(!already, "frame {} is held twice", free.index());
                     let sent = free.acquire().0.send(Fence::Signaled);
