@@ -6,6 +6,7 @@
 
 pub mod canary;
 pub mod child;
+pub mod cpu;
 pub mod download;
 pub mod fds;
 pub mod memory;

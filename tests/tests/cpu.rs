@@ -1,18 +1,14 @@
-//! The CPU as one end: every format and odd size, between CPUs, to and from Vulkan, to GL; foreign layouts; canaries.
+//! The CPU as one end: every format and odd size, between CPUs, to and from Vulkan, to GL, with canaries in the padding.
 
-use lucarne::cpu::{self, Adapter, Allocator};
+use lucarne::cpu::Allocator;
 use lucarne::negotiate::{Agreement, Offer};
-use lucarne::{
-    DmaHeap, Extent, Fence, Format, FormatInfo, Frame, Memory, MemoryPath, Pool, Request, Usage,
-    negotiate,
-};
+use lucarne::{Extent, Fence, Format, FormatInfo, MemoryPath, Pool, Request, Usage, negotiate};
+use lucarne_tests::cpu::{can, open, path, plane_bytes, read, system_heap, write};
 use lucarne_tests::download::Download;
-use lucarne_tests::memory::{self, Placement};
 use lucarne_tests::pair::{PRODUCER, Pair};
 use lucarne_tests::reader::Reader;
-use lucarne_tests::skip::skip;
 use lucarne_tests::writer::Writer;
-use lucarne_tests::{TIMEOUT, canary, in_guest, pattern};
+use lucarne_tests::{TIMEOUT, canary, in_guest, memory, pattern};
 
 const SMALL: [Extent; 4] = [
     Extent::new(1, 1),
@@ -29,23 +25,6 @@ fn odd() -> Vec<Extent> {
     extents
 }
 
-fn system_heap() -> Allocator {
-    Allocator::DmaHeap(DmaHeap::SYSTEM.to_owned())
-}
-
-fn path(allocator: &Allocator) -> MemoryPath {
-    match allocator {
-        Allocator::HostMemory => MemoryPath::HostMemory,
-        _ => MemoryPath::DmaBuf,
-    }
-}
-
-fn open(allocator: &Allocator) -> cpu::Device {
-    Adapter::new(allocator.clone())
-        .open()
-        .expect("an allocator")
-}
-
 /// Agrees on one format and one path; the usages are the least that either end says it needs.
 fn agree(
     producer: (&Offer, Usage),
@@ -60,44 +39,6 @@ fn agree(
         .usage(producer.1, consumer.1);
     negotiate(producer.0, consumer.0, &request)
         .unwrap_or_else(|refusal| panic!("{path} {format} {extent}: {refusal}"))
-}
-
-/// Bytes of a plane that tell planes, rows, columns and frames apart.
-fn plane_bytes(image: &cpu::Image, plane: usize, frame: usize) -> Vec<u8> {
-    let row_bytes = image.row_bytes(plane);
-    (0..image.plane_bytes(plane))
-        .map(|index| {
-            let (x, y) = (index % row_bytes, index / row_bytes);
-            let value = x * 7 + y * 31 + plane * 101 + frame * 53 + 1;
-            u8::try_from(value % 251).expect("below 251")
-        })
-        .collect()
-}
-
-fn write(image: &cpu::Image, gate: &Fence, planes: &[Vec<u8>]) -> Fence {
-    image
-        .write(gate, TIMEOUT, |rows| {
-            for (plane, bytes) in planes.iter().enumerate() {
-                rows.write_plane(plane, bytes)?;
-            }
-            Ok(())
-        })
-        .expect("a written frame")
-}
-
-fn read(image: &cpu::Image, acquire: &Fence) -> (Vec<Vec<u8>>, Fence) {
-    let mut planes: Vec<Vec<u8>> = (0..image.planes())
-        .map(|plane| vec![0; image.plane_bytes(plane)])
-        .collect();
-    let release = image
-        .read(acquire, TIMEOUT, |rows| {
-            for (plane, bytes) in planes.iter_mut().enumerate() {
-                rows.read_plane(plane, bytes)?;
-            }
-            Ok(())
-        })
-        .expect("a read frame");
-    (planes, release)
 }
 
 // ---- between CPUs ----
@@ -206,22 +147,6 @@ fn common(ours: &Offer, theirs: &Offer, path: MemoryPath) -> Vec<&'static Format
     );
     eprintln!("{path}: {} formats: {}", names.len(), names.join(" "));
     common
-}
-
-/// Whether both ends have what `allocator` makes; a skip says why not.
-fn can(allocator: &Allocator, other: &Offer) -> bool {
-    let path = path(allocator);
-    let support = other.path(path);
-    if !support.is_yes() {
-        let kind = if path == MemoryPath::DmaBuf {
-            "udmabuf"
-        } else {
-            path.name()
-        };
-        skip(kind, &format!("{}: {}", other.name, support.reason()));
-        return false;
-    }
-    memory::can(allocator)
 }
 
 /// The CPU writes two frames into one allocation, GL samples both.
@@ -428,234 +353,6 @@ fn vulkan_to_cpu_in_a_dma_heap() {
 #[test]
 fn vulkan_to_cpu_in_host_memory() {
     from_vulkan(&Allocator::HostMemory);
-}
-
-// ---- layouts that others chose ----
-
-const PLACEMENTS: [Placement; 6] = [
-    // What this crate does.
-    Placement {
-        offset: 0,
-        pitch_alignment: 256,
-        pitch_extra: 0,
-        height_alignment: 16,
-    },
-    // More padding than anybody needs.
-    Placement {
-        offset: 0,
-        pitch_alignment: 256,
-        pitch_extra: 256,
-        height_alignment: 16,
-    },
-    // A cache line, as software drivers choose.
-    Placement {
-        offset: 0,
-        pitch_alignment: 64,
-        pitch_extra: 64,
-        height_alignment: 4,
-    },
-    // Behind another plane, or a header, of whole pages.
-    Placement {
-        offset: 8192,
-        pitch_alignment: 256,
-        pitch_extra: 256,
-        height_alignment: 16,
-    },
-    // Behind a header of one cache line.
-    Placement {
-        offset: 64,
-        pitch_alignment: 256,
-        pitch_extra: 0,
-        height_alignment: 16,
-    },
-    // All at once.
-    Placement {
-        offset: 4096 + 64,
-        pitch_alignment: 64,
-        pitch_extra: 192,
-        height_alignment: 16,
-    },
-];
-
-const PLACED: [Format; 4] = [
-    Format::XRGB8888,
-    Format::ABGR8888,
-    Format::RGB565,
-    Format::ABGR16161616F,
-];
-
-/// Writes by the CPU, reads by GL, Vulkan and the CPU, then writes by Vulkan and reads by the CPU.
-fn placed(pair: &Pair, allocator: &Allocator, placement: Placement, info: &FormatInfo) {
-    let extent = Extent::new(37, 21);
-    let frame = placement.frame(allocator, extent, info.format);
-    canary::fill(&frame);
-    let device = open(&Allocator::HostMemory);
-    let image = device.import(&frame).expect("a mapped frame");
-    let bytes = pattern::bytes(info, extent, 1);
-    let acquire = write(&image, &Fence::Signaled, std::slice::from_ref(&bytes));
-
-    let texture = pair.gl.import(&frame).expect("a texture");
-    pair.gl
-        .read(&texture, &acquire, TIMEOUT)
-        .expect("a turn to read");
-    let pixels = Reader::new(&pair.gl).read(&texture);
-    pattern::assert_equal(info.format, extent, 1, &pixels);
-
-    let usage = Usage::TRANSFER_SOURCE;
-    let imported = pair.vk.import(&frame, usage).expect("an image");
-    let download = Download::new(&pair.vk, bytes.len());
-    let (read_by_vulkan, release) = download.read(&imported, &acquire).expect("a read frame");
-    let what = format!("{} {placement:?}", info.format);
-    assert!(read_by_vulkan == bytes, "{what}: Vulkan reads");
-    let (read_by_cpu, gate) = read(&image, &release);
-    assert!(read_by_cpu == [bytes], "{what}: the CPU reads");
-
-    if path(allocator) == MemoryPath::DmaBuf {
-        let imported = pair.vk.import(&frame, PRODUCER).expect("an image");
-        let bytes = pattern::bytes(info, extent, 2);
-        let writer = Writer::new(&pair.vk, bytes.len());
-        let acquire = writer.write(&imported, &gate, &bytes).expect("written");
-        let (read, _) = read(&image, &acquire);
-        assert!(read == [bytes], "{what}: Vulkan writes");
-    }
-    canary::assert_untouched(&frame, &what);
-}
-
-fn foreign_layouts(allocator: &Allocator) {
-    let pair = Pair::open();
-    let (reads, writes) = (pair.consumer(), pair.producer());
-    if !can(allocator, &reads) || !can(allocator, &writes) {
-        return;
-    }
-    for placement in PLACEMENTS {
-        for format in PLACED {
-            let info = format.info().expect("known");
-            placed(&pair, allocator, placement, info);
-        }
-    }
-    pair.assert_valid();
-}
-
-#[test]
-fn foreign_layouts_in_udmabuf() {
-    foreign_layouts(&Allocator::Udmabuf);
-}
-
-#[test]
-fn foreign_layouts_in_a_dma_heap() {
-    foreign_layouts(&system_heap());
-}
-
-#[test]
-fn foreign_layouts_in_host_memory() {
-    foreign_layouts(&Allocator::HostMemory);
-}
-
-/// A buffer that ends with its last row, at a height that software drivers round up: refused by name, not by a signal.
-/// Drivers that take it must show it. The CPU takes every height.
-fn tight_heights(allocator: &Allocator) {
-    let pair = Pair::open();
-    let (reads, writes) = (pair.consumer(), pair.producer());
-    if !can(allocator, &reads) || !can(allocator, &writes) {
-        return;
-    }
-    let info = Format::XRGB8888.info().expect("known");
-    // A row is a page, so that the buffer's whole pages hide no rows.
-    let tight = Placement {
-        offset: 0,
-        pitch_alignment: 4096,
-        pitch_extra: 0,
-        height_alignment: 1,
-    };
-    for height in [1, 3, 5, 20, 21] {
-        let extent = Extent::new(1024, height);
-        let frame = tight.frame(allocator, extent, info.format);
-        let device = open(&Allocator::HostMemory);
-        let image = device.import(&frame).expect("a mapped frame");
-        let bytes = pattern::bytes(info, extent, 1);
-        let acquire = write(&image, &Fence::Signaled, std::slice::from_ref(&bytes));
-        let (read, _) = read(&image, &acquire);
-        assert!(read == [bytes.clone()], "the CPU at {extent}");
-        let padded = height % 4 == 0;
-        let must_fail = |software| software && !padded && path(allocator) == MemoryPath::DmaBuf;
-        match pair.gl.import(&frame) {
-            Ok(texture) => {
-                assert!(!must_fail(pair.gl.id().software), "GL took {extent}");
-                pair.gl.read(&texture, &acquire, TIMEOUT).expect("a turn");
-                let pixels = Reader::new(&pair.gl).read(&texture);
-                pattern::assert_equal(info.format, extent, 1, &pixels);
-            }
-            Err(error) => assert_short(&error, padded, extent),
-        }
-        match pair.vk.import(&frame, Usage::TRANSFER_SOURCE) {
-            Ok(imported) => {
-                assert!(
-                    !must_fail(pair.vk.adapter().id().software),
-                    "Vulkan took {extent}"
-                );
-                let download = Download::new(&pair.vk, bytes.len());
-                let (read, _) = download.read(&imported, &acquire).expect("a read frame");
-                assert!(read == bytes, "Vulkan at {extent}");
-            }
-            Err(error) => assert_short(&error, padded, extent),
-        }
-    }
-    pair.assert_valid();
-}
-
-fn assert_short(error: &lucarne::Error, padded: bool, extent: Extent) {
-    assert!(!padded, "{extent}: {error}");
-    match error {
-        lucarne::Error::Invalid { field, .. } => assert_eq!(*field, "buffer size", "{error}"),
-        other => panic!("{extent}: {other}"),
-    }
-}
-
-#[test]
-fn tight_heights_in_udmabuf() {
-    tight_heights(&Allocator::Udmabuf);
-}
-
-#[test]
-fn tight_heights_in_a_dma_heap() {
-    tight_heights(&system_heap());
-}
-
-#[test]
-fn tight_heights_in_host_memory() {
-    tight_heights(&Allocator::HostMemory);
-}
-
-/// Frames whose planes lie in buffers of their own.
-#[test]
-fn planes_in_separate_buffers() {
-    let allocator = Allocator::Udmabuf;
-    if !memory::can(&allocator) {
-        return;
-    }
-    let extent = Extent::new(37, 21);
-    let (joined, _) = lucarne::FrameLayout::linear(extent, Format::YUV420).expect("a layout");
-    let mut planes = joined.planes().to_vec();
-    let mut buffers = Vec::new();
-    for (index, plane) in planes.iter_mut().enumerate() {
-        (plane.object, plane.offset) = (index, 64 * index as u64);
-        let Memory::DmaBuf(memory) = memory::allocate(&allocator, 16 * 4096) else {
-            panic!("udmabuf makes dma-bufs");
-        };
-        buffers.extend(memory);
-    }
-    let sizes: Vec<u64> = buffers.iter().map(lucarne::DmaBuf::size).collect();
-    let layout =
-        lucarne::FrameLayout::new(extent, Format::YUV420, joined.tiling(), &planes, &sizes)
-            .expect("a layout");
-    let device = open(&allocator);
-    let frame = Frame::new(layout, Memory::DmaBuf(buffers), device.id()).expect("a frame");
-    canary::fill(&frame);
-    let image = device.import(&frame).expect("a mapped frame");
-    let planes: Vec<Vec<u8>> = (0..3).map(|plane| plane_bytes(&image, plane, 1)).collect();
-    let acquire = write(&image, &Fence::Signaled, &planes);
-    assert!(read(&image, &acquire).0 == planes);
-    canary::assert_untouched(&frame, "three buffers");
 }
 
 /// With everything allowed, a CPU and a device agree on the linear dma-buf, and say why not on a tiled one.
