@@ -30,7 +30,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "RELEASE")]
     pub(crate) kernel_version: Option<String>,
     /// Minutes after which the guest is ended.
-    #[arg(long, value_name = "MINUTES", default_value_t = 20)]
+    #[arg(long, value_name = "MINUTES", default_value_t = 40)]
     pub(crate) deadline: u64,
     /// A further kernel module to load, for example vgem (can be given more than once).
     #[arg(long, value_name = "MODULE")]
@@ -51,7 +51,7 @@ impl Default for Options {
         Self {
             accel: Accel::Tcg,
             kernel_version: None,
-            deadline: 20,
+            deadline: 40,
             load: Vec::new(),
             no_demo: false,
             only: Vec::new(),
