@@ -7,7 +7,6 @@
 pub mod canary;
 pub mod child;
 pub mod cpu;
-pub mod download;
 pub mod fds;
 pub mod memory;
 pub mod module;

@@ -98,7 +98,7 @@ fn export(pair: &Pair, path: MemoryPath) -> vulkan::Image {
 fn share(pair: &Pair, image: &vulkan::Image, number: u32) {
     let extent = image.frame().layout().extent();
     let bytes = pattern::bytes(FORMAT.info().expect("known"), extent, number);
-    let writer = Writer::new(&pair.vk, bytes.len());
+    let writer = Writer::new(&pair.vk);
     let written = writer.write(image, &Fence::Signaled, &bytes);
     let texture = pair.gl.import(image.frame()).expect("a texture");
     let read = pair

@@ -76,7 +76,7 @@ fn ring(pair: &Pair, path: MemoryPath) {
     for number in 0..9 {
         let (writing, gate) = pool.acquire().expect("a free frame").acquire();
         let bytes = pattern::bytes(info, extent, number);
-        let writer = Writer::new(&pair.vk, bytes.len());
+        let writer = Writer::new(&pair.vk);
         let image = &images[writing.index()];
         let acquire = writer.write(image, &gate, &bytes).expect("a written frame");
         let (reading, acquire) = writing.send(acquire).receive().acquire();

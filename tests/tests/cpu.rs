@@ -4,7 +4,6 @@ use lucarne::cpu::Allocator;
 use lucarne::negotiate::{Agreement, Offer};
 use lucarne::{Extent, Fence, Format, FormatInfo, MemoryPath, Pool, Request, Usage, negotiate};
 use lucarne_tests::cpu::{can, open, path, plane_bytes, read, system_heap, write};
-use lucarne_tests::download::Download;
 use lucarne_tests::pair::{PRODUCER, Pair};
 use lucarne_tests::reader::Reader;
 use lucarne_tests::writer::Writer;
@@ -194,10 +193,11 @@ fn cpu_to_vulkan(pair: &Pair, allocator: &Allocator, info: &FormatInfo, extent: 
     for frame in 0..2 {
         let bytes = pattern::bytes(info, extent, frame);
         let acquire = write(&image, &gate, std::slice::from_ref(&bytes));
-        let download = Download::new(&pair.vk, bytes.len());
-        let (read, release) = download.read(&imported, &acquire).expect("a read frame");
+        let read = pair.vk.download(&imported, &acquire, TIMEOUT);
+        let read = read.expect("a read frame");
         assert!(read == bytes, "{} {extent}, frame {frame}", info.format);
-        gate = release;
+        // The copy has finished: nothing gates the next write.
+        gate = Fence::Signaled;
     }
     canary::assert_untouched(image.frame(), "CPU to Vulkan");
 }
@@ -217,7 +217,7 @@ fn vulkan_to_cpu(pair: &Pair, path: MemoryPath, info: &FormatInfo, extent: Exten
     let mut gate = Fence::Signaled;
     for frame in 0..2 {
         let bytes = pattern::bytes(info, extent, frame);
-        let writer = Writer::new(&pair.vk, bytes.len());
+        let writer = Writer::new(&pair.vk);
         let acquire = writer
             .write(&image, &gate, &bytes)
             .expect("a written frame");
@@ -242,7 +242,7 @@ fn vulkan_writes_cpu_memory(pair: &Pair, allocator: &Allocator, info: &FormatInf
     canary::fill(image.frame());
     let imported = pair.vk.import(image.frame(), PRODUCER).expect("an image");
     let bytes = pattern::bytes(info, extent, 3);
-    let writer = Writer::new(&pair.vk, bytes.len());
+    let writer = Writer::new(&pair.vk);
     let acquire = writer
         .write(&imported, &Fence::Signaled, &bytes)
         .expect("a written frame");

@@ -3,7 +3,6 @@
 use lucarne::cpu::Allocator;
 use lucarne::{Extent, Fence, Format, FormatInfo, Frame, Memory, MemoryPath, Usage};
 use lucarne_tests::cpu::{can, open, path, plane_bytes, read, system_heap, write};
-use lucarne_tests::download::Download;
 use lucarne_tests::memory::{self, Placement};
 use lucarne_tests::pair::{PRODUCER, Pair};
 use lucarne_tests::reader::Reader;
@@ -81,17 +80,17 @@ fn placed(pair: &Pair, allocator: &Allocator, placement: Placement, info: &Forma
 
     let usage = Usage::TRANSFER_SOURCE;
     let imported = pair.vk.import(&frame, usage).expect("an image");
-    let download = Download::new(&pair.vk, bytes.len());
-    let (read_by_vulkan, release) = download.read(&imported, &acquire).expect("a read frame");
+    let read_by_vulkan = pair.vk.download(&imported, &acquire, TIMEOUT);
+    let read_by_vulkan = read_by_vulkan.expect("a read frame");
     let what = format!("{} {placement:?}", info.format);
     assert!(read_by_vulkan == bytes, "{what}: Vulkan reads");
-    let (read_by_cpu, gate) = read(&image, &release);
+    let (read_by_cpu, gate) = read(&image, &Fence::Signaled);
     assert!(read_by_cpu == [bytes], "{what}: the CPU reads");
 
     if path(allocator) == MemoryPath::DmaBuf {
         let imported = pair.vk.import(&frame, PRODUCER).expect("an image");
         let bytes = pattern::bytes(info, extent, 2);
-        let writer = Writer::new(&pair.vk, bytes.len());
+        let writer = Writer::new(&pair.vk);
         let acquire = writer.write(&imported, &gate, &bytes).expect("written");
         let (read, _) = read(&image, &acquire);
         assert!(read == [bytes], "{what}: Vulkan writes");
@@ -171,8 +170,8 @@ fn tight_heights(allocator: &Allocator) {
                     !must_fail(pair.vk.adapter().id().software),
                     "Vulkan took {extent}"
                 );
-                let download = Download::new(&pair.vk, bytes.len());
-                let (read, _) = download.read(&imported, &acquire).expect("a read frame");
+                let read = pair.vk.download(&imported, &acquire, TIMEOUT);
+                let read = read.expect("a read frame");
                 assert!(read == bytes, "Vulkan at {extent}");
             }
             Err(error) => assert_short(&error, padded, extent),

@@ -51,7 +51,7 @@ impl<'a> Shared<'a> {
         let shared = Self {
             pair,
             path,
-            writer: Writer::new(&pair.vk, frames[0].len()),
+            writer: Writer::new(&pair.vk),
             reader: Reader::new(&pair.gl),
             texture: pair.gl.import(image.frame()).expect("a texture"),
             image,

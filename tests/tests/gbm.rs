@@ -148,7 +148,7 @@ fn share(pair: &Pair, device: &gbm::Device, format: Format, extent: Extent) {
     let mut gate = Fence::Signaled;
     for number in 0..2 {
         let bytes = pattern::bytes(format.info().expect("known"), extent, number);
-        let writer = Writer::new(&pair.vk, bytes.len());
+        let writer = Writer::new(&pair.vk);
         let acquire = writer
             .write(&image, &gate, &bytes)
             .expect("a written frame");

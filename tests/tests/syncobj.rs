@@ -205,7 +205,7 @@ fn a_point_gates_a_reader() {
     let image = image.expect("an exported image");
     let texture = pair.gl.import(image.frame()).expect("a texture");
     let bytes = pattern::bytes(info, extent, 1);
-    let writer = Writer::new(&pair.vk, bytes.len());
+    let writer = Writer::new(&pair.vk);
     let timeline = device.create().expect("a timeline");
     let acquire = Fence::TimelinePoint(timeline.at(1));
     let early = pair.gl.read(&texture, &acquire, DEADLINE);

@@ -363,7 +363,7 @@ fn descriptors_from_drivers_are_not_inherited() {
                 Memory::HostMemory(memory) => assert_close_on_exec(memory.as_fd()),
             }
             let bytes = pattern::bytes(FORMAT.info().expect("known"), SMALL, 0);
-            let writer = Writer::new(&pair.vk, bytes.len());
+            let writer = Writer::new(&pair.vk);
             let acquire = writer.write(&image, &Fence::Signaled, &bytes);
             let release = pair.gl.fence(TIMEOUT);
             for fence in [acquire, release] {
