@@ -1,7 +1,8 @@
 //! GBM as the allocator of both sides: its buffers, written by Vulkan, read by GL and by the processor, pixel by pixel; and
 //! what is said where there is none.
 //!
-//! In the guest the tests load vgem, on which Mesa's software GBM allocates; elsewhere they take the devices there are.
+//! In the guest the tests load vgem and virtio-gpu, on which Mesa's software GBM allocates; elsewhere they take the devices
+//! there are.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -18,7 +19,7 @@ use lucarne_tests::pair::{PRODUCER, Pair};
 use lucarne_tests::reader::Reader;
 use lucarne_tests::skip::skip;
 use lucarne_tests::writer::Writer;
-use lucarne_tests::{TIMEOUT, fds, in_guest, pattern};
+use lucarne_tests::{TIMEOUT, fds, in_guest, module, pattern};
 use rustix::fs::OFlags;
 use rustix::io::FdFlags;
 use rustix::mm::{MapFlags, ProtFlags};
@@ -34,9 +35,11 @@ fn alone() -> MutexGuard<'static, ()> {
 
 /// Every device on which GBM allocates; a skip says why there is none.
 fn devices() -> Vec<gbm::Device> {
-    if in_guest() {
-        let loaded = Command::new("modprobe").arg("vgem").output();
-        eprintln!("modprobe vgem: {loaded:?}");
+    for name in ["vgem", "virtio_gpu"] {
+        // What a kernel does not have cannot be loaded; what is left is enumerated.
+        if let Err(error) = module::load(name) {
+            eprintln!("{error}");
+        }
     }
     let adapters = match gbm::Adapter::enumerate() {
         Ok(adapters) => adapters,

@@ -198,7 +198,8 @@ fn boot(
 fn with_modules(require: &Require, kernel: &kernel::Kernel, virtio_gpu: bool) -> Require {
     let mut require = require.clone();
     if kernel.has_module("vgem.ko") {
-        require = require.with("vgem");
+        // Mesa's EGL needs libgbm, so that it is there.
+        require = require.with("vgem").with("gbm");
     }
     if virtio_gpu {
         require = require.with("syncobj");
