@@ -14,7 +14,9 @@ use crate::kernel::Mapping;
 /// A GL texture made of a [`Frame`].
 ///
 /// Its first row is the frame's first row, which Vulkan and most of Linux call the top. Reads alpha 1 for formats
-/// without alpha, and red, green and blue in their places for every byte order.
+/// without alpha, and red, green and blue in their places for every byte order. On the opaque and host memory paths a
+/// swizzle sees to that, which works for sampling only: as a framebuffer's attachment such a texture of a blue-first
+/// format shows red and blue exchanged.
 pub struct Texture {
     device: Rc<DeviceInner>,
     name: glow::NativeTexture,
