@@ -278,6 +278,11 @@ fn amd_fields_are_the_headers() {
                 "{version}"
             );
         }
+        // Linux 6.10 brought GFX12; Ubuntu 24.04's headers are older.
+        if !macros.contains_key("AMD_FMT_MOD_TILE_VER_GFX12") {
+            eprintln!("skipped case: headers: {path} is older than GFX12");
+            return;
+        }
         let gfx12 = 2 << 56 | get("TILE_VER_GFX12") | set("TILE", get("TILE_GFX12_256K_2D"));
         assert!(words(gfx12).starts_with("AMD GFX12, 256K_2D ("), "{path}");
     });
