@@ -10,7 +10,7 @@ use lucarne::{
     OpaqueFd, Plane, Tiling, Usage, vulkan,
 };
 use lucarne_tests::pair::Pair;
-use lucarne_tests::skip::skip;
+use lucarne_tests::skip::skip_case;
 use lucarne_tests::{TIMEOUT, fds, in_guest};
 
 const EXTENT: Extent = Extent::new(48, 48);
@@ -144,7 +144,7 @@ fn cycles_leave_no_descriptor_and_no_memory_behind() {
         } else {
             path.name()
         };
-        skip(kind, &format!("the cycles of {path}"));
+        skip_case(kind, &format!("the cycles of {path}"));
     }
     let count = cycles() / 2;
     for path in paths {
