@@ -1,6 +1,5 @@
 //! A Vulkan device and a GL context on one machine, watched by the validation layer.
 
-use ash::vk;
 use lucarne::negotiate::Agreement;
 use lucarne::{Extent, Format, MemoryPath, Offer, Refusal, Request, Usage, egl, negotiate, vulkan};
 
@@ -92,24 +91,10 @@ impl Pair {
     pub fn assert_valid(&self) {
         let mut messages = self.instance.validation_messages();
         messages.dedup();
-        if self.hides_modifier_features() {
+        if self.vk.adapter().hides_modifier_features() {
             messages.retain(|message| !blames_modifier_features(message));
         }
         assert!(messages.is_empty(), "validation: {messages:#?}");
-    }
-
-    /// Whether the driver has `VK_KHR_format_feature_flags2` but leaves `VkDrmFormatModifierPropertiesList2EXT` empty,
-    /// as Mesa's software driver does (25.0.7): the validation layer reads features there, and finds none.
-    fn hides_modifier_features(&self) -> bool {
-        let mut list = vk::DrmFormatModifierPropertiesList2EXT::default();
-        let mut properties = vk::FormatProperties2::default().push_next(&mut list);
-        let raw = self.instance.raw();
-        let device = self.vk.adapter().raw();
-        let format = vk::Format::B8G8R8A8_UNORM;
-        // SAFETY: vkGetPhysicalDeviceFormatProperties2 (Vulkan 1.1) with structures of our own; with a null array only
-        // the count is written.
-        unsafe { raw.get_physical_device_format_properties2(device, format, &mut properties) };
-        list.drm_format_modifier_count == 0
     }
 
     /// Whether the validation layer watches.

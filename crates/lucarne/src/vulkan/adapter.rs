@@ -140,11 +140,6 @@ impl Adapter {
         self.inner.physical
     }
 
-    /// `VkPhysicalDeviceMemoryProperties`.
-    pub fn memory_properties(&self) -> &vk::PhysicalDeviceMemoryProperties {
-        &self.inner.memory
-    }
-
     /// The device extensions to enable at device creation: those that sharing can use and the driver has.
     ///
     /// None of them needs a feature structure. Fewer may be enabled: [`Device::offer`] then says what is lost.
