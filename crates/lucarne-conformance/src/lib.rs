@@ -1,18 +1,23 @@
-//! Conformance of a machine's drivers: every (direction × memory path × format × size) they offer each other.
+//! Conformance of a machine's drivers: every (direction × memory path × format × modifier × size) they offer each other.
 //!
 //! A pattern is made on the CPU, written by one API, shared, read by another, and compared pixel by pixel with what the
 //! CPU says it must be ([`pattern`]). Each case shares two different frames in one image, so that a stale or repeated
-//! import shows too. A driver or engine author runs the program `lucarne-conformance` on their machine and gets a report.
+//! import shows too. Some cases share memory in layouts that neither end chose, with canaries around the rows
+//! ([`placement`]). A driver or engine author runs the program `lucarne-conformance` on their machine and gets a report.
 //!
 //! [`Machine::open`] opens what there is, [`Machine::cases`] lists what the pairs offer each other, [`Machine::run`] runs
 //! one. What a pair does not offer is no case; what it offers and cannot do is a failure.
 #![forbid(unsafe_code)]
 
-mod end;
+mod cases;
+mod ends;
 mod machine;
 pub mod pattern;
+pub mod placement;
 mod report;
+pub mod table;
 
-pub use end::{Api, Consumer, Pixels, Producer, Sink, Source, TIMEOUT};
-pub use machine::{Case, Machine, ODD_SIZES, Size};
+pub use cases::{Case, ODD_SIZES, Set};
+pub use ends::{Api, Pixels, TIMEOUT};
+pub use machine::Machine;
 pub use report::{Outcome, Report, Row};

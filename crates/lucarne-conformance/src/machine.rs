@@ -1,44 +1,21 @@
-//! The devices of a machine, and what their pairs offer each other.
+//! The devices of a machine, and running cases on them.
 
-use std::fmt;
+use lucarne::negotiate::Agreement;
+use lucarne::{Fence, Frame, MemoryPath, Modifier, Result, cpu, egl, gbm, vulkan};
 
-use lucarne::negotiate::{Agreement, Strike};
-use lucarne::{
-    Extent, Fence, Format, MemoryPath, Modifier, Request, Requirement, Result, egl, negotiate,
-    vulkan,
-};
-
-use crate::end::{Api, Consumer, Producer};
+use crate::cases::{self, Case, Set};
+use crate::ends::{Api, Consumer, CpuEnd, GbmEnd, GlEnd, Producer, Sink, Source, VulkanEnd};
 use crate::pattern;
+use crate::placement::{self, Placement};
 use crate::report::{Outcome, Row};
-
-/// One pixel, prime numbers, a width no driver aligns to, a height that is not a multiple of 16.
-pub const ODD_SIZES: [Extent; 4] = [
-    Extent::new(1, 1),
-    Extent::new(3, 5),
-    Extent::new(1366, 767),
-    Extent::new(1600, 1068),
-];
-
-/// The size every format is shared at.
-const SMALL: Extent = Extent::new(37, 21);
-
-/// Which sizes to try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Size {
-    /// Every format at one small size.
-    Small,
-    /// Two formats at odd sizes, small ones only: for emulated machines.
-    OddSmall,
-    /// Two formats at all odd sizes.
-    Odd,
-}
 
 /// Everything that can share.
 #[derive(Debug)]
 pub struct Machine {
     // Dropped in this order.
     gl: Vec<egl::Device>,
+    gbm: Vec<gbm::Device>,
+    cpu: Vec<cpu::Device>,
     vulkan: Vec<vulkan::Device>,
     /// The same devices once more, in another instance.
     others: Vec<vulkan::Device>,
@@ -46,33 +23,9 @@ pub struct Machine {
     notes: Vec<String>,
 }
 
-/// One thing to share.
-#[derive(Clone, Debug)]
-pub struct Case {
-    producer: usize,
-    consumer: usize,
-    agreement: Agreement,
-}
-
-impl fmt::Display for Case {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let agreement = &self.agreement;
-        write!(
-            f,
-            "{} {} {}",
-            agreement.path(),
-            agreement.format,
-            agreement.extent
-        )?;
-        for modifier in &agreement.modifiers {
-            write!(f, " {modifier}")?;
-        }
-        Ok(())
-    }
-}
-
 impl Machine {
-    /// Opens every Vulkan device, twice, and every EGL device, with the validation layer where it is installed.
+    /// Opens every Vulkan device, twice, with the validation layer where it is installed; every EGL device; every device
+    /// on which GBM allocates; and every allocator of the CPU.
     ///
     /// # Errors
     ///
@@ -91,20 +44,15 @@ impl Machine {
             }
             instances.push(instance);
         }
-        let mut gl = Vec::new();
-        for adapter in egl::Adapter::enumerate().unwrap_or_else(|error| {
-            notes.push(format!("OpenGL: {error}"));
-            Vec::new()
-        }) {
-            match adapter.open() {
-                Ok(device) => gl.push(device),
-                Err(error) => notes.push(format!("{adapter:?}: {error}")),
-            }
-        }
+        let gl = egl_devices(&mut notes);
+        let gbm = gbm_devices(&mut notes);
+        let cpu = cpu_devices(&mut notes);
         notes.dedup();
         let [vulkan, others] = opened;
         Ok(Self {
             gl,
+            gbm,
+            cpu,
             vulkan,
             others,
             instances,
@@ -127,23 +75,50 @@ impl Machine {
             .gl
             .iter()
             .map(|device| format!("OpenGL: {} ({})", device.renderer(), device.version()));
-        vulkan.chain(gl).collect()
+        let gbm = self
+            .gbm
+            .iter()
+            .map(|device| format!("GBM: {} on {}", device.backend(), device.id()));
+        let cpu = self
+            .cpu
+            .iter()
+            .map(|device| format!("CPU: {}", device.adapter().allocator()));
+        vulkan.chain(gl).chain(gbm).chain(cpu).collect()
     }
 
     /// Producers, in the order of [`Case`]'s indices.
-    fn producers(&self) -> Vec<&dyn Producer> {
-        let vulkan = self.vulkan.iter().map(|device| device as &dyn Producer);
-        vulkan
-            .chain(self.gl.iter().map(|device| device as &dyn Producer))
-            .collect()
+    fn producers(&self) -> Vec<Box<dyn Producer + '_>> {
+        let mut all: Vec<Box<dyn Producer + '_>> = Vec::new();
+        for device in &self.vulkan {
+            all.push(Box::new(VulkanEnd(device)));
+        }
+        for device in &self.gl {
+            all.push(Box::new(GlEnd(device)));
+        }
+        for allocator in &self.gbm {
+            for writer in &self.vulkan {
+                all.push(Box::new(GbmEnd { allocator, writer }));
+            }
+        }
+        for device in &self.cpu {
+            all.push(Box::new(CpuEnd(device)));
+        }
+        all
     }
 
-    /// Consumers, in the order of [`Case`]'s indices.
-    fn consumers(&self) -> Vec<&dyn Consumer> {
-        let vulkan = self.others.iter().map(|device| device as &dyn Consumer);
-        vulkan
-            .chain(self.gl.iter().map(|device| device as &dyn Consumer))
-            .collect()
+    /// Consumers, in the order of [`Case`]'s indices. One CPU is enough: they differ in what they allocate only.
+    fn consumers(&self) -> Vec<Box<dyn Consumer + '_>> {
+        let mut all: Vec<Box<dyn Consumer + '_>> = Vec::new();
+        for device in &self.others {
+            all.push(Box::new(VulkanEnd(device)));
+        }
+        for device in &self.gl {
+            all.push(Box::new(GlEnd(device)));
+        }
+        if let Some(device) = self.cpu.last() {
+            all.push(Box::new(CpuEnd(device)));
+        }
+        all
     }
 
     /// Everything that the machine's pairs offer each other over `path`, and a row for each pair that offers nothing.
@@ -151,24 +126,26 @@ impl Machine {
     /// # Errors
     ///
     /// A driver's, when it does not answer.
-    pub fn cases(&self, path: MemoryPath, size: Size) -> Result<(Vec<Case>, Vec<Row>)> {
+    pub fn cases(&self, path: MemoryPath, set: Set) -> Result<(Vec<Case>, Vec<Row>)> {
         let mut cases = Vec::new();
         let mut rows = Vec::new();
-        for (p, producer) in self.producers().into_iter().enumerate() {
-            for (c, consumer) in self.consumers().into_iter().enumerate() {
-                let found = pair_cases((p, producer), (c, consumer), path, size)?;
+        if set == Set::Placements && placement::allocator(path).is_none() {
+            return Ok((cases, rows));
+        }
+        for (p, producer) in self.producers().iter().enumerate() {
+            if set == Set::Placements && !adopts(producer.api(), path) {
+                continue;
+            }
+            for (c, consumer) in self.consumers().iter().enumerate() {
+                let found =
+                    cases::of_pair((p, producer.as_ref()), (c, consumer.as_ref()), path, set)?;
                 match found {
                     Ok(found) => cases.extend(found),
-                    Err(reason) => rows.push(Row {
-                        from: producer.api(),
-                        to: consumer.api(),
-                        path: path.name(),
-                        format: None,
-                        modifier: None,
-                        extent: None,
-                        emulated: false,
-                        outcome: Outcome::NotOffered(reason),
-                    }),
+                    Err(reason) => rows.push(Row::new(
+                        (producer.as_ref(), consumer.as_ref()),
+                        path,
+                        Outcome::NotOffered(reason),
+                    )),
                 }
             }
         }
@@ -177,29 +154,50 @@ impl Machine {
 
     /// Shares two frames over one image, and compares every pixel of both.
     pub fn run(&self, case: &Case) -> Row {
-        let producers = self.producers();
-        let consumers = self.consumers();
-        let (producer, consumer) = (producers[case.producer], consumers[case.consumer]);
-        let mut row = Row {
-            from: producer.api(),
-            to: consumer.api(),
-            path: case.agreement.path().name(),
-            format: case.agreement.format.name(),
-            modifier: case.agreement.modifiers.first().map(Modifier::to_string),
-            extent: Some(case.agreement.extent.to_string()),
-            emulated: false,
-            outcome: Outcome::Passed,
-        };
+        let (producers, consumers) = (self.producers(), self.consumers());
+        let producer = producers[case.producer].as_ref();
+        let consumer = consumers[case.consumer].as_ref();
+        let path = case.agreement.path();
+        let mut row = Row::new((producer, consumer), path, Outcome::Passed);
+        row.format = case.agreement.format.name().map(str::to_owned);
+        row.modifier = case.agreement.modifiers.first().map(Modifier::to_string);
+        row.extent = Some(case.agreement.extent.to_string());
+        row.placement = case.placement.as_ref().map(Placement::to_string);
         let reported = self.reports().len();
-        match share(producer, consumer, &case.agreement) {
-            Ok(emulated) => row.emulated = emulated,
-            Err(reason) => row.outcome = Outcome::Failed(reason),
+        match share(producer, consumer, case) {
+            Ok(shared) => {
+                row.emulated = shared.emulated;
+                row.copies = Some(shared.copies);
+            }
+            Err(outcome) => row.outcome = outcome,
         }
-        let reports = self.reports();
-        if let Some(report) = reports.get(reported) {
+        if let Some(report) = self.reports().get(reported) {
             row.outcome = Outcome::Failed(format!("validation: {report}"));
         }
         row
+    }
+
+    /// Runs every case of a set; `progress` hears of each before it begins.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Machine::cases`].
+    pub fn run_all(
+        &self,
+        path: MemoryPath,
+        set: Set,
+        mut progress: impl FnMut(usize, usize, &Case),
+    ) -> Result<Vec<Row>> {
+        let (cases, mut rows) = self.cases(path, set)?;
+        if set != Set::Formats {
+            // Said once.
+            rows.clear();
+        }
+        for (number, case) in cases.iter().enumerate() {
+            progress(number + 1, cases.len(), case);
+            rows.push(self.run(case));
+        }
+        Ok(rows)
     }
 
     /// What the validation layer has found, less what it finds wrong with a driver that hides its features.
@@ -213,6 +211,15 @@ impl Machine {
             .flat_map(vulkan::Instance::validation_messages)
             .filter(|message| !(hidden && blames_modifier_features(message)))
             .collect()
+    }
+}
+
+/// Whether an API writes memory that others have laid out. In it GBM's frames would be Vulkan's; and drivers only copy out
+/// of host memory that they did not lay out themselves.
+fn adopts(api: Api, path: MemoryPath) -> bool {
+    match path {
+        MemoryPath::HostMemory => api == Api::Cpu,
+        _ => api != Api::Gbm,
     }
 }
 
@@ -234,105 +241,112 @@ fn instance(notes: &mut Vec<String>) -> Result<vulkan::Instance> {
     })
 }
 
-type Found = std::result::Result<Vec<Case>, String>;
-
-fn pair_cases(
-    (p, producer): (usize, &dyn Producer),
-    (c, consumer): (usize, &dyn Consumer),
-    path: MemoryPath,
-    size: Size,
-) -> Result<Found> {
-    let (from, to) = (producer.offer()?, consumer.offer()?);
-    let mut cases = Vec::new();
-    let mut refusal = None;
-    let formats: Vec<Format> = match size {
-        Size::Small => Format::ALL.iter().map(|info| info.format).collect(),
-        Size::Odd | Size::OddSmall => vec![Format::XRGB8888, Format::ABGR8888],
-    };
-    let sizes: Vec<Extent> = match size {
-        Size::Small => vec![SMALL],
-        Size::OddSmall => ODD_SIZES
-            .into_iter()
-            .filter(|one| one.width < 100)
-            .collect(),
-        Size::Odd => ODD_SIZES.to_vec(),
-    };
-    for format in formats {
-        for &extent in &sizes {
-            let mut request = Request::new(extent)
-                .formats(&[format])
-                .paths(&[path])
-                .usage(producer.usage(), consumer.usage());
-            // One case for each modifier, tiled and linear: each found is struck out until none is left.
-            loop {
-                let agreement = match negotiate(&from, &to, &request) {
-                    Ok(agreement) => agreement,
-                    Err(refused) => {
-                        refusal.get_or_insert_with(|| {
-                            let rung = refused.rungs.iter().rfind(|one| one.rung.path() == path);
-                            rung.map_or_else(String::new, |one| one.reason.clone())
-                        });
-                        break;
-                    }
-                };
-                let modifiers = agreement.modifiers.clone();
-                for case in split(&agreement) {
-                    cases.push(Case {
-                        producer: p,
-                        consumer: c,
-                        agreement: case,
-                    });
-                }
-                if path != MemoryPath::DmaBuf {
-                    break;
-                }
-                for modifier in modifiers {
-                    request = request.strike(Strike {
-                        path,
-                        format: Some(format),
-                        modifier: Some(modifier),
-                        reason: "is a case of its own".to_owned(),
-                    });
-                }
-            }
+fn egl_devices(notes: &mut Vec<String>) -> Vec<egl::Device> {
+    let adapters = egl::Adapter::enumerate().unwrap_or_else(|error| {
+        notes.push(format!("OpenGL: {error}"));
+        Vec::new()
+    });
+    let mut devices = Vec::new();
+    for adapter in adapters {
+        match adapter.open() {
+            Ok(device) => devices.push(device),
+            Err(error) => notes.push(format!("{adapter:?}: {error}")),
         }
     }
-    if cases.is_empty() {
-        return Ok(Err(refusal.unwrap_or_default()));
-    }
-    Ok(Ok(cases))
+    devices
 }
 
-/// The same agreement once for each of its modifiers.
-fn split(agreement: &Agreement) -> Vec<Agreement> {
-    if agreement.modifiers.is_empty() {
-        return vec![agreement.clone()];
+fn gbm_devices(notes: &mut Vec<String>) -> Vec<gbm::Device> {
+    let adapters = gbm::Adapter::enumerate().unwrap_or_else(|error| {
+        notes.push(format!("GBM: {error}"));
+        Vec::new()
+    });
+    let mut devices = Vec::new();
+    for adapter in adapters {
+        match adapter.open() {
+            Ok(device) => devices.push(device),
+            Err(error) => notes.push(format!("GBM on {}: {error}", adapter.id())),
+        }
     }
-    agreement
-        .modifiers
-        .iter()
-        .map(|modifier| Agreement {
-            modifiers: vec![*modifier],
-            ..agreement.clone()
-        })
-        .collect()
+    devices
 }
 
-/// Whether the memory was emulated, or what went wrong.
+fn cpu_devices(notes: &mut Vec<String>) -> Vec<cpu::Device> {
+    let mut devices = Vec::new();
+    for adapter in cpu::Adapter::enumerate() {
+        match adapter.open() {
+            Ok(device) => devices.push(device),
+            Err(error) => notes.push(format!("CPU with {}: {error}", adapter.allocator())),
+        }
+    }
+    devices
+}
+
+struct Shared {
+    emulated: bool,
+    copies: [u32; 2],
+}
+
+fn failed(what: &'static str) -> impl Fn(lucarne::Error) -> Outcome {
+    move |error| Outcome::Failed(format!("{what}: {error}"))
+}
+
+/// Shares two frames, or says what went wrong.
 fn share(
     producer: &dyn Producer,
     consumer: &dyn Consumer,
+    case: &Case,
+) -> std::result::Result<Shared, Outcome> {
+    let agreement = &case.agreement;
+    let (source, sink) = match case.placement {
+        None => {
+            let source = producer.export(agreement).map_err(failed("export"))?;
+            let sink = consumer
+                .import(source.frame(), agreement)
+                .map_err(failed("import"))?;
+            (source, sink)
+        }
+        Some(placement) => {
+            let frame = foreign(placement, agreement)?;
+            // A driver may refuse a layout that is not its own, in words.
+            let refused = |error: lucarne::Error| Outcome::Refused(error.to_string());
+            let source = producer.adopt(&frame).map_err(refused)?;
+            let sink = consumer.import(&frame, agreement).map_err(refused)?;
+            (source, sink)
+        }
+    };
+    turns(source.as_ref(), sink.as_ref(), agreement).map_err(Outcome::Failed)?;
+    if case.placement.is_some() {
+        placement::check_untouched(source.frame()).map_err(Outcome::Failed)?;
+    }
+    Ok(Shared {
+        emulated: source.frame().is_emulated(),
+        copies: [source.copies(), sink.copies()],
+    })
+}
+
+fn foreign(placement: Placement, agreement: &Agreement) -> std::result::Result<Frame, Outcome> {
+    let path = agreement.path();
+    let allocator = placement::allocator(path)
+        .ok_or_else(|| Outcome::NotOffered(format!("nothing allocates {path} here")))?;
+    let frame = placement
+        .frame(&allocator, agreement.extent, agreement.format)
+        .map_err(failed("allocation"))?;
+    placement::fill(&frame).map_err(failed("canaries"))?;
+    Ok(frame)
+}
+
+/// Two different frames, each gated by the fence of the one before it.
+fn turns(
+    source: &dyn Source,
+    sink: &dyn Sink,
     agreement: &Agreement,
-) -> std::result::Result<bool, String> {
+) -> std::result::Result<(), String> {
     let words = |what: &'static str| move |error: lucarne::Error| format!("{what}: {error}");
-    let info = agreement.format.info().ok_or_else(|| {
-        let sentence = format!("{} is no known format", agreement.format);
-        Requirement::other(sentence).to_string()
-    })?;
-    let source = producer.export(agreement).map_err(words("export"))?;
-    let sink = consumer
-        .import(source.frame(), agreement)
-        .map_err(words("import"))?;
+    let format = agreement.format;
+    let info = format
+        .info()
+        .ok_or_else(|| format!("{format} is no known format"))?;
     let mut gate = Fence::Signaled;
     for frame in 0..2 {
         let bytes = pattern::bytes(info, agreement.extent, frame);
@@ -341,15 +355,5 @@ fn share(
         pattern::compare(info, agreement.extent, frame, &pixels)?;
         gate = release;
     }
-    Ok(source.frame().is_emulated())
-}
-
-impl Machine {
-    /// Whether an API has a device here at all.
-    pub fn has(&self, api: Api) -> bool {
-        match api {
-            Api::Vulkan => !self.vulkan.is_empty(),
-            Api::OpenGl => !self.gl.is_empty(),
-        }
-    }
+    Ok(())
 }

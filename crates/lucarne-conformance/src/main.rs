@@ -2,11 +2,12 @@
 #![forbid(unsafe_code)]
 
 use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use lucarne::MemoryPath;
-use lucarne_conformance::{Machine, Report, Size};
+use lucarne_conformance::{Machine, Report, Set, table};
 
 /// Shares patterns between the APIs of this machine, over every memory path, format, modifier and size that the drivers
 /// offer, and compares each pixel. Exit status: 0 all right, 1 something was wrong, 2 could not start.
@@ -19,6 +20,12 @@ struct Options {
     /// Leave out large frames: for emulated machines.
     #[arg(long)]
     quick: bool,
+    /// What this machine is called in tables.
+    #[arg(long, default_value = "this machine")]
+    name: String,
+    /// Share nothing: print the tables of these files, which --json wrote on machines of any kind.
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["json", "quick", "name"])]
+    table: Vec<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -33,41 +40,54 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> Result<bool, Box<dyn std::error::Error>> {
+type Failure = Box<dyn std::error::Error>;
+
+fn run(options: &Options) -> Result<bool, Failure> {
+    let mut out = anstream::stdout();
+    if !options.table.is_empty() {
+        let reports = options.table.iter().map(read);
+        let reports: Vec<Report> = reports.collect::<Result<_, _>>()?;
+        write!(out, "{}", table::markdown(&reports))?;
+        return Ok(true);
+    }
+    let report = measure(options)?;
+    let (passed, failed) = (report.passed(), report.failures().len());
+    if options.json {
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+    } else {
+        let refused = report.refusals();
+        write!(out, "{}", table::markdown(std::slice::from_ref(&report)))?;
+        writeln!(out, "\n{passed} passed, {failed} failed, {refused} refused")?;
+    }
+    Ok(failed == 0 && passed > 0)
+}
+
+fn read(path: &PathBuf) -> Result<Report, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("reading {}: {error}", path.display()))?;
+    serde_json::from_str(&text)
+        .map_err(|error| format!("{} was not written by --json: {error}", path.display()).into())
+}
+
+fn measure(options: &Options) -> Result<Report, Failure> {
     let machine = Machine::open()?;
     let mut report = Report {
+        machine: options.name.clone(),
         devices: machine.devices(),
         kernel: kernel(),
         notes: machine.notes().to_vec(),
         rows: Vec::new(),
     };
-    let odd = if options.quick {
-        Size::OddSmall
-    } else {
-        Size::Odd
-    };
     for path in MemoryPath::ALL {
-        for size in [Size::Small, odd] {
-            let (cases, rows) = machine.cases(path, size)?;
-            if size == Size::Small {
-                report.rows.extend(rows);
-            }
-            for (number, case) in cases.iter().enumerate() {
-                progress(&format!("{} of {}: {case}", number + 1, cases.len()));
-                report.rows.push(machine.run(case));
-            }
+        for set in Set::all(options.quick) {
+            let rows = machine.run_all(path, set, |number, count, case| {
+                progress(&format!("{number} of {count}: {case}"));
+            })?;
+            report.rows.extend(rows);
         }
     }
     progress("");
-    let mut out = anstream::stdout();
-    if options.json {
-        writeln!(out, "{}", serde_json::to_string_pretty(&report)?)?;
-    } else {
-        write!(out, "{}", report.to_markdown())?;
-        let (passed, failed) = (report.passed(), report.failures().len());
-        writeln!(out, "\n{passed} passed, {failed} failed")?;
-    }
-    Ok(report.failures().is_empty() && report.passed() > 0)
+    Ok(report)
 }
 
 /// One line that replaces itself, where somebody watches.

@@ -2,7 +2,7 @@
 
 use lucarne::{Component, Extent, FormatInfo, Numeric};
 
-use crate::end::Pixels;
+use crate::ends::Pixels;
 
 /// The bytes of an image, rows without padding.
 ///

@@ -64,7 +64,7 @@ pub(super) fn export(device: &Rc<DeviceInner>, agreement: &Agreement) -> Result<
         device,
         name,
         glow::TEXTURE_2D,
-        Source::Image(image),
+        Source::Exported(image),
         &frame,
     ))
 }

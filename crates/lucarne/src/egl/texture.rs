@@ -27,8 +27,10 @@ pub struct Texture {
 
 /// Where the texture's pixels are.
 pub(super) enum Source {
-    /// In the frame, through an `EGLImage`.
+    /// In the frame, through an `EGLImage` of it.
     Image(EglImage),
+    /// In the texture's own storage, which is the frame's, through an `EGLImage` of the texture.
+    Exported(EglImage),
     /// In the frame, through a GL memory object.
     MemoryObject(u32),
     /// In the texture's own storage, uploaded from the frame's memory at each read.
@@ -84,7 +86,7 @@ impl Drop for Texture {
         let mut trash = Trash {
             texture: Some(self.name),
             image: match self.source {
-                Source::Image(image) => Some(image),
+                Source::Image(image) | Source::Exported(image) => Some(image),
                 _ => None,
             },
             memory_object: match self.source {

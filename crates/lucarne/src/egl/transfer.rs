@@ -3,10 +3,11 @@
 use glow::HasContext;
 
 use super::device::{Device, DeviceInner};
-use super::import::{Binding, Unpack, gl_format, gl_size};
+use super::import::{Binding, Unpack, gl_format, gl_size, sampling};
 use super::raw::GL_TEXTURE_EXTERNAL_OES;
-use super::texture::Texture;
+use super::texture::{Source, Texture};
 use crate::error::{Error, Requirement, Result};
+use crate::format::GlFormat;
 
 const VERTEX: &str = "#version 300 es
 void main() {
@@ -64,52 +65,83 @@ impl Device {
         pixels
     }
 
-    /// Writes `pixels`, rows from the frame's first without padding, into an exported texture.
+    /// Writes `pixels`, rows from the frame's first without padding, into a texture that is exported or imported.
     ///
-    /// Call [`Device::wait`] with the release fence first, and pass [`Device::fence`] on after.
+    /// Call [`Device::wait`] with the release fence first, and pass [`Device::fence`] on after. An imported dma-buf is drawn
+    /// into, so that the driver puts the pixels where its layout wants them, and needs an OpenGL ES 3 context. For tests and
+    /// first steps: compiles a shader for each call.
     ///
     /// # Errors
     ///
-    /// [`Error::NotCurrent`]; [`Error::Invalid`] when `pixels` is not exactly the frame's size; [`Error::Driver`].
+    /// [`Error::NotCurrent`]; [`Error::Invalid`] when `pixels` is not exactly the frame's size, and for a frame in host
+    /// memory, which the texture is a copy of; [`Error::Driver`], among others when the driver cannot draw into the format.
     pub fn upload(&self, texture: &Texture, pixels: &[u8]) -> Result<()> {
         self.inner().require_current("egl::Device::upload")?;
         let device = self.inner();
         let layout = texture.frame().layout();
         let info = layout.format_info();
         let gl = gl_format(info)?;
-        let (width, height) = gl_size(layout.extent())?;
+        let size = gl_size(layout.extent())?;
         let row = info.row_bytes(0, layout.extent().width).unwrap_or(0);
         let bytes = u64::from(row) * u64::from(layout.extent().height);
         if pixels.len() as u64 != bytes {
             let limit = format!("{bytes} for {layout}");
             return Err(Error::invalid("pixels.len()", pixels.len(), limit));
         }
-        let _binding = Binding::new(device, texture.target());
-        let _unpack = Unpack::new(device, width);
         let _stale = device.gl_error();
-        // SAFETY: glBindTexture with a live texture of this target.
+        match texture.source() {
+            Source::Upload(_) => Err(Error::invalid(
+                "texture",
+                "a copy of host memory",
+                "one whose storage is the frame's own: OpenGL does not write host memory",
+            )),
+            Source::Image(_) => {
+                let _state = State::save(device);
+                let pass = Pass::new(device, glow::TEXTURE_2D)?;
+                let name = pass
+                    .target
+                    .ok_or_else(|| Error::driver("glGenTextures", "nothing"))?;
+                fill(device, glow::TEXTURE_2D, name, (gl, size), pixels, true)?;
+                pass.draw_into(texture, size)
+            }
+            Source::Exported(_) | Source::MemoryObject(_) => {
+                let (target, name) = (texture.target(), texture.name());
+                fill(device, target, name, (gl, size), pixels, false)
+            }
+        }
+    }
+}
+
+/// Puts pixels into a texture, which gets its storage before if it has none.
+fn fill(
+    device: &DeviceInner,
+    target: u32,
+    name: glow::NativeTexture,
+    (gl, (width, height)): (GlFormat, (i32, i32)),
+    pixels: &[u8],
+    empty: bool,
+) -> Result<()> {
+    let _binding = Binding::new(device, target);
+    let _unpack = Unpack::new(device, width);
+    // SAFETY: glBindTexture with a live texture of this target, or one that never had a target.
+    unsafe { device.gl.bind_texture(target, Some(name)) };
+    if empty {
+        // SAFETY: glTexStorage2D on the bound texture, with a sized format of the table.
         unsafe {
             device
                 .gl
-                .bind_texture(texture.target(), Some(texture.name()))
-        };
-        let source = glow::PixelUnpackData::Slice(Some(pixels));
-        // SAFETY: glTexSubImage2D reads width x height pixels of this format, which is the slice's checked length.
-        unsafe {
-            device.gl.tex_sub_image_2d(
-                texture.target(),
-                0,
-                0,
-                0,
-                width,
-                height,
-                gl.format,
-                gl.kind,
-                source,
-            );
+                .tex_storage_2d(target, 1, gl.internal_format, width, height);
         }
-        device.check_gl("glTexSubImage2D")
+        sampling(device, target, Some(gl));
     }
+    let source = glow::PixelUnpackData::Slice(Some(pixels));
+    // SAFETY: glTexSubImage2D reads width x height pixels of this format, which is the slice's checked length.
+    unsafe {
+        device
+            .gl
+            .tex_sub_image_2d(target, 0, 0, 0, width, height, gl.format, gl.kind, source);
+    }
+    device.check_gl("glTexSubImage2D")
 }
 
 /// A program that fetches every texel, and a floating-point target to fetch it into.
@@ -198,6 +230,33 @@ impl<'a> Pass<'a> {
         Ok(bytes.as_chunks::<16>().0.iter().map(pixel).collect())
     }
 
+    /// Draws the pass's own texture, pixel by pixel, into `texture`.
+    fn draw_into(&self, texture: &Texture, (width, height): (i32, i32)) -> Result<()> {
+        let gl = &self.device.gl;
+        let (point, kind) = (glow::COLOR_ATTACHMENT0, texture.target());
+        // SAFETY: glBindFramebuffer of a framebuffer of our own.
+        unsafe { gl.bind_framebuffer(glow::FRAMEBUFFER, self.framebuffer) };
+        // SAFETY: glFramebufferTexture2D of the bound framebuffer and a live texture.
+        unsafe {
+            gl.framebuffer_texture_2d(glow::FRAMEBUFFER, point, kind, Some(texture.name()), 0);
+        }
+        // SAFETY: glCheckFramebufferStatus of the bound framebuffer.
+        let status = unsafe { gl.check_framebuffer_status(glow::FRAMEBUFFER) };
+        if status != glow::FRAMEBUFFER_COMPLETE {
+            let code = format!("{status:#06x} for {}", texture.frame().layout());
+            return Err(Error::driver("glCheckFramebufferStatus", code));
+        }
+        // SAFETY: glViewport has no preconditions.
+        unsafe { gl.viewport(0, 0, width, height) };
+        // SAFETY: glUseProgram of a linked program.
+        unsafe { gl.use_program(Some(self.program)) };
+        // SAFETY: glBindTexture of a texture of our own, on unit 0, which the sampler reads by default.
+        unsafe { gl.bind_texture(glow::TEXTURE_2D, self.target) };
+        // SAFETY: glDrawArrays: the vertex shader reads no attributes.
+        unsafe { gl.draw_arrays(glow::TRIANGLES, 0, 3) };
+        self.device.check_gl("drawing into a frame")
+    }
+
     /// Makes the floating-point target current.
     fn aim(&self, width: i32, height: i32) -> Result<()> {
         let gl = &self.device.gl;
@@ -242,6 +301,7 @@ struct State<'a> {
     device: &'a DeviceInner,
     integers: [i32; 6],
     viewport: [i32; 4],
+    mask: [i32; 4],
     capabilities: [bool; 6],
 }
 
@@ -274,6 +334,11 @@ impl<'a> State<'a> {
         let mut viewport = [0; 4];
         // SAFETY: glGetIntegerv writes four integers for this name.
         unsafe { gl.get_parameter_i32_slice(glow::VIEWPORT, &mut viewport) };
+        let mut mask = [0; 4];
+        // SAFETY: glGetIntegerv writes four integers for this name.
+        unsafe { gl.get_parameter_i32_slice(glow::COLOR_WRITEMASK, &mut mask) };
+        // SAFETY: glColorMask has no preconditions.
+        unsafe { gl.color_mask(true, true, true, true) };
         let capabilities = CAPABILITIES.map(|name| {
             // SAFETY: glIsEnabled with names of OpenGL ES 3.
             let on = unsafe { gl.is_enabled(name) };
@@ -297,6 +362,7 @@ impl<'a> State<'a> {
                 device,
                 integers,
                 viewport,
+                mask,
                 capabilities,
             },
         }
@@ -320,6 +386,9 @@ impl Drop for State<'_> {
         let [x, y, width, height] = self.viewport;
         // SAFETY: glViewport with the values it had.
         unsafe { gl.viewport(x, y, width, height) };
+        let [red, green, blue, alpha] = self.mask.map(|on| on != 0);
+        // SAFETY: glColorMask with the values it had.
+        unsafe { gl.color_mask(red, green, blue, alpha) };
         for (capability, on) in CAPABILITIES.into_iter().zip(self.capabilities) {
             if on {
                 // SAFETY: glEnable with a name of OpenGL ES 3.

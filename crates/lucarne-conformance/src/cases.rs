@@ -1,0 +1,258 @@
+//! What the pairs of a machine offer each other, case by case.
+
+use std::fmt;
+
+use lucarne::negotiate::{Agreement, Strike};
+use lucarne::{
+    ColorKind, Extent, Format, FormatInfo, MemoryPath, Modifier, Offer, Request, Result, Usage,
+    negotiate,
+};
+
+use crate::ends::{Consumer, Producer};
+use crate::placement::Placement;
+
+/// One pixel, prime numbers, a width no driver aligns to, a height that is not a multiple of 16.
+pub const ODD_SIZES: [Extent; 4] = [
+    Extent::new(1, 1),
+    Extent::new(3, 5),
+    Extent::new(1366, 767),
+    Extent::new(1600, 1068),
+];
+
+/// The size every format is shared at.
+const SMALL: Extent = Extent::new(37, 21);
+
+/// The formats that are shared at odd sizes.
+const SIZED: [Format; 2] = [Format::XRGB8888, Format::ABGR8888];
+
+/// The formats that are shared in foreign layouts: four, two and eight bytes.
+const PLACED: [Format; 4] = [
+    Format::XRGB8888,
+    Format::ABGR8888,
+    Format::RGB565,
+    Format::ABGR16161616F,
+];
+
+/// Which cases to list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Set {
+    /// Every format at one small size.
+    Formats,
+    /// Two formats at odd sizes.
+    Sizes,
+    /// The same, small ones only: for emulated machines.
+    SmallSizes,
+    /// Layouts that neither end chose, with canaries around the rows.
+    Placements,
+}
+
+impl Set {
+    /// Everything, or what an emulated machine finishes in minutes.
+    pub const fn all(quick: bool) -> [Self; 3] {
+        let sizes = if quick { Self::SmallSizes } else { Self::Sizes };
+        [Self::Formats, sizes, Self::Placements]
+    }
+}
+
+/// One thing to share.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub(crate) producer: usize,
+    pub(crate) consumer: usize,
+    pub(crate) agreement: Agreement,
+    /// How a third party places the frame; `None` where the producer allocates it.
+    pub(crate) placement: Option<Placement>,
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let agreement = &self.agreement;
+        write!(
+            f,
+            "{} {} {}",
+            agreement.path(),
+            agreement.format,
+            agreement.extent
+        )?;
+        for modifier in &agreement.modifiers {
+            write!(f, " {modifier}")?;
+        }
+        match &self.placement {
+            Some(placement) => write!(f, ", {placement}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Cases, or why there are none.
+pub(crate) type Found = std::result::Result<Vec<Case>, String>;
+
+/// An end and its number.
+type Numbered<T> = (usize, T);
+
+/// What the matrix shares: one plane of red, green, blue. Y'CbCr formats are shared plane by plane, as `R8` and `GR88`.
+fn has_pattern(info: &FormatInfo) -> bool {
+    info.color == ColorKind::Rgb && info.planes.len() == 1
+}
+
+pub(crate) fn of_pair(
+    producer: Numbered<&dyn Producer>,
+    consumer: Numbered<&dyn Consumer>,
+    path: MemoryPath,
+    set: Set,
+) -> Result<Found> {
+    let formats: Vec<Format> = match set {
+        Set::Formats => {
+            let known = Format::ALL.iter().filter(|info| has_pattern(info));
+            known.map(|info| info.format).collect()
+        }
+        Set::Sizes | Set::SmallSizes => SIZED.to_vec(),
+        Set::Placements => return placed(producer, consumer, path),
+    };
+    let sizes: Vec<Extent> = match set {
+        Set::Sizes => ODD_SIZES.to_vec(),
+        Set::SmallSizes => {
+            let small = ODD_SIZES.into_iter().filter(|size| size.width < 100);
+            small.collect()
+        }
+        _ => vec![SMALL],
+    };
+    let (from, to) = (producer.1.offer()?, consumer.1.offer()?);
+    let mut cases = Vec::new();
+    let mut refusal = None;
+    for format in formats {
+        for &extent in &sizes {
+            let request = Request::new(extent)
+                .formats(&[format])
+                .paths(&[path])
+                .usage(producer.1.usage(), consumer.1.usage());
+            match of_request(&from, &to, request, path) {
+                Ok(agreements) => cases.extend(agreements.into_iter().map(|agreement| Case {
+                    producer: producer.0,
+                    consumer: consumer.0,
+                    agreement,
+                    placement: None,
+                })),
+                Err(reason) => {
+                    refusal.get_or_insert(reason);
+                }
+            }
+        }
+    }
+    Ok(if cases.is_empty() {
+        Err(refusal.unwrap_or_default())
+    } else {
+        Ok(cases)
+    })
+}
+
+/// One agreement for each modifier, tiled and linear: each found is struck out until none is left.
+fn of_request(
+    from: &Offer,
+    to: &Offer,
+    mut request: Request,
+    path: MemoryPath,
+) -> std::result::Result<Vec<Agreement>, String> {
+    let mut agreements = Vec::new();
+    loop {
+        let agreement = match negotiate(from, to, &request) {
+            Ok(agreement) => agreement,
+            Err(refused) if agreements.is_empty() => {
+                let rung = refused.rungs.iter().rfind(|one| one.rung.path() == path);
+                return Err(rung.map_or_else(String::new, |one| one.reason.clone()));
+            }
+            Err(_) => return Ok(agreements),
+        };
+        agreements.extend(split(&agreement));
+        if path != MemoryPath::DmaBuf {
+            return Ok(agreements);
+        }
+        for modifier in agreement.modifiers {
+            request = request.strike(Strike {
+                path,
+                format: Some(agreement.format),
+                modifier: Some(modifier),
+                reason: "is a case of its own".to_owned(),
+            });
+        }
+    }
+}
+
+/// The same agreement once for each of its modifiers.
+fn split(agreement: &Agreement) -> Vec<Agreement> {
+    if agreement.modifiers.is_empty() {
+        return vec![agreement.clone()];
+    }
+    let one = |modifier: &Modifier| Agreement {
+        modifiers: vec![*modifier],
+        ..agreement.clone()
+    };
+    agreement.modifiers.iter().map(one).collect()
+}
+
+/// Frames of a third party, for ends that both import linear memory.
+fn placed(
+    producer: Numbered<&dyn Producer>,
+    consumer: Numbered<&dyn Consumer>,
+    path: MemoryPath,
+) -> Result<Found> {
+    let (from, to) = (producer.1.offer()?, consumer.1.offer()?);
+    let mut cases = Vec::new();
+    for format in PLACED {
+        if !takes(&from, producer.1.usage(), path, format)
+            || !takes(&to, consumer.1.usage(), path, format)
+        {
+            continue;
+        }
+        let request = Request::new(SMALL)
+            .formats(&[format])
+            .paths(&[path])
+            .usage(producer.1.usage(), consumer.1.usage());
+        // What a third party exports to both is what the importers of `from` and `to` have in common.
+        let exporter = Offer {
+            entries: exportable(&from),
+            ..from.clone()
+        };
+        let Ok(agreement) = negotiate(&exporter, &to, &request) else {
+            continue;
+        };
+        if agreement.modifiers != [Modifier::LINEAR] {
+            continue;
+        }
+        cases.extend(Placement::FOREIGN.map(|placement| Case {
+            producer: producer.0,
+            consumer: consumer.0,
+            agreement: agreement.clone(),
+            placement: Some(placement),
+        }));
+    }
+    Ok(if cases.is_empty() {
+        Err("not both ends import linear memory there".to_owned())
+    } else {
+        Ok(cases)
+    })
+}
+
+/// The linear entries of an offer, as if it could export each.
+fn exportable(offer: &Offer) -> Vec<lucarne::negotiate::OfferEntry> {
+    let linear = |entry: &&lucarne::negotiate::OfferEntry| {
+        entry.tiling.modifier().is_some_and(Modifier::is_linear)
+    };
+    let mut entries: Vec<_> = offer.entries.iter().filter(linear).cloned().collect();
+    for entry in &mut entries {
+        entry.exportable = true;
+    }
+    entries
+}
+
+fn takes(offer: &Offer, usage: Usage, path: MemoryPath, format: Format) -> bool {
+    offer.entries.iter().any(|entry| {
+        entry.path == path
+            && entry.format == format
+            && entry.tiling.modifier().is_some_and(Modifier::is_linear)
+            && entry.importable
+            && !entry.external_only
+            && entry.usage.contains(usage)
+            && SMALL.fits(entry.max_extent)
+    })
+}
