@@ -2,14 +2,15 @@
 
 use std::fmt;
 
-use lucarne::negotiate::{Agreement, Strike};
+use lucarne::cpu::Allocator;
+use lucarne::negotiate::{Agreement, OfferEntry, Strike};
 use lucarne::{
     ColorKind, Extent, Format, FormatInfo, MemoryPath, Modifier, Offer, Request, Result, Usage,
     negotiate,
 };
 
 use crate::ends::{Consumer, Producer};
-use crate::placement::Placement;
+use crate::placement::{self, Placement};
 
 /// One pixel, prime numbers, a width no driver aligns to, a height that is not a multiple of 16.
 pub const ODD_SIZES: [Extent; 4] = [
@@ -60,8 +61,8 @@ pub struct Case {
     pub(crate) producer: usize,
     pub(crate) consumer: usize,
     pub(crate) agreement: Agreement,
-    /// How a third party places the frame; `None` where the producer allocates it.
-    pub(crate) placement: Option<Placement>,
+    /// Who else allocates the frame, and how it lies there; `None` where the producer does.
+    pub(crate) foreign: Option<(Allocator, Placement)>,
 }
 
 impl fmt::Display for Case {
@@ -77,8 +78,8 @@ impl fmt::Display for Case {
         for modifier in &agreement.modifiers {
             write!(f, " {modifier}")?;
         }
-        match &self.placement {
-            Some(placement) => write!(f, ", {placement}"),
+        match &self.foreign {
+            Some((allocator, placement)) => write!(f, ", {allocator}, {placement}"),
             None => Ok(()),
         }
     }
@@ -131,7 +132,7 @@ pub(crate) fn of_pair(
                     producer: producer.0,
                     consumer: consumer.0,
                     agreement,
-                    placement: None,
+                    foreign: None,
                 })),
                 Err(reason) => {
                     refusal.get_or_insert(reason);
@@ -219,12 +220,14 @@ fn placed(
         if agreement.modifiers != [Modifier::LINEAR] {
             continue;
         }
-        cases.extend(Placement::FOREIGN.map(|placement| Case {
-            producer: producer.0,
-            consumer: consumer.0,
-            agreement: agreement.clone(),
-            placement: Some(placement),
-        }));
+        for allocator in placement::allocators(path) {
+            cases.extend(Placement::FOREIGN.map(|placement| Case {
+                producer: producer.0,
+                consumer: consumer.0,
+                agreement: agreement.clone(),
+                foreign: Some((allocator.clone(), placement)),
+            }));
+        }
     }
     Ok(if cases.is_empty() {
         Err("not both ends import linear memory there".to_owned())
@@ -234,10 +237,8 @@ fn placed(
 }
 
 /// The linear entries of an offer, as if it could export each.
-fn exportable(offer: &Offer) -> Vec<lucarne::negotiate::OfferEntry> {
-    let linear = |entry: &&lucarne::negotiate::OfferEntry| {
-        entry.tiling.modifier().is_some_and(Modifier::is_linear)
-    };
+fn exportable(offer: &Offer) -> Vec<OfferEntry> {
+    let linear = |entry: &&OfferEntry| entry.tiling.modifier().is_some_and(Modifier::is_linear);
     let mut entries: Vec<_> = offer.entries.iter().filter(linear).cloned().collect();
     for entry in &mut entries {
         entry.exportable = true;

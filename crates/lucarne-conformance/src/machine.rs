@@ -1,5 +1,6 @@
 //! The devices of a machine, and running cases on them.
 
+use lucarne::cpu::Allocator;
 use lucarne::negotiate::Agreement;
 use lucarne::{Fence, Frame, MemoryPath, Modifier, Result, cpu, egl, gbm, vulkan};
 
@@ -86,8 +87,8 @@ impl Machine {
         vulkan.chain(gl).chain(gbm).chain(cpu).collect()
     }
 
-    /// Producers, in the order of [`Case`]'s indices.
-    fn producers(&self) -> Vec<Box<dyn Producer + '_>> {
+    /// Producers over a path, in the order of [`Case`]'s indices.
+    fn producers(&self, path: MemoryPath) -> Vec<Box<dyn Producer + '_>> {
         let mut all: Vec<Box<dyn Producer + '_>> = Vec::new();
         for device in &self.vulkan {
             all.push(Box::new(VulkanEnd(device)));
@@ -101,7 +102,11 @@ impl Machine {
             }
         }
         for device in &self.cpu {
-            all.push(Box::new(CpuEnd(device)));
+            // Every one makes host memory, in the same way.
+            let host = *device.adapter().allocator() == Allocator::HostMemory;
+            if host != (path == MemoryPath::DmaBuf) {
+                all.push(Box::new(CpuEnd(device)));
+            }
         }
         all
     }
@@ -129,10 +134,10 @@ impl Machine {
     pub fn cases(&self, path: MemoryPath, set: Set) -> Result<(Vec<Case>, Vec<Row>)> {
         let mut cases = Vec::new();
         let mut rows = Vec::new();
-        if set == Set::Placements && placement::allocator(path).is_none() {
+        if set == Set::Placements && placement::allocators(path).is_empty() {
             return Ok((cases, rows));
         }
-        for (p, producer) in self.producers().iter().enumerate() {
+        for (p, producer) in self.producers(path).iter().enumerate() {
             if set == Set::Placements && !adopts(producer.api(), path) {
                 continue;
             }
@@ -154,15 +159,18 @@ impl Machine {
 
     /// Shares two frames over one image, and compares every pixel of both.
     pub fn run(&self, case: &Case) -> Row {
-        let (producers, consumers) = (self.producers(), self.consumers());
+        let path = case.agreement.path();
+        let (producers, consumers) = (self.producers(path), self.consumers());
         let producer = producers[case.producer].as_ref();
         let consumer = consumers[case.consumer].as_ref();
-        let path = case.agreement.path();
         let mut row = Row::new((producer, consumer), path, Outcome::Passed);
         row.format = case.agreement.format.name().map(str::to_owned);
         row.modifier = case.agreement.modifiers.first().map(Modifier::to_string);
         row.extent = Some(case.agreement.extent.to_string());
-        row.placement = case.placement.as_ref().map(Placement::to_string);
+        row.placement = case
+            .foreign
+            .as_ref()
+            .map(|(allocator, placement)| format!("{allocator}, {placement}"));
         let reported = self.reports().len();
         match share(producer, consumer, case) {
             Ok(shared) => {
@@ -298,7 +306,7 @@ fn share(
     case: &Case,
 ) -> std::result::Result<Shared, Outcome> {
     let agreement = &case.agreement;
-    let (source, sink) = match case.placement {
+    let (source, sink) = match &case.foreign {
         None => {
             let source = producer.export(agreement).map_err(failed("export"))?;
             let sink = consumer
@@ -306,8 +314,8 @@ fn share(
                 .map_err(failed("import"))?;
             (source, sink)
         }
-        Some(placement) => {
-            let frame = foreign(placement, agreement)?;
+        Some((allocator, placement)) => {
+            let frame = foreign(allocator, *placement, agreement)?;
             // A driver may refuse a layout that is not its own, in words.
             let refused = |error: lucarne::Error| Outcome::Refused(error.to_string());
             let source = producer.adopt(&frame).map_err(refused)?;
@@ -316,7 +324,7 @@ fn share(
         }
     };
     turns(source.as_ref(), sink.as_ref(), agreement).map_err(Outcome::Failed)?;
-    if case.placement.is_some() {
+    if case.foreign.is_some() {
         placement::check_untouched(source.frame()).map_err(Outcome::Failed)?;
     }
     Ok(Shared {
@@ -325,12 +333,13 @@ fn share(
     })
 }
 
-fn foreign(placement: Placement, agreement: &Agreement) -> std::result::Result<Frame, Outcome> {
-    let path = agreement.path();
-    let allocator = placement::allocator(path)
-        .ok_or_else(|| Outcome::NotOffered(format!("nothing allocates {path} here")))?;
+fn foreign(
+    allocator: &Allocator,
+    placement: Placement,
+    agreement: &Agreement,
+) -> std::result::Result<Frame, Outcome> {
     let frame = placement
-        .frame(&allocator, agreement.extent, agreement.format)
+        .frame(allocator, agreement.extent, agreement.format)
         .map_err(failed("allocation"))?;
     placement::fill(&frame).map_err(failed("canaries"))?;
     Ok(frame)

@@ -140,18 +140,19 @@ pub fn allocate(allocator: &Allocator, size: u64) -> Result<Memory> {
     })
 }
 
-/// The first allocator of this machine for `path`, or `None`.
-pub(crate) fn allocator(path: MemoryPath) -> Option<Allocator> {
-    let adapters = cpu::Adapter::enumerate().into_iter();
-    let mut usable = adapters.filter(|adapter| adapter.support().is_yes());
-    let wanted = |adapter: &cpu::Adapter| match path {
-        MemoryPath::DmaBuf => *adapter.allocator() != Allocator::HostMemory,
-        MemoryPath::HostMemory => *adapter.allocator() == Allocator::HostMemory,
+/// This machine's allocators for `path`.
+pub(crate) fn allocators(path: MemoryPath) -> Vec<Allocator> {
+    let wanted = |allocator: &Allocator| match path {
+        MemoryPath::DmaBuf => *allocator != Allocator::HostMemory,
+        MemoryPath::HostMemory => *allocator == Allocator::HostMemory,
         MemoryPath::OpaqueFd => false,
     };
-    usable
-        .find(wanted)
+    cpu::Adapter::enumerate()
+        .into_iter()
+        .filter(|adapter| adapter.support().is_yes())
         .map(|adapter| adapter.allocator().clone())
+        .filter(wanted)
+        .collect()
 }
 
 /// Fills all of a frame's memory with canaries.
