@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod ci;
+mod coverage;
 mod demo;
 mod distribution;
 mod error;
@@ -51,6 +52,14 @@ enum Commands {
         #[command(flatten)]
         output: Output,
     },
+    /// Run the conformance matrix here and in both guests, and write the tables of docs/coverage.md
+    Coverage {
+        #[command(flatten)]
+        options: coverage::Options,
+        /// Show what the programs print while they run
+        #[arg(long, short)]
+        verbose: bool,
+    },
     /// Compile shaders/*.wgsl to shaders/compiled/*.spv
     Shaders(shaders::Options),
     /// Check form, lints, documentation, shaders, spelling and licences, without running a test
@@ -96,6 +105,7 @@ fn run(command: Commands) -> Result<u8> {
             let report = test::run(&workspace, &options, output.verbose)?;
             Ok(show(&report, output))
         }
+        Commands::Coverage { options, verbose } => coverage::run(&workspace, &options, verbose),
         Commands::Shaders(options) => shaders::run(&workspace, options),
         Commands::Check { output } => Ok(show(&ci::checks(&workspace, output.verbose)?, output)),
         Commands::Ci { consent, output } => {

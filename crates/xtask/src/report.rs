@@ -132,6 +132,20 @@ impl Report {
         other.tiers.into_iter().for_each(|tier| self.add(tier));
     }
 
+    /// Tells the results of one machine from those of another that has run the same tiers.
+    pub(crate) fn rename(&mut self, from: &str, to: &str) {
+        for tier in &mut self.tiers {
+            if let Some(rest) = tier.name.strip_prefix(from) {
+                tier.name = format!("{to}{rest}");
+            }
+        }
+        let facts = std::mem::take(&mut self.facts);
+        self.facts.extend(facts.into_iter().map(|(name, fact)| {
+            let renamed = name.strip_prefix(from).map(|rest| format!("{to}{rest}"));
+            (renamed.unwrap_or(name), fact)
+        }));
+    }
+
     fn sum(&self, count: impl Fn(&Tier) -> usize) -> usize {
         self.tiers.iter().map(count).sum()
     }

@@ -23,6 +23,9 @@ pub(crate) struct Options {
     pub(crate) filter: Option<String>,
 }
 
+/// The test programs that say something about drivers, and run with newer ones too.
+const NEWER_DRIVERS: [&str; 1] = ["matrix"];
+
 /// Runs everything.
 pub(crate) fn run(workspace: &Workspace, options: &Options, verbose: bool) -> Result<Report> {
     install::ensure(Purpose::Test, options.consent, workspace, verbose)?;
@@ -43,6 +46,12 @@ pub(crate) fn run(workspace: &Workspace, options: &Options, verbose: bool) -> Re
                 ..guest::Options::default()
             };
             report.extend(guest::run(workspace, &guest_options, &require, verbose)?);
+            let newer = guest::Options {
+                drivers: guest::Drivers::Newer,
+                only: NEWER_DRIVERS.map(str::to_owned).to_vec(),
+                ..guest_options
+            };
+            report.extend(guest::run(workspace, &newer, &require, verbose)?);
         }
     }
     Ok(report)

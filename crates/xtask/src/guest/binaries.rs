@@ -81,31 +81,35 @@ pub(crate) fn tests(workspace: &Workspace, verbose: bool) -> Result<Vec<TestProg
     Ok(found)
 }
 
-/// Builds the demo; `None` where the workspace has none.
+/// Builds the demo.
 pub(crate) fn demo(workspace: &Workspace, verbose: bool) -> Result<PathBuf> {
+    program(workspace, "lucarne-examples", "demo", verbose)
+}
+
+/// Builds the conformance program.
+pub(crate) fn matrix(workspace: &Workspace, verbose: bool) -> Result<PathBuf> {
+    let name = "lucarne-conformance";
+    program(workspace, name, name, verbose)
+}
+
+fn program(workspace: &Workspace, package: &str, name: &str, verbose: bool) -> Result<PathBuf> {
     let mut cargo = process::cargo();
     cargo.args([
         "build",
         "--message-format=json",
         "--package",
-        "lucarne-examples",
+        package,
         "--bin",
-        "demo",
+        name,
     ]);
     let mut found = None;
-    build(
-        workspace,
-        cargo,
-        "building the demo",
-        "demo-build",
-        verbose,
-        |m| {
-            if m.target.as_ref().is_some_and(|t| t.name == "demo") {
-                found = m.executable.clone().or(found.take());
-            }
-        },
-    )?;
-    found.ok_or_else(|| Error::failed("cargo built no demo program"))
+    let (title, log) = (format!("building {name}"), format!("{name}-build"));
+    build(workspace, cargo, &title, &log, verbose, |m| {
+        if m.target.as_ref().is_some_and(|t| t.name == name) {
+            found = m.executable.clone().or(found.take());
+        }
+    })?;
+    found.ok_or_else(|| Error::failed(format!("cargo built no program {name}")))
 }
 
 fn build(

@@ -14,13 +14,22 @@ for module in /modules/*.ko; do
     $b insmod "$module" || stop "load $module"
 done
 
-# The host's root stays as it is: what is written lands in memory, over it.
+# The root stays as it is: what is written lands in memory, over it.
 share=trans=virtio,version=9p2000.L,msize=512000
-$b mount -t 9p -o $share,cache=loose,ro root /lower || stop "mount the host's root"
+$b mount -t 9p -o $share,cache=loose,ro root /lower || stop "mount the root"
 $b mount -t tmpfs tmpfs /upper || stop "mount memory"
 $b mkdir /upper/changes /upper/work
 $b mount -t overlay -o lowerdir=/lower,upperdir=/upper/changes,workdir=/upper/work overlay /root ||
-    stop "lay memory over the host's root"
+    stop "lay memory over the root"
+
+# A root of its own sees the host's folders that the programs are in, under their names there.
+if [ -s /folders ]; then
+    $b mount -t 9p -o $share,cache=loose,ro host /host || stop "mount the host's root"
+    while read -r folder; do
+        $b mkdir -p "/root$folder"
+        $b mount -o bind "/host$folder" "/root$folder" || stop "show $folder"
+    done < /folders
+fi
 
 # What the host has mounted is not the guest's.
 $b mount -t proc proc /root/proc

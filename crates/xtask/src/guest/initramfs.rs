@@ -14,14 +14,23 @@ const MODULES: [&str; 4] = ["virtio_pci", "9pnet_virtio", "9p", "overlay"];
 /// Mounts the host's root read-only with memory laid over it, the results folder, and hands over.
 const INIT: &str = include_str!("init.sh");
 
-/// Builds the archive.
-pub(crate) fn build(kernel: &Kernel, busybox: &Path, extra: &[String]) -> Result<Vec<u8>> {
+/// Builds the archive. `folders` are the host's that a root of its own must show, none where the root is the host's.
+pub(crate) fn build(
+    kernel: &Kernel,
+    busybox: &Path,
+    extra: &[String],
+    folders: &[&Path],
+) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     for folder in [
-        "bin", "proc", "sys", "dev", "lower", "upper", "root", "modules",
+        "bin", "proc", "sys", "dev", "lower", "upper", "root", "host", "modules",
     ] {
         archive.folder(folder);
     }
+    let lines = folders
+        .iter()
+        .map(|folder| format!("{}\n", folder.display()));
+    archive.file("folders", 0o644, lines.collect::<String>().as_bytes());
     let program = read(busybox)?;
     if !is_static(&program) {
         return Err(Error::unable(format!(

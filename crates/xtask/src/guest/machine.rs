@@ -27,6 +27,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) initramfs: &'a Path,
     /// Whether it gets a display adapter whose driver has timelines. Without its module it is a device that nobody drives.
     pub(crate) virtio_gpu: bool,
+    /// The folder that is the guest's root; the host's own where there is none.
+    pub(crate) root: Option<&'a Path>,
     /// The folder that the guest writes into.
     pub(crate) results: &'a Path,
     pub(crate) deadline: Duration,
@@ -55,7 +57,11 @@ impl Machine<'_> {
         if self.virtio_gpu {
             qemu.args(["-device", VIRTIO_GPU]);
         }
-        share(&mut qemu, "root", Path::new("/"), ",readonly=on");
+        let host = Path::new("/");
+        share(&mut qemu, "root", self.root.unwrap_or(host), ",readonly=on");
+        if self.root.is_some() {
+            share(&mut qemu, "host", host, ",readonly=on");
+        }
         share(&mut qemu, "results", self.results, "");
         qemu
     }

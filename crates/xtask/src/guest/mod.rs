@@ -5,6 +5,7 @@ mod initramfs;
 mod kernel;
 mod machine;
 mod results;
+mod root;
 mod script;
 
 use std::fs;
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) use machine::Accel;
+pub(crate) use root::Drivers;
 
 use crate::distribution::Distribution;
 use crate::error::{Error, Result, UNABLE};
@@ -29,6 +31,9 @@ pub(crate) struct Options {
     /// The kernel's release as `uname -r` prints it; without this the one that the distribution's newest package holds.
     #[arg(long, value_name = "RELEASE")]
     pub(crate) kernel_version: Option<String>,
+    /// Which drivers the guest runs.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) drivers: Drivers,
     /// Minutes after which the guest is ended.
     #[arg(long, value_name = "MINUTES", default_value_t = 40)]
     pub(crate) deadline: u64,
@@ -51,6 +56,7 @@ impl Default for Options {
         Self {
             accel: Accel::Tcg,
             kernel_version: None,
+            drivers: Drivers::Host,
             deadline: 40,
             load: Vec::new(),
             no_demo: false,
@@ -60,11 +66,33 @@ impl Default for Options {
     }
 }
 
-/// The programs of the host that a guest needs.
+/// What the second guest is called in results.
+const NEWER: &str = "guest with newer drivers";
+
+/// What a guest is made of.
 #[derive(Debug)]
-struct Tools {
+struct Parts {
     qemu: PathBuf,
     busybox: PathBuf,
+    kernel: kernel::Kernel,
+    /// The root, where it is not the host's own.
+    root: Option<PathBuf>,
+    virtio_gpu: bool,
+}
+
+/// What it runs.
+#[derive(Debug, Default)]
+struct Programs {
+    tests: Vec<binaries::TestProgram>,
+    demo: Option<PathBuf>,
+    matrix: Option<Matrix>,
+}
+
+/// The program lucarne-conformance, and what its report calls the machine.
+#[derive(Debug)]
+struct Matrix {
+    program: PathBuf,
+    name: String,
 }
 
 /// Runs the guest. What cannot be done on this machine is a skip, unless `guest` is required.
@@ -74,19 +102,75 @@ pub(crate) fn run(
     require: &Require,
     verbose: bool,
 ) -> Result<Report> {
-    match prepare(workspace, options) {
-        Ok((tools, kernel)) => boot(workspace, options, require, verbose, &tools, &kernel),
+    let parts = match prepare(workspace, options, verbose) {
+        Ok(parts) => parts,
         Err(error) if error.status() == UNABLE => {
             let mut report = Report::default();
-            report.add(Tier::not_run("guest", "guest", &error.to_string(), require));
-            Ok(report)
+            let (name, kind) = match options.drivers {
+                Drivers::Host => ("guest", "guest"),
+                Drivers::Newer => (NEWER, "newer-drivers"),
+            };
+            report.add(Tier::not_run(name, kind, &error.to_string(), require));
+            return Ok(report);
         }
-        Err(error) => Err(error),
+        Err(error) => return Err(error),
+    };
+    let programs = build(workspace, options, verbose)?;
+    let require = with_modules(require, &parts.kernel, parts.virtio_gpu);
+    let (folder, killed) = boot(workspace, options, &require, verbose, &parts, &programs)?;
+    let demo = programs.demo.is_some();
+    let mut report = results::read(&folder, &programs.tests, demo, killed, &require);
+    if options.drivers == Drivers::Newer {
+        report.rename("guest", NEWER);
+    }
+    Ok(report)
+}
+
+/// Runs the conformance matrix in the guest and gives its report, as JSON.
+pub(crate) fn matrix(workspace: &Workspace, drivers: Drivers, verbose: bool) -> Result<String> {
+    let options = Options {
+        drivers,
+        // GBM allocates on it, and EGL has a display on it.
+        load: vec!["vgem".to_owned()],
+        ..Options::default()
+    };
+    let parts = prepare(workspace, &options, verbose)?;
+    let name = match drivers {
+        Drivers::Host => "guest",
+        Drivers::Newer => "guest, newer drivers",
+    };
+    let programs = Programs {
+        matrix: Some(Matrix {
+            program: binaries::matrix(workspace, verbose)?,
+            name: name.to_owned(),
+        }),
+        ..Programs::default()
+    };
+    let require = Require::default();
+    let (folder, killed) = boot(workspace, &options, &require, verbose, &parts, &programs)?;
+    let said = || {
+        let log = process::tail(&folder.join("matrix.log"), 20);
+        let console = process::tail(&folder.join("console.log"), 10);
+        format!("{log}\n{console}")
+    };
+    if killed {
+        return Err(Error::failed(format!(
+            "the guest was ended at its deadline:\n{}",
+            said()
+        )));
+    }
+    let path = folder.join("matrix.json");
+    match fs::read_to_string(&path) {
+        Ok(text) if !text.is_empty() => Ok(text),
+        _ => Err(Error::failed(format!(
+            "no report came back from the guest:\n{}",
+            said()
+        ))),
     }
 }
 
 /// Finds or fetches what a guest is made of.
-fn prepare(workspace: &Workspace, options: &Options) -> Result<(Tools, kernel::Kernel)> {
+fn prepare(workspace: &Workspace, options: &Options, verbose: bool) -> Result<Parts> {
     if !cfg!(target_arch = "x86_64") {
         return Err(Error::unable("the guest is made for x86-64 only so far"));
     }
@@ -103,27 +187,30 @@ fn prepare(workspace: &Workspace, options: &Options) -> Result<(Tools, kernel::K
         process::find_program(name)
             .ok_or_else(|| Error::unable(format!("{name} is missing (package {package})")))
     };
-    let tools = Tools {
-        qemu: tool("qemu-system-x86_64", "qemu-system-x86")?,
-        busybox: tool("busybox", "busybox-static")?,
-    };
+    let qemu = tool("qemu-system-x86_64", "qemu-system-x86")?;
+    let busybox = tool("busybox", "busybox-static")?;
     let log = workspace.log("kernel");
     let kernel = kernel::find(
         Distribution::detect(),
         options.kernel_version.as_deref(),
         &log,
     )?;
-    Ok((tools, kernel))
+    let root = match options.drivers {
+        Drivers::Host => None,
+        Drivers::Newer => Some(root::newer(&workspace.log("root"), verbose)?),
+    };
+    let virtio_gpu = kernel.has_module("virtio-gpu.ko") && machine::has_virtio_gpu(&qemu);
+    Ok(Parts {
+        qemu,
+        busybox,
+        kernel,
+        root,
+        virtio_gpu,
+    })
 }
 
-fn boot(
-    workspace: &Workspace,
-    options: &Options,
-    require: &Require,
-    verbose: bool,
-    tools: &Tools,
-    kernel: &kernel::Kernel,
-) -> Result<Report> {
+/// Builds the test programs, and the demo where it is wanted.
+fn build(workspace: &Workspace, options: &Options, verbose: bool) -> Result<Programs> {
     let mut tests = binaries::tests(workspace, verbose)?;
     if let Some(unknown) = options
         .only
@@ -143,33 +230,54 @@ fn boot(
     } else {
         None
     };
+    Ok(Programs {
+        tests,
+        demo,
+        matrix: None,
+    })
+}
 
-    let virtio_gpu = kernel.has_module("virtio-gpu.ko") && machine::has_virtio_gpu(&tools.qemu);
-    let require = &with_modules(require, kernel, virtio_gpu);
-
+/// Starts the guest and waits for its end: the results folder, and whether the deadline ended it.
+fn boot(
+    workspace: &Workspace,
+    options: &Options,
+    require: &Require,
+    verbose: bool,
+    parts: &Parts,
+    programs: &Programs,
+) -> Result<(PathBuf, bool)> {
+    let kernel = &parts.kernel;
     let base = workspace.target.join("guest");
     let folder = machine::results_folder(&base)?;
     let plan = script::Plan {
         kernel,
-        tests: &tests,
-        demo: demo.as_deref(),
+        tests: &programs.tests,
+        demo: programs.demo.as_deref(),
+        matrix: programs.matrix.as_ref().map(|m| (&*m.program, &*m.name)),
         filter: &options.filter,
         require: &require.text(),
         limit: options.deadline * 60 * 3 / 4,
     };
     write(&folder.join("guest.sh"), plan.script().as_bytes())?;
     let initramfs = base.join(format!("initramfs-{}", std::process::id()));
+    let shown = [&*workspace.root, &*workspace.target, &*kernel.modules];
+    let shown = if parts.root.is_some() {
+        &shown[..]
+    } else {
+        &[]
+    };
     write(
         &initramfs,
-        &initramfs::build(kernel, &tools.busybox, &options.load)?,
+        &initramfs::build(kernel, &parts.busybox, &options.load, shown)?,
     )?;
 
     let machine = machine::Machine {
-        qemu: tools.qemu.clone(),
+        qemu: parts.qemu.clone(),
         accel: options.accel,
         kernel,
         initramfs: &initramfs,
-        virtio_gpu,
+        virtio_gpu: parts.virtio_gpu,
+        root: parts.root.as_deref(),
         results: &folder,
         deadline: Duration::from_secs(options.deadline * 60),
     };
@@ -178,20 +286,14 @@ fn boot(
         let (_, step) = line.split_once("lucarne-guest: ")?;
         Some(
             step.strip_prefix("begin ")
-                .map_or(step, |number| name_of(&tests, number))
+                .map_or(step, |number| name_of(&programs.tests, number))
                 .to_owned(),
         )
     });
     _ = fs::remove_file(&initramfs);
     let killed = ended?.killed;
     progress::say(format!("guest results: {}", workspace.shown(&folder)));
-    Ok(results::read(
-        &folder,
-        &tests,
-        demo.is_some(),
-        killed,
-        require,
-    ))
+    Ok((folder, killed))
 }
 
 /// What a guest can have, its tests must not skip: they load the modules that they need.

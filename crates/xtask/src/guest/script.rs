@@ -18,6 +18,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) kernel: &'a Kernel,
     pub(crate) tests: &'a [TestProgram],
     pub(crate) demo: Option<&'a Path>,
+    /// The program lucarne-conformance, and what its report calls the machine.
+    pub(crate) matrix: Option<(&'a Path, &'a str)>,
     /// Arguments for the test programs: a filter, as with `cargo test`.
     pub(crate) filter: &'a [String],
     /// The value of `LUCARNE_REQUIRE` outside.
@@ -70,6 +72,13 @@ step() {{
             _ = writeln!(
                 text,
                 "step {number:02} {folder} {program} --show-output {filter}"
+            );
+        }
+        if let Some((program, name)) = self.matrix {
+            let (program, name) = (quoted(&program.to_string_lossy()), quoted(name));
+            _ = writeln!(
+                text,
+                "step matrix / sh -c '\"$0\" \"$@\" > {RESULTS}/matrix.json' {program} --json --quick --name {name}"
             );
         }
         if let Some(demo) = self.demo {
@@ -136,6 +145,7 @@ mod tests {
             kernel: &kernel,
             tests: &tests,
             demo: Some(Path::new("/t/demo")),
+            matrix: Some((Path::new("/t/matrix"), "the guest's")),
             filter: &["some filter".to_owned()],
             require: "",
             limit: 5,

@@ -18,7 +18,9 @@ use crate::workspace::Workspace;
 
 /// The file that adds Debian 12's backports.
 const SOURCES: &str = "/etc/apt/sources.list.d/lucarne-backports.sources";
-const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+pub(crate) const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+/// The variable that names a mirror of Debian, where apt knows none.
+pub(crate) const MIRROR: &str = "LUCARNE_DEBIAN_MIRROR";
 
 /// What the user said about installing.
 #[derive(Debug, Clone, Copy, clap::Args)]
@@ -168,7 +170,7 @@ fn install(steps: &[Step], root: bool, workspace: &Workspace, verbose: bool) -> 
 /// Writes the sources file through `tee`, which can be started as root.
 fn add_backports(root: bool) -> Result<()> {
     let cannot = |what: &str| Error::unable(format!("cannot write {SOURCES}: {what}"));
-    let mirror = mirror(&targets("$(CODENAME)|$(REPO_URI)"))
+    let mirror = mirror(&targets("$(CODENAME)|$(REPO_URI)"), &["bookworm"])
         .ok_or_else(|| cannot("apt lists no mirror of bookworm"))?;
     let mut tee = as_root("tee", root)
         .arg(SOURCES)
@@ -195,11 +197,20 @@ fn sources(mirror: &str) -> String {
     )
 }
 
-/// The mirror of `bookworm` itself out of `CODENAME|URI` lines.
-fn mirror(targets: &str) -> Option<String> {
+/// The mirror that this machine gets Debian from, or the one that [`MIRROR`] names.
+pub(crate) fn debian_mirror() -> Option<String> {
+    let named = std::env::var(MIRROR).ok().filter(|uri| !uri.is_empty());
+    named.or_else(|| {
+        let releases = ["bookworm", "trixie", "forky", "sid"];
+        mirror(&targets("$(CODENAME)|$(REPO_URI)"), &releases)
+    })
+}
+
+/// The mirror of one of these releases itself out of `CODENAME|URI` lines.
+fn mirror(targets: &str, releases: &[&str]) -> Option<String> {
     targets.lines().find_map(|line| {
         let (codename, uri) = line.split_once('|')?;
-        (codename == "bookworm" && !uri.is_empty()).then(|| uri.to_owned())
+        (releases.contains(&codename) && !uri.is_empty()).then(|| uri.to_owned())
     })
 }
 
@@ -260,9 +271,13 @@ mod tests {
     fn mirror_is_the_machines_own() {
         let targets =
             "bookworm-security|http://s.example/security/\nbookworm|http://m.example/debian/\n";
-        assert_eq!(mirror(targets).as_deref(), Some("http://m.example/debian/"));
-        assert_eq!(mirror("trixie|http://m.example/debian/\n"), None);
-        assert_eq!(mirror(""), None);
+        let found = mirror(targets, &["bookworm"]);
+        assert_eq!(found.as_deref(), Some("http://m.example/debian/"));
+        assert_eq!(
+            mirror("trixie|http://m.example/debian/\n", &["bookworm"]),
+            None
+        );
+        assert_eq!(mirror("", &["bookworm"]), None);
         assert!(sources("http://m.example/debian/").contains("\nURIs: http://m.example/debian/\n"));
     }
 

@@ -33,7 +33,7 @@ const DEMO: [&str; 16] = [
 ];
 
 /// Validation, windows to test in, the headers that constants are compared with, and what the guest is made of.
-const TEST: [&str; 12] = [
+const TEST: [&str; 14] = [
     "vulkan-validationlayers",
     "vulkan-tools",
     "xvfb",
@@ -46,6 +46,8 @@ const TEST: [&str; 12] = [
     "kmod",
     "xz-utils",
     "zstd",
+    "mmdebstrap",
+    "debian-archive-keyring",
 ];
 
 /// The first Mesa whose software drivers share memory as this project needs it (design of the software path).
