@@ -12,7 +12,7 @@ use khronos_egl as egl;
 use super::adapter::Adapter;
 use super::raw::{self, EglImage, GlFunctions, Library};
 use super::texture::{Texture, Trash};
-use super::{context, export, fence, handoff, import, offer};
+use super::{context, export, fence, handoff, host, import, offer};
 use crate::device_id::DeviceId;
 use crate::error::{Error, Result, Support};
 use crate::frame::{Fence, Frame};
@@ -43,6 +43,8 @@ pub(super) struct DeviceInner {
     version: String,
     id: DeviceId,
     offer: OnceCell<Offer>,
+    /// Whether memfds pass for dma-bufs, once it was tried.
+    memfds: OnceCell<bool>,
     owned: bool,
 }
 
@@ -271,6 +273,7 @@ impl DeviceInner {
             version,
             id: DeviceId::default(),
             offer: OnceCell::new(),
+            memfds: OnceCell::new(),
             owned,
         };
         inner.id = offer::identify(&inner)?;
@@ -305,6 +308,10 @@ impl DeviceInner {
         }
         let offer = offer::offer(self)?;
         Ok(self.offer.get_or_init(|| offer))
+    }
+
+    pub(super) fn takes_memfds(self: &Rc<Self>) -> bool {
+        *self.memfds.get_or_init(|| host::canary(self))
     }
 
     pub(super) fn path(&self, path: MemoryPath) -> Support {

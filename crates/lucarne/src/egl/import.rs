@@ -6,9 +6,9 @@ use std::rc::Rc;
 use glow::HasContext;
 
 use super::device::DeviceInner;
-use super::handoff;
 use super::raw::{self, EglImage, loaded};
 use super::texture::{Source, Texture, Trash};
+use super::{handoff, host};
 use crate::device_id::Comparison;
 use crate::error::{Error, Requirement, Result};
 use crate::format::{FormatInfo, GlFormat};
@@ -104,8 +104,18 @@ fn import_dma_buf(
         return Err(foreign(device, frame, "emulated dma-buf"));
     }
     check_software_rows(device, frame, buffers)?;
+    texture_of(device, frame, buffers, external_only)
+}
+
+/// An `EGLImage` of these buffers, and a texture of it.
+pub(super) fn texture_of(
+    device: &Rc<DeviceInner>,
+    frame: &Frame,
+    buffers: &[DmaBuf],
+    external_only: bool,
+) -> Result<Texture> {
     let mut made = Guard::new(device);
-    let image = handoff::create_image(device, layout, buffers)?;
+    let image = handoff::create_image(device, frame.layout(), buffers)?;
     made.trash.image = Some(image);
     let target = if external_only {
         raw::GL_TEXTURE_EXTERNAL_OES
@@ -128,7 +138,11 @@ fn import_dma_buf(
 
 /// A software rasteriser touches whole blocks of rows, and never compares with the buffer's size: a tight buffer
 /// would end in SIGSEGV.
-fn check_software_rows(device: &DeviceInner, frame: &Frame, buffers: &[DmaBuf]) -> Result<()> {
+pub(super) fn check_software_rows(
+    device: &DeviceInner,
+    frame: &Frame,
+    buffers: &[DmaBuf],
+) -> Result<()> {
     if !device.id().software {
         return Ok(());
     }
@@ -251,6 +265,9 @@ fn import_opaque(device: &Rc<DeviceInner>, frame: &Frame, memory: &OpaqueFd) -> 
 }
 
 fn import_host(device: &Rc<DeviceInner>, frame: &Frame, memory: &Memfd) -> Result<Texture> {
+    if let Some(texture) = host::import_in_place(device, frame, memory)? {
+        return Ok(texture);
+    }
     let gl = gl_format(frame.layout().format_info())?;
     let (width, height) = gl_size(frame.layout().extent())?;
     frame.layout().check_whole_pixels()?;

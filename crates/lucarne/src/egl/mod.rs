@@ -12,6 +12,7 @@ mod device;
 mod export;
 mod fence;
 mod handoff;
+mod host;
 mod import;
 mod offer;
 mod raw;

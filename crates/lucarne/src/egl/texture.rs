@@ -70,8 +70,8 @@ impl Texture {
         &self.frame
     }
 
-    /// How often this side copies each frame: 0 where the texture's pixels lie in the shared memory itself, 1 on the
-    /// host memory path.
+    /// How often this side copies each frame: 0 where the texture's pixels lie in the shared memory itself, which a software
+    /// rasteriser can do with host memory too; 1 where host memory is uploaded.
     pub fn copies_per_frame(&self) -> u32 {
         u32::from(matches!(self.source, Source::Upload(_)))
     }

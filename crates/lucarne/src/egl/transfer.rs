@@ -297,7 +297,7 @@ fn pixel(bytes: &[u8; 16]) -> [f32; 4] {
 }
 
 /// What the pass changes, put back on drop.
-struct State<'a> {
+pub(super) struct State<'a> {
     device: &'a DeviceInner,
     integers: [i32; 6],
     viewport: [i32; 4],
@@ -325,7 +325,7 @@ const BINDINGS: [u32; 6] = [
 ];
 
 impl<'a> State<'a> {
-    fn save(device: &'a DeviceInner) -> StateAndTextures<'a> {
+    pub(super) fn save(device: &'a DeviceInner) -> StateAndTextures<'a> {
         let gl = &device.gl;
         let integers = BINDINGS.map(|name| {
             // SAFETY: glGetIntegerv with names of OpenGL ES 3.
@@ -370,7 +370,7 @@ impl<'a> State<'a> {
 }
 
 /// Textures are put back on unit 0, before the caller's unit becomes active again.
-struct StateAndTextures<'a> {
+pub(super) struct StateAndTextures<'a> {
     _textures: Binding<'a>,
     _external: Option<Binding<'a>>,
     _state: State<'a>,

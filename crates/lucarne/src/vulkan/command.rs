@@ -105,6 +105,12 @@ impl Device {
                 staging.copy_from_frame()?;
                 None
             }
+            None if image.in_host_memory() => {
+                // What others wrote there is visible to what is submitted afterwards, and to nothing else (Vulkan, "Host
+                // Write Ordering Guarantees").
+                gate.wait(timeout)?;
+                None
+            }
             _ => commands.gate(gate, timeout)?,
         };
         let buffer = commands.begin()?;
@@ -369,12 +375,34 @@ fn record_release(device: &DeviceInner, buffer: vk::CommandBuffer, image: &Image
         }
         return;
     }
+    if image.in_host_memory() {
+        visible_to_host(device, buffer, access);
+    }
     let to_others = given
         .new_layout(vk::ImageLayout::GENERAL)
         .src_queue_family_index(device.queue_family)
         .dst_queue_family_index(others(device, image));
     let end = vk::PipelineStageFlags::BOTTOM_OF_PIPE;
     pipeline_barrier(device, buffer, access.stage(), end, to_others);
+}
+
+/// What was written becomes visible to the processor, and to others through it.
+fn visible_to_host(device: &DeviceInner, buffer: vk::CommandBuffer, access: Access) {
+    let visible = vk::MemoryBarrier::default()
+        .src_access_mask(access.mask())
+        .dst_access_mask(vk::AccessFlags::HOST_READ | vk::AccessFlags::HOST_WRITE);
+    // SAFETY: vkCmdPipelineBarrier: the buffer is recording outside a render pass.
+    unsafe {
+        device.device.cmd_pipeline_barrier(
+            buffer,
+            access.stage(),
+            vk::PipelineStageFlags::HOST,
+            vk::DependencyFlags::empty(),
+            &[visible],
+            &[],
+            &[],
+        );
+    }
 }
 
 fn barrier(image: &Image) -> vk::ImageMemoryBarrier<'static> {

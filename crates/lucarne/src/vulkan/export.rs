@@ -12,7 +12,7 @@ use super::image::{Image, Objects};
 use super::memory::{allocate, create_image, image_info};
 use super::object::Owned;
 use super::staging::{Direction, Staging};
-use super::{failed, handoff, offer};
+use super::{failed, handoff, host, offer};
 use crate::device_id::Comparison;
 use crate::error::{Error, Result};
 use crate::format::FormatInfo;
@@ -120,6 +120,7 @@ fn finish(
         image,
         staging,
         _memory: memory,
+        in_place: None,
     };
     let format = offer::vk_format(info);
     Ok(Image::new(device, objects, frame, format, usage))
@@ -247,7 +248,19 @@ fn export_host(
     agreement: &Agreement,
     info: &FormatInfo,
 ) -> Result<Image> {
-    let usage = agreement.producer | Usage::TRANSFER_SOURCE;
+    let wanted = agreement.producer;
+    if let Some((made, frame)) = host::export(device, agreement.extent, info, wanted)? {
+        let objects = Objects {
+            commands: Mutex::new(Commands::new(device, Owner::Nobody)?),
+            image: made.image,
+            staging: None,
+            _memory: made.memory,
+            in_place: Some(made.mapping),
+        };
+        let format = offer::vk_format(info);
+        return Ok(Image::new(device, objects, frame, format, wanted));
+    }
+    let usage = wanted | Usage::TRANSFER_SOURCE;
     let create = image_info(agreement.extent, info, usage).tiling(vk::ImageTiling::OPTIMAL);
     let image = create_image(device, &create)?;
     let local = vk::MemoryPropertyFlags::DEVICE_LOCAL;

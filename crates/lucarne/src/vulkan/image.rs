@@ -12,6 +12,7 @@ use super::device::DeviceInner;
 use super::object::Owned;
 use super::staging::Staging;
 use crate::frame::Frame;
+use crate::kernel::Mapping;
 use crate::negotiate::Usage;
 
 /// How long dropping an image waits for work that still uses it.
@@ -35,6 +36,8 @@ pub(super) struct Objects {
     pub(super) image: Owned<vk::Image>,
     pub(super) staging: Option<Staging>,
     pub(super) _memory: Owned<vk::DeviceMemory>,
+    /// The frame's host memory, where the image lies in it.
+    pub(super) in_place: Option<Mapping>,
 }
 
 impl Image {
@@ -69,8 +72,8 @@ impl Image {
         &self.frame
     }
 
-    /// How often this side copies each frame: 0 where the image lies in the shared memory itself; on the host memory
-    /// path 1 where the device copies to or from the memfd, 2 where the CPU must copy once more.
+    /// How often this side copies each frame: 0 where the image lies in the shared memory itself, which may be host memory
+    /// too; else 1 where the device copies to or from the memfd, 2 where the CPU must copy once more.
     pub fn copies_per_frame(&self) -> u32 {
         self.objects
             .staging
@@ -85,6 +88,11 @@ impl Image {
 
     pub(super) fn device(&self) -> &Arc<DeviceInner> {
         &self.device
+    }
+
+    /// Whether the image lies in host memory.
+    pub(super) fn in_host_memory(&self) -> bool {
+        self.objects.in_place.is_some()
     }
 
     pub(super) fn staging(&self) -> Option<&Staging> {

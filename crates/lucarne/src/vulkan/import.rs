@@ -11,7 +11,7 @@ use super::image::{Image, Objects};
 use super::memory::{allocate, bind, create_image, image_info};
 use super::object::Owned;
 use super::staging::{Direction, Staging};
-use super::{handoff, offer};
+use super::{handoff, host, offer};
 use crate::device_id::Comparison;
 use crate::error::{Error, Requirement, Result};
 use crate::format::FormatInfo;
@@ -25,7 +25,8 @@ impl Device {
     /// The frame's descriptors are lent; the image keeps the frame's memory alive. For
     /// [`MemoryPath::OpaqueFd`] `usage` must be what both sides do together
     /// (`agreement.producer | agreement.consumer`), as the driver lays the memory out by it. On the host memory path the
-    /// image is private, and [`Device::read`] copies the frame into it.
+    /// image lies in the frame's memory where the driver lays its rows out alike
+    /// ([`Image::copies_per_frame`] tells); elsewhere it is private, and [`Device::read`] copies the frame into it.
     ///
     /// # Errors
     ///
@@ -131,6 +132,7 @@ fn finish(
         image,
         staging,
         _memory: memory,
+        in_place: None,
     };
     let format = offer::vk_format(info);
     Ok(Image::new(device, objects, frame.clone(), format, usage))
@@ -254,6 +256,17 @@ fn import_host(
     info: &FormatInfo,
     usage: Usage,
 ) -> Result<Image> {
+    if let Some(made) = host::over(device, frame, info, usage)? {
+        let objects = Objects {
+            commands: Mutex::new(Commands::new(device, Owner::Others)?),
+            image: made.image,
+            staging: None,
+            _memory: made.memory,
+            in_place: Some(made.mapping),
+        };
+        let format = offer::vk_format(info);
+        return Ok(Image::new(device, objects, frame.clone(), format, usage));
+    }
     let usage = usage | Usage::TRANSFER_DESTINATION;
     let create = image_info(frame.layout().extent(), info, usage).tiling(vk::ImageTiling::OPTIMAL);
     let image = create_image(device, &create)?;

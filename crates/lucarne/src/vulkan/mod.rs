@@ -14,6 +14,7 @@ mod command;
 mod device;
 mod export;
 mod handoff;
+mod host;
 mod image;
 mod import;
 mod instance;

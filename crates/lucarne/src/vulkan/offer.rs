@@ -320,6 +320,39 @@ fn host_entry(
     }))
 }
 
+/// Whether the driver makes LINEAR images of this format and size in memory of the host, for `usage`.
+pub(super) fn takes_host_pointers(
+    adapter: &AdapterInner,
+    info: &FormatInfo,
+    usage: Usage,
+    extent: Extent,
+) -> Result<bool> {
+    let mut properties = vk::FormatProperties2::default();
+    // SAFETY: vkGetPhysicalDeviceFormatProperties2 (Vulkan 1.1) with a structure of our own.
+    unsafe {
+        adapter.instance.get_physical_device_format_properties2(
+            adapter.physical,
+            vk_format(info),
+            &mut properties,
+        );
+    }
+    if !usage_of(properties.format_properties.linear_tiling_features).contains(usage) {
+        return Ok(false);
+    }
+    let image = vk::PhysicalDeviceImageFormatInfo2::default()
+        .format(vk_format(info))
+        .ty(vk::ImageType::TYPE_2D)
+        .tiling(vk::ImageTiling::LINEAR)
+        .usage(image_usage(usage));
+    let handle = vk::ExternalMemoryHandleTypeFlags::HOST_ALLOCATION_EXT;
+    let limits = image_limits(adapter, image, Some(handle))?;
+    Ok(limits.is_some_and(|limits| {
+        limits.has(vk::ExternalMemoryFeatureFlags::IMPORTABLE)
+            && !limits.has(vk::ExternalMemoryFeatureFlags::DEDICATED_ONLY)
+            && extent.fits(limits.max_extent)
+    }))
+}
+
 struct Limits {
     max_extent: Extent,
     external: vk::ExternalMemoryFeatureFlags,

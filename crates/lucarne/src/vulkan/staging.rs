@@ -8,9 +8,9 @@ use ash::vk;
 
 use super::access::Access;
 use super::device::DeviceInner;
-use super::failed;
 use super::image::Image;
 use super::object::Owned;
+use super::{failed, host};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::frame::Memory;
@@ -231,61 +231,20 @@ fn in_place(
     mapping: &Mapping,
     usage: vk::BufferUsageFlags,
 ) -> Result<Option<BufferMemory>> {
-    let Some(functions) = &device.memory_host else {
+    if device.memory_host.is_none() {
         return Ok(None);
-    };
-    let alignment = device.adapter.inner().host_pointer_alignment;
+    }
     let size = mapping.len() as u64;
-    let address = mapping.address().as_ptr();
-    if alignment == 0
-        || !size.is_multiple_of(alignment)
-        || !(address.addr() as u64).is_multiple_of(alignment)
-    {
-        return Ok(None);
-    }
     let handle = vk::ExternalMemoryHandleTypeFlags::HOST_ALLOCATION_EXT;
-    let mut properties = vk::MemoryHostPointerPropertiesEXT::default();
-    let query = functions.fp().get_memory_host_pointer_properties_ext;
-    // SAFETY: vkGetMemoryHostPointerPropertiesEXT: the pointer is aligned as the device asks (checked above) and of a
-    // live mapping; the extension is enabled.
-    let result = unsafe {
-        query(
-            device.device.handle(),
-            handle,
-            address.cast(),
-            &raw mut properties,
-        )
-    };
-    if result != vk::Result::SUCCESS {
-        return Ok(None);
-    }
     let mut external = vk::ExternalMemoryBufferCreateInfo::default().handle_types(handle);
     let buffer = create_buffer(device, size, usage, Some(&mut external))?;
     // SAFETY: vkGetBufferMemoryRequirements with a buffer of this device.
     let needs = unsafe { device.device.get_buffer_memory_requirements(buffer.raw()) };
-    let coherent = vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
-    let allowed = needs.memory_type_bits & properties.memory_type_bits;
-    let Some(index) = device.memory_type(allowed, coherent, vk::MemoryPropertyFlags::empty())
-    else {
-        return Ok(None);
-    };
     if needs.size > size {
         return Ok(None);
     }
-    let mut import = vk::ImportMemoryHostPointerInfoEXT::default()
-        .handle_type(handle)
-        .host_pointer(address.cast());
-    let allocate = vk::MemoryAllocateInfo::default()
-        .allocation_size(size)
-        .memory_type_index(index)
-        .push_next(&mut import);
-    // SAFETY: vkAllocateMemory importing host memory: aligned, of a size that is a multiple of the alignment, of a type
-    // the pointer allows; the mapping lives beside this memory in `Staging` and is dropped after it.
-    let memory = match unsafe { device.device.allocate_memory(&allocate, None) } {
-        Ok(memory) => Owned::new(device, memory),
-        // "If the implementation cannot import the pages": the bounce buffer does it.
-        Err(vk::Result::ERROR_INVALID_EXTERNAL_HANDLE) => return Ok(None),
-        Err(other) => return Err(failed("vkAllocateMemory")(other)),
+    let Some(memory) = host::host_memory(device, mapping, needs.memory_type_bits)? else {
+        return Ok(None);
     };
     bind(device, &buffer, &memory)?;
     Ok(Some((buffer, memory)))

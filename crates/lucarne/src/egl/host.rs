@@ -1,0 +1,105 @@
+//! Host memory without a copy: a software rasteriser takes a memfd for a dma-buf, as all it does is to map it.
+
+use std::os::fd::AsFd;
+use std::rc::Rc;
+
+use glow::HasContext;
+
+use super::device::DeviceInner;
+use super::import::{self, Binding};
+use super::texture::Texture;
+use super::transfer::State;
+use crate::device_id::DeviceId;
+use crate::error::{Error, Result};
+use crate::format::Format;
+use crate::frame::{Frame, Memory};
+use crate::kernel::{DmaBuf, Mapping, Memfd, fd};
+use crate::layout::{Extent, FrameLayout};
+use crate::negotiate::MemoryPath;
+
+/// A texture whose pixels lie in the frame's memfd, or `None` where this context had better upload them.
+pub(super) fn import_in_place(
+    device: &Rc<DeviceInner>,
+    frame: &Frame,
+    memfd: &Memfd,
+) -> Result<Option<Texture>> {
+    if !device.id().software || !device.path(MemoryPath::DmaBuf).is_yes() {
+        return Ok(None);
+    }
+    let layout = frame.layout();
+    let entries = &device.offer()?.entries;
+    let listed = entries.iter().any(|entry| {
+        entry.path == MemoryPath::DmaBuf
+            && entry.format == layout.format()
+            && entry.tiling == layout.tiling()
+            && !entry.external_only
+    });
+    let buffers = [as_dma_buf(memfd)?];
+    // A tight buffer would end in SIGSEGV; uploading it does not.
+    let roomy = import::check_software_rows(device, frame, &buffers).is_ok();
+    if !listed || !roomy || !device.takes_memfds() {
+        return Ok(None);
+    }
+    // What this driver will not take is uploaded instead; `Texture::copies_per_frame` tells.
+    Ok(import::texture_of(device, frame, &buffers, false).ok())
+}
+
+fn as_dma_buf(memfd: &Memfd) -> Result<DmaBuf> {
+    DmaBuf::new(fd::duplicate(memfd.as_fd(), "a memfd")?)
+}
+
+/// Whether the driver really shows what is in a memfd, and what is written there later. Asked once for each device: a
+/// frame of sixteen pixels is imported and read back twice.
+pub(super) fn canary(device: &Rc<DeviceInner>) -> bool {
+    let _state = State::save(device);
+    let stale = device.gl_error();
+    let shown = try_canary(device);
+    // What the canary did wrong is nobody else's error.
+    let _errors = (stale, device.gl_error());
+    shown.unwrap_or(false)
+}
+
+fn try_canary(device: &Rc<DeviceInner>) -> Result<bool> {
+    let (layout, size) = FrameLayout::linear(Extent::new(4, 4), Format::ABGR8888)?;
+    let memfd = Memfd::create("lucarne-canary", size)?;
+    let mut mapping = Mapping::new(&memfd)?;
+    let buffers = [as_dma_buf(&memfd)?];
+    let frame = Frame::new(layout, Memory::HostMemory(memfd), DeviceId::default())?;
+    let texture = import::texture_of(device, &frame, &buffers, false)?;
+    // SAFETY: glGenFramebuffers with a current context.
+    let framebuffer = unsafe { device.gl.create_framebuffer() }
+        .map_err(|error| Error::driver("glGenFramebuffers", error))?;
+    let mut right = true;
+    for color in [[0x12, 0x34, 0x56, 0x78], [0x9a, 0xbc, 0xde, 0xf0]] {
+        mapping.copy_in(0, &color)?;
+        right &= first_pixel(device, &texture, framebuffer) == Some(color);
+    }
+    // SAFETY: glDeleteFramebuffers, once.
+    unsafe { device.gl.delete_framebuffer(framebuffer) };
+    Ok(right)
+}
+
+fn first_pixel(
+    device: &DeviceInner,
+    texture: &Texture,
+    framebuffer: glow::NativeFramebuffer,
+) -> Option<[u8; 4]> {
+    let gl = &device.gl;
+    let _binding = Binding::new(device, texture.target());
+    // SAFETY: glBindFramebuffer of a framebuffer of our own.
+    unsafe { gl.bind_framebuffer(glow::FRAMEBUFFER, Some(framebuffer)) };
+    let point = glow::COLOR_ATTACHMENT0;
+    let name = Some(texture.name());
+    // SAFETY: glFramebufferTexture2D of the bound framebuffer and a live texture.
+    unsafe { gl.framebuffer_texture_2d(glow::FRAMEBUFFER, point, texture.target(), name, 0) };
+    // SAFETY: glCheckFramebufferStatus of the bound framebuffer.
+    let status = unsafe { gl.check_framebuffer_status(glow::FRAMEBUFFER) };
+    if status != glow::FRAMEBUFFER_COMPLETE {
+        return None;
+    }
+    let mut pixel = [0; 4];
+    let target = glow::PixelPackData::Slice(Some(&mut pixel));
+    // SAFETY: glReadPixels writes one pixel of four bytes; no pack buffer is bound (`State`).
+    unsafe { gl.read_pixels(0, 0, 1, 1, glow::RGBA, glow::UNSIGNED_BYTE, target) };
+    device.gl_error().is_none().then_some(pixel)
+}

@@ -1,0 +1,217 @@
+//! Images that lie in a frame's memfd itself (`VK_EXT_external_memory_host`): host memory without a copy.
+
+use std::sync::Arc;
+
+use ash::vk;
+
+use super::device::DeviceInner;
+use super::memory::{bind, create_image, image_info};
+use super::object::Owned;
+use super::{failed, offer};
+use crate::error::{Error, Result};
+use crate::format::FormatInfo;
+use crate::frame::{Frame, Memory};
+use crate::kernel::{Mapping, Memfd};
+use crate::layout::{Extent, FrameLayout, LINEAR_HEIGHT_ALIGNMENT, PAGE_BYTES, Plane, Tiling};
+use crate::modifier::Modifier;
+use crate::negotiate::Usage;
+
+const HANDLE: vk::ExternalMemoryHandleTypeFlags =
+    vk::ExternalMemoryHandleTypeFlags::HOST_ALLOCATION_EXT;
+
+/// An image in a mapping, which must be dropped after the memory.
+pub(super) struct InPlace {
+    pub(super) image: Owned<vk::Image>,
+    pub(super) memory: Owned<vk::DeviceMemory>,
+    pub(super) mapping: Mapping,
+}
+
+/// Makes a frame in host memory and an image in it, or `None` where this device had better copy.
+pub(super) fn export(
+    device: &Arc<DeviceInner>,
+    extent: Extent,
+    info: &FormatInfo,
+    usage: Usage,
+) -> Result<Option<(InPlace, Frame)>> {
+    if !worthwhile(device) {
+        return Ok(None);
+    }
+    let Some((image, place)) = linear_image(device, extent, info, usage)? else {
+        return Ok(None);
+    };
+    // SAFETY: vkGetImageMemoryRequirements with an image of this device that is not disjoint.
+    let needs = unsafe { device.device.get_image_memory_requirements(image.raw()) };
+    let rows = u64::from(extent.height.next_multiple_of(LINEAR_HEIGHT_ALIGNMENT));
+    let padded = place
+        .pitch
+        .checked_mul(rows)
+        .and_then(|bytes| bytes.checked_add(place.offset))
+        .ok_or_else(|| Error::driver("vkGetImageSubresourceLayout", "a pitch beyond 64 bits"))?;
+    let granule = device
+        .adapter
+        .inner()
+        .host_pointer_alignment
+        .max(PAGE_BYTES);
+    let size = needs.size.max(padded).next_multiple_of(granule);
+    let tiling = Tiling::Explicit(Modifier::LINEAR);
+    let layout = FrameLayout::new(extent, info.format, tiling, &[place], &[size])?;
+    let memfd = Memfd::create("lucarne-frame", size)?;
+    let mapping = Mapping::new(&memfd)?;
+    let Some(memory) = import(device, &image, &mapping)? else {
+        return Ok(None);
+    };
+    let id = device.adapter.inner().id().clone();
+    let frame = Frame::new(layout, Memory::HostMemory(memfd), id)?;
+    let made = InPlace {
+        image,
+        memory,
+        mapping,
+    };
+    Ok(Some((made, frame)))
+}
+
+/// Makes an image in a frame's own host memory, or `None` where the frame lies there as this driver would not lay it.
+pub(super) fn over(
+    device: &Arc<DeviceInner>,
+    frame: &Frame,
+    info: &FormatInfo,
+    usage: Usage,
+) -> Result<Option<InPlace>> {
+    let (Memory::HostMemory(memfd), [plane]) = (frame.memory(), frame.layout().planes()) else {
+        return Ok(None);
+    };
+    if !worthwhile(device) {
+        return Ok(None);
+    }
+    let extent = frame.layout().extent();
+    let Some((image, place)) = linear_image(device, extent, info, usage)? else {
+        return Ok(None);
+    };
+    if place != *plane {
+        return Ok(None);
+    }
+    let mapping = Mapping::new(memfd)?;
+    let memory = import(device, &image, &mapping)?;
+    Ok(memory.map(|memory| InPlace {
+        image,
+        memory,
+        mapping,
+    }))
+}
+
+/// Whether drawing into memory of the host costs no more than copying into it: on graphics cards of their own each
+/// access would cross the bus.
+fn worthwhile(device: &DeviceInner) -> bool {
+    let adapter = device.adapter.inner();
+    // SAFETY: vkGetPhysicalDeviceProperties with a physical device of this instance.
+    let properties = unsafe {
+        adapter
+            .instance
+            .get_physical_device_properties(adapter.physical)
+    };
+    device.memory_host.is_some() && properties.device_type != vk::PhysicalDeviceType::DISCRETE_GPU
+}
+
+/// A LINEAR image and where the driver puts its rows, or `None` where the driver cannot make one for `usage`.
+fn linear_image(
+    device: &Arc<DeviceInner>,
+    extent: Extent,
+    info: &FormatInfo,
+    usage: Usage,
+) -> Result<Option<(Owned<vk::Image>, Plane)>> {
+    if !offer::takes_host_pointers(device.adapter.inner(), info, usage, extent)? {
+        return Ok(None);
+    }
+    let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(HANDLE);
+    let create = image_info(extent, info, usage)
+        .tiling(vk::ImageTiling::LINEAR)
+        .push_next(&mut external);
+    let image = create_image(device, &create)?;
+    let color = vk::ImageSubresource::default().aspect_mask(vk::ImageAspectFlags::COLOR);
+    // SAFETY: vkGetImageSubresourceLayout: a linear colour image with one level and one layer.
+    let layout = unsafe {
+        device
+            .device
+            .get_image_subresource_layout(image.raw(), color)
+    };
+    let place = Plane {
+        object: 0,
+        offset: layout.offset,
+        pitch: layout.row_pitch,
+    };
+    Ok(Some((image, place)))
+}
+
+/// The mapping as memory of the device, bound to the image, or `None` where they do not go together.
+fn import(
+    device: &Arc<DeviceInner>,
+    image: &Owned<vk::Image>,
+    mapping: &Mapping,
+) -> Result<Option<Owned<vk::DeviceMemory>>> {
+    // SAFETY: vkGetImageMemoryRequirements with an image of this device that is not disjoint.
+    let needs = unsafe { device.device.get_image_memory_requirements(image.raw()) };
+    if needs.size > mapping.len() as u64 {
+        return Ok(None);
+    }
+    let Some(memory) = host_memory(device, mapping, needs.memory_type_bits)? else {
+        return Ok(None);
+    };
+    bind(device, image, &memory)?;
+    Ok(Some(memory))
+}
+
+/// A mapping's pages as device memory, coherent with the host, or `None` where the device cannot.
+pub(super) fn host_memory(
+    device: &Arc<DeviceInner>,
+    mapping: &Mapping,
+    allowed: u32,
+) -> Result<Option<Owned<vk::DeviceMemory>>> {
+    let Some(functions) = &device.memory_host else {
+        return Ok(None);
+    };
+    let alignment = device.adapter.inner().host_pointer_alignment;
+    let size = mapping.len() as u64;
+    let address = mapping.address().as_ptr();
+    if alignment == 0
+        || !size.is_multiple_of(alignment)
+        || !(address.addr() as u64).is_multiple_of(alignment)
+    {
+        return Ok(None);
+    }
+    let mut properties = vk::MemoryHostPointerPropertiesEXT::default();
+    let query = functions.fp().get_memory_host_pointer_properties_ext;
+    // SAFETY: vkGetMemoryHostPointerPropertiesEXT: the pointer is aligned as the device asks (checked above) and of a
+    // live mapping; the extension is enabled.
+    let result = unsafe {
+        query(
+            device.device.handle(),
+            HANDLE,
+            address.cast(),
+            &raw mut properties,
+        )
+    };
+    if result != vk::Result::SUCCESS {
+        return Ok(None);
+    }
+    let coherent = vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
+    let allowed = allowed & properties.memory_type_bits;
+    let none = vk::MemoryPropertyFlags::empty();
+    let Some(index) = device.memory_type(allowed, coherent, none) else {
+        return Ok(None);
+    };
+    let mut import = vk::ImportMemoryHostPointerInfoEXT::default()
+        .handle_type(HANDLE)
+        .host_pointer(address.cast());
+    let allocate = vk::MemoryAllocateInfo::default()
+        .allocation_size(size)
+        .memory_type_index(index)
+        .push_next(&mut import);
+    // SAFETY: vkAllocateMemory importing host memory: aligned, of a size that is a multiple of the alignment, of a type
+    // the pointer allows; callers keep the mapping beside this memory and drop it after it.
+    match unsafe { device.device.allocate_memory(&allocate, None) } {
+        Ok(memory) => Ok(Some(Owned::new(device, memory))),
+        // "If the implementation cannot import the pages": there are other ways.
+        Err(vk::Result::ERROR_INVALID_EXTERNAL_HANDLE) => Ok(None),
+        Err(other) => Err(failed("vkAllocateMemory")(other)),
+    }
+}
