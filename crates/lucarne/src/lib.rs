@@ -78,6 +78,7 @@
 //! | describe memory that came from elsewhere | [`FrameLayout::new`], [`DmaBuf::new`], [`Frame::new`] |
 //! | wait for several readers | [`Fence::merge`] |
 //! | share with programs that pass no fences | [`Frame::implicit_fence`], [`Frame::attach_fence`] |
+//! | know which driver faults are worked around | [`quirks`] |
 //! | name a pixel format or a memory layout | [`Format`], [`Modifier`] |
 //!
 //! # What it promises
@@ -112,6 +113,7 @@ mod kernel;
 mod layout;
 mod modifier;
 pub mod negotiate;
+pub mod quirks;
 #[cfg(feature = "vulkan")]
 pub mod vulkan;
 

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::frame::{Fence, OpaqueFd};
 use crate::kernel::{DmaBuf, SyncFile};
 use crate::layout::{FrameLayout, MAX_PLANES, Tiling};
+use crate::quirks;
 
 /// `eglCreateImageKHR(EGL_LINUX_DMA_BUF_EXT)`: an image over the frame's own descriptors, which stay the frame's.
 pub(super) fn create_image(
@@ -180,7 +181,7 @@ pub(super) fn wait(device: &DeviceInner, fence: &Fence, timeout: Duration) -> Re
     let Fence::SyncFile(file) = fence else {
         return fence.wait(timeout);
     };
-    if !device.fences().import.is_yes() || device.id().software {
+    if !device.fences().import.is_yes() || device.quirk(&quirks::SOFTWARE_WAITS_FOR_EVER) {
         // A software driver would wait on this thread, and for ever: wait here instead, with a deadline.
         return file.wait(timeout);
     }

@@ -16,6 +16,7 @@ use crate::frame::{Frame, Memory, OpaqueFd};
 use crate::kernel::{DmaBuf, Mapping, Memfd};
 use crate::layout::Extent;
 use crate::negotiate::OfferEntry;
+use crate::quirks;
 
 /// Mesa's software rasteriser works in blocks of this many rows.
 const SOFTWARE_ROWS: u32 = 4;
@@ -38,11 +39,20 @@ fn offered<'a>(device: &'a Rc<DeviceInner>, frame: &Frame) -> Result<&'a OfferEn
     let layout = frame.layout();
     let path = frame.memory().path();
     let of_format = |entry: &&OfferEntry| entry.path == path && entry.format == layout.format();
-    let entries = &device.offer()?.entries;
+    let offer = device.offer()?;
+    let entries = &offer.entries;
     let found = entries
         .iter()
         .filter(of_format)
         .find(|entry| entry.tiling == layout.tiling());
+    let struck = |entry: &&OfferEntry| offer.withdrawn.iter().find(|one| one.hits(entry));
+    if let Some(strike) = found.as_ref().and_then(struck) {
+        let reason = Requirement::other(strike.reason.clone());
+        return Err(Error::unsupported(
+            format!("importing {layout} as {path}"),
+            vec![reason],
+        ));
+    }
     let Some(entry) = found else {
         let accepted: Vec<String> = entries
             .iter()
@@ -86,7 +96,7 @@ fn foreign(device: &DeviceInner, frame: &Frame, memory: &'static str) -> Error {
     }
 }
 
-fn import_dma_buf(
+pub(super) fn import_dma_buf(
     device: &Rc<DeviceInner>,
     frame: &Frame,
     buffers: &[DmaBuf],
@@ -103,6 +113,7 @@ fn import_dma_buf(
     if frame.is_emulated() && !device.id().software {
         return Err(foreign(device, frame, "emulated dma-buf"));
     }
+    device.quirks().check_linear(layout)?;
     check_software_rows(device, frame, buffers)?;
     let mut made = Guard::new(device);
     let image = handoff::create_image(device, layout, buffers)?;
@@ -129,7 +140,7 @@ fn import_dma_buf(
 /// A software rasteriser touches whole blocks of rows, and never compares with the buffer's size: a tight buffer
 /// would end in SIGSEGV.
 fn check_software_rows(device: &DeviceInner, frame: &Frame, buffers: &[DmaBuf]) -> Result<()> {
-    if !device.id().software {
+    if !device.quirk(&quirks::SOFTWARE_READS_FOUR_ROWS) {
         return Ok(());
     }
     let layout = frame.layout();

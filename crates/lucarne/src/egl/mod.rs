@@ -15,6 +15,7 @@ mod handoff;
 mod import;
 mod offer;
 mod raw;
+mod self_test;
 mod texture;
 mod transfer;
 

@@ -11,6 +11,7 @@ use super::adapter::{Adapter, AdapterInner};
 use super::{failed, offer};
 use crate::error::{Error, Requirement, Result, Support};
 use crate::negotiate::{FenceSupport, MemoryPath, Offer, Usage};
+use crate::quirks::Active;
 
 /// A `VkDevice` and one of its queues. Cloning shares it; images keep it alive.
 #[derive(Clone, Debug)]
@@ -162,6 +163,11 @@ impl Device {
     /// The adapter it was opened from.
     pub fn adapter(&self) -> &Adapter {
         &self.inner.adapter
+    }
+
+    /// The driver faults that are worked around on this device, and why each.
+    pub fn quirks(&self) -> &[Active] {
+        self.inner.adapter.quirks()
     }
 
     /// What this device, with the extensions it has enabled, can share, for images used as `usage` says.

@@ -3,7 +3,7 @@
 //! Going in, the caller's descriptor is lent: it is duplicated, and the duplicate is given up only once the driver
 //! has taken it. Coming out, the driver's answer is checked before it is believed, and made close-on-exec.
 
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use ash::vk;
 
@@ -60,28 +60,39 @@ pub(super) fn import_memory(
     size: u64,
     memory_type: u32,
 ) -> Result<vk::DeviceMemory> {
+    give(fd, |fd| {
+        let mut dedicated = vk::MemoryDedicatedAllocateInfo::default().image(image);
+        let mut import = vk::ImportMemoryFdInfoKHR::default()
+            .handle_type(handle)
+            .fd(fd);
+        let allocate = vk::MemoryAllocateInfo::default()
+            .allocation_size(size)
+            .memory_type_index(memory_type)
+            .push_next(&mut dedicated)
+            .push_next(&mut import);
+        // SAFETY: vkAllocateMemory: the size is the image's own (VUID-VkMemoryDedicatedAllocateInfo-image-02964), the
+        // type one that the driver allows for this descriptor, which is open.
+        unsafe { device.device.allocate_memory(&allocate, None) }
+    })?
+    .map_err(failed("vkAllocateMemory(VkImportMemoryFdInfoKHR)"))
+}
+
+/// Gives `take` a descriptor that becomes the driver's when it succeeds, and closes it when it does not.
+fn give<T, E>(
+    fd: OwnedFd,
+    take: impl FnOnce(RawFd) -> std::result::Result<T, E>,
+) -> Result<std::result::Result<T, E>> {
     let identity = dma_buf::identity(fd.as_fd())?;
     let fd = fd.into_raw_fd();
-    let mut dedicated = vk::MemoryDedicatedAllocateInfo::default().image(image);
-    let mut import = vk::ImportMemoryFdInfoKHR::default()
-        .handle_type(handle)
-        .fd(fd);
-    let allocate = vk::MemoryAllocateInfo::default()
-        .allocation_size(size)
-        .memory_type_index(memory_type)
-        .push_next(&mut dedicated)
-        .push_next(&mut import);
-    // SAFETY: vkAllocateMemory: the size is the image's own (VUID-VkMemoryDedicatedAllocateInfo-image-02964), the type
-    // one that the driver allows for this descriptor, which is open.
-    let result = unsafe { device.device.allocate_memory(&allocate, None) };
+    let result = take(fd);
     if result.is_err() {
         close_unless_closed(fd, identity);
     }
-    result.map_err(failed("vkAllocateMemory(VkImportMemoryFdInfoKHR)"))
+    Ok(result)
 }
 
-/// Closes a descriptor that the driver did not take. Mesa's software driver closes it when an import fails, which the
-/// specification forbids; closing it once more could close somebody else's.
+/// Closes a descriptor that the driver did not take, unless the driver has closed it all the same
+/// ([`CLOSES_FD_ON_FAILED_IMPORT`](crate::quirks::CLOSES_FD_ON_FAILED_IMPORT)): once more could close somebody else's.
 fn close_unless_closed(fd: i32, identity: Identity) {
     // SAFETY: BorrowedFd::borrow_raw needs an open descriptor for its whole life. Should the driver have closed it,
     // fstat answers EBADF, or another object's identity; nothing else is done with it then.
@@ -159,4 +170,73 @@ fn missing(device: &DeviceInner, name: &'static std::ffi::CStr) -> Error {
         format!("passing file descriptors on {}", adapter.name()),
         vec![offer::extension(adapter, name)],
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memfd() -> OwnedFd {
+        let flags = rustix::fs::MemfdFlags::CLOEXEC;
+        rustix::fs::memfd_create("lucarne-test", flags).expect("a memfd")
+    }
+
+    /// Another descriptor of the same object, by which its end can be seen: the last one's `st_nlink` is no help.
+    fn is_open(fd: RawFd, as_what: Identity) -> bool {
+        // SAFETY: BorrowedFd::borrow_raw: asked only whether it is open; fstat answers EBADF otherwise.
+        let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+        dma_buf::identity(borrowed).is_ok_and(|found| found == as_what)
+    }
+
+    /// What stands in for a driver: it takes the descriptor, refuses it, or refuses and closes it.
+    #[test]
+    fn a_refused_descriptor_is_closed_once() {
+        let identity_of = |fd: &OwnedFd| dma_buf::identity(fd.as_fd()).expect("an identity");
+        let fd = memfd();
+        let identity = identity_of(&fd);
+        let taken = give(fd, Ok::<_, ()>).expect("asked").expect("taken");
+        assert!(is_open(taken, identity), "what was taken is the driver's");
+        // SAFETY: OwnedFd::from_raw_fd: taken, and so this test's.
+        drop(unsafe { OwnedFd::from_raw_fd(taken) });
+
+        let fd = memfd();
+        let identity = identity_of(&fd);
+        let refused = give(fd, Err::<(), _>).expect("asked").expect_err("refused");
+        assert!(!is_open(refused, identity), "what was refused is closed");
+
+        // The worst case: the driver closes it, and another thread opens something under the same number at once.
+        let fd = memfd();
+        let (others, number) = give(fd, |fd| {
+            // SAFETY: OwnedFd::from_raw_fd: as a driver does that closes what it refuses.
+            drop(unsafe { OwnedFd::from_raw_fd(fd) });
+            let other = rustix::io::fcntl_dupfd_cloexec(memfd(), fd).expect("a descriptor");
+            Err::<(), _>((other, fd))
+        })
+        .expect("asked")
+        .expect_err("refused");
+        let identity = identity_of(&others);
+        assert!(
+            is_open(others.as_raw_fd(), identity),
+            "somebody else's stays open"
+        );
+        if others.as_raw_fd() != number {
+            eprintln!("the number {number} was taken meanwhile: only a closed one was seen");
+        }
+    }
+
+    #[test]
+    fn success_without_a_descriptor_is_an_error() {
+        let error = owned(-1, "vkGetMemoryFdKHR").expect_err("no descriptor");
+        assert!(
+            error
+                .to_string()
+                .contains("success, but file descriptor -1"),
+            "{error}"
+        );
+        let fd = memfd();
+        rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::empty()).expect("inherited from here on");
+        let owned = owned(fd.into_raw_fd(), "vkGetMemoryFdKHR").expect("a descriptor");
+        let flags = rustix::io::fcntl_getfd(&owned).expect("flags");
+        assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
+    }
 }

@@ -158,6 +158,7 @@ fn import_dma_buf(
             "an explicit modifier",
         ));
     };
+    device.adapter.inner().quirks.check_linear(layout)?;
     let handle = vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT;
     // Sizes are the driver's to compute (VUID-VkImageDrmFormatModifierExplicitCreateInfoEXT-size-02267).
     let planes: Vec<vk::SubresourceLayout> = layout

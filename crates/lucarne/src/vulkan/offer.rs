@@ -12,6 +12,7 @@ use crate::kernel::Udmabuf;
 use crate::layout::{Extent, Tiling};
 use crate::modifier::Modifier;
 use crate::negotiate::{FenceSupport, MemoryPath, Offer, OfferEntry, Usage};
+use crate::quirks;
 
 /// Tells whether an extension is enabled.
 pub(super) type Enabled<'a> = &'a dyn Fn(&CStr) -> bool;
@@ -40,6 +41,7 @@ pub(super) fn offer(adapter: &AdapterInner, enabled: Enabled<'_>, usage: Usage) 
         device: adapter.id().clone(),
         paths,
         entries,
+        withdrawn: Vec::new(),
         fences: fences(adapter, enabled),
     })
 }
@@ -205,7 +207,10 @@ fn dma_buf_entry(
     listed: &ListedModifier,
     wanted: Usage,
 ) -> Result<Option<OfferEntry>> {
-    let usage = usage_of(listed.features);
+    let mut usage = usage_of(listed.features);
+    if listed.modifier.is_linear() && adapter.quirks.has(&quirks::NVIDIA_LINEAR) {
+        usage.remove(Usage::RENDER);
+    }
     let mut modifier = vk::PhysicalDeviceImageDrmFormatModifierInfoEXT::default()
         .drm_format_modifier(listed.modifier.code())
         .sharing_mode(vk::SharingMode::EXCLUSIVE);
