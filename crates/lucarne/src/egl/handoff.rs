@@ -225,5 +225,5 @@ pub(super) fn export_fence(device: &DeviceInner) -> Result<Fence> {
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)
         .map_err(|errno| Error::os("setting FD_CLOEXEC on a fence's descriptor", errno))?;
-    Ok(Fence::sync_file(SyncFile::new(fd)))
+    Ok(Fence::sync_file(SyncFile::given(fd)))
 }

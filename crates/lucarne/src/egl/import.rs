@@ -209,6 +209,9 @@ fn import_opaque(device: &Rc<DeviceInner>, frame: &Frame, memory: &OpaqueFd) -> 
     if frame.device().compare_driver(device.id()) != Comparison::Same {
         return Err(foreign(device, frame, "opaque-fd"));
     }
+    if device.quirk(&quirks::OPAQUE_HEADER_BELIEVED) {
+        memory.check_header()?;
+    }
     let gl = gl_format(frame.layout().format_info())?;
     let (width, height) = gl_size(frame.layout().extent())?;
     let functions = &device.functions;

@@ -211,6 +211,18 @@ pub static SOFTWARE_WAITS_FOR_EVER: Quirk = Quirk {
 };
 
 /// See [`Quirk::fault`].
+pub static OPAQUE_HEADER_BELIEVED: Quirk = Quirk {
+    name: "opaque-header-believed",
+    drivers: "lavapipe, llvmpipe",
+    fault: "an OPAQUE_FD is a memfd that begins with the sizes to map, and these are not compared with the file's: a forged \
+            or stale header ends in SIGBUS",
+    evidence: "read in os_memory_fd.c (os_import_memory_fd)",
+    answer: "the header is compared with the file's size before each import; the memfd must be sealed against shrinking",
+    test: "a_forged_header_is_refused_before_the_driver_believes_it",
+    applies: Applies::Drivers(&[Match::all(None, Family::MesaSoftware)]),
+};
+
+/// See [`Quirk::fault`].
 pub static SOFTWARE_READS_FOUR_ROWS: Quirk = Quirk {
     name: "software-reads-four-rows",
     drivers: "llvmpipe",
@@ -236,6 +248,7 @@ pub static ALL: &[&Quirk] = &[
     &SOFTWARE_FENCE_EXPORT,
     &SOFTWARE_WAITS_FOR_EVER,
     &SOFTWARE_READS_FOUR_ROWS,
+    &OPAQUE_HEADER_BELIEVED,
     &NO_IMPLICIT_SYNC,
     &NVIDIA_LINEAR,
     &NVIDIA_MODIFIER_QUERY,

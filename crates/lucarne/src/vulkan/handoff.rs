@@ -119,7 +119,7 @@ pub(super) fn semaphore_fence(device: &DeviceInner, semaphore: vk::Semaphore) ->
         return Ok(Fence::Signaled);
     }
     let fd = owned(fd, "vkGetSemaphoreFdKHR")?;
-    Ok(Fence::sync_file(SyncFile::new(fd)))
+    Ok(Fence::sync_file(SyncFile::given(fd)))
 }
 
 /// `vkImportSemaphoreFdKHR`: makes the next wait of `semaphore` wait for `file`. Lends the descriptor.

@@ -18,6 +18,7 @@ use crate::format::FormatInfo;
 use crate::frame::{Frame, Memory, OpaqueFd};
 use crate::kernel::DmaBuf;
 use crate::negotiate::{MemoryPath, OfferEntry, Usage};
+use crate::quirks;
 
 impl Device {
     /// Makes an image over a frame's memory, to be used as `usage` says.
@@ -221,6 +222,14 @@ fn import_opaque(
     usage: Usage,
     memory: &OpaqueFd,
 ) -> Result<Image> {
+    if device
+        .adapter
+        .inner()
+        .quirks
+        .has(&quirks::OPAQUE_HEADER_BELIEVED)
+    {
+        memory.check_header()?;
+    }
     let handle = vk::ExternalMemoryHandleTypeFlags::OPAQUE_FD;
     let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(handle);
     let create = image_info(frame.layout().extent(), info, usage)
