@@ -98,7 +98,7 @@
 //! # Features
 //!
 //! `vulkan` and `egl` are on by default. `drm` adds timelines of a DRM node as fences, and
-//! handles of one as dma-bufs. `tracing` logs what was dropped while it was in use.
+//! handles of one as dma-bufs. `serde` writes offers down and reads them. `tracing` logs what was dropped while it was in use.
 
 pub mod cpu;
 mod device_id;
