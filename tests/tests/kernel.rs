@@ -163,6 +163,24 @@ fn an_opaque_descriptor_must_be_something_a_driver_exports() {
     });
 }
 
+/// Three planes, two of them in one buffer: its second descriptor is not kept.
+#[test]
+fn planes_that_share_a_buffer_hold_it_once() {
+    fds::unchanged(|| {
+        let (one, two) = (sealed(4096), sealed(8192));
+        let again = one.try_clone().expect("a descriptor");
+        let before = fds::open();
+        let (buffers, objects) = DmaBuf::of_planes(vec![one, two, again]).expect("stand-ins");
+        assert_eq!(objects, [0, 1, 0]);
+        let sizes: Vec<u64> = buffers.iter().map(DmaBuf::size).collect();
+        assert_eq!(sizes, [4096, 8192]);
+        assert_eq!(fds::open(), before - 1, "the copy is closed");
+        drop(buffers);
+        let bad = DmaBuf::of_planes(vec![sealed(4096), pipe()]);
+        assert_refused(bad, &["buffer is a pipe"]);
+    });
+}
+
 /// What another process may send in a fence's place.
 #[test]
 fn a_fence_from_elsewhere_must_be_a_sync_file() {

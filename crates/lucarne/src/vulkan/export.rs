@@ -12,7 +12,7 @@ use super::image::{Image, Objects};
 use super::memory::{allocate, create_image, image_info};
 use super::object::Owned;
 use super::staging::{Direction, Staging};
-use super::{failed, handoff, offer};
+use super::{failed, handoff, offer, planes};
 use crate::device_id::Comparison;
 use crate::error::{Error, Result};
 use crate::format::FormatInfo;
@@ -119,7 +119,7 @@ fn finish(
         commands: Mutex::new(Commands::new(device, Owner::Nobody)?),
         image,
         staging,
-        _memory: memory,
+        _memory: vec![memory],
     };
     let format = offer::vk_format(info);
     Ok(Image::new(device, objects, frame, format, usage))
@@ -188,14 +188,8 @@ fn read_layout(
         .iter()
         .find(|one| one.modifier == modifier)
         .map_or(0, |one| one.planes);
-    let aspects = [
-        vk::ImageAspectFlags::MEMORY_PLANE_0_EXT,
-        vk::ImageAspectFlags::MEMORY_PLANE_1_EXT,
-        vk::ImageAspectFlags::MEMORY_PLANE_2_EXT,
-        vk::ImageAspectFlags::MEMORY_PLANE_3_EXT,
-    ];
     let count = usize::try_from(count).unwrap_or(usize::MAX);
-    let planes: Vec<Plane> = aspects
+    let planes: Vec<Plane> = planes::ASPECTS
         .into_iter()
         .take(count)
         .map(|aspect| {

@@ -49,29 +49,33 @@ pub(super) fn memory_types(
     Ok(properties.memory_type_bits)
 }
 
-/// `vkAllocateMemory` with `VkImportMemoryFdInfoKHR`: memory for `image` alone, over somebody else's.
+/// `vkAllocateMemory` with `VkImportMemoryFdInfoKHR`: memory over somebody else's, for `image` alone where one is named.
 ///
 /// `fd` is a duplicate made for this call: the driver owns it from success on, and it is closed otherwise.
 pub(super) fn import_memory(
     device: &DeviceInner,
-    image: vk::Image,
+    image: Option<vk::Image>,
     handle: vk::ExternalMemoryHandleTypeFlags,
     fd: OwnedFd,
     size: u64,
     memory_type: u32,
 ) -> Result<vk::DeviceMemory> {
     give(fd, |fd| {
-        let mut dedicated = vk::MemoryDedicatedAllocateInfo::default().image(image);
+        let mut dedicated = vk::MemoryDedicatedAllocateInfo::default();
         let mut import = vk::ImportMemoryFdInfoKHR::default()
             .handle_type(handle)
             .fd(fd);
-        let allocate = vk::MemoryAllocateInfo::default()
+        let mut allocate = vk::MemoryAllocateInfo::default()
             .allocation_size(size)
             .memory_type_index(memory_type)
-            .push_next(&mut dedicated)
             .push_next(&mut import);
-        // SAFETY: vkAllocateMemory: the size is the image's own (VUID-VkMemoryDedicatedAllocateInfo-image-02964), the
-        // type one that the driver allows for this descriptor, which is open.
+        if let Some(image) = image {
+            dedicated = dedicated.image(image);
+            allocate = allocate.push_next(&mut dedicated);
+        }
+        // SAFETY: vkAllocateMemory: a dedicated allocation's size is the image's own
+        // (VUID-VkMemoryDedicatedAllocateInfo-image-02964), any other's the buffer's; the type is one that the driver
+        // allows for this descriptor, which is open.
         unsafe { device.device.allocate_memory(&allocate, None) }
     })?
     .map_err(failed("vkAllocateMemory(VkImportMemoryFdInfoKHR)"))

@@ -34,7 +34,8 @@ pub(super) struct Objects {
     pub(super) commands: Mutex<Commands>,
     pub(super) image: Owned<vk::Image>,
     pub(super) staging: Option<Staging>,
-    pub(super) _memory: Owned<vk::DeviceMemory>,
+    /// One; of a disjoint image, one for each buffer.
+    pub(super) _memory: Vec<Owned<vk::DeviceMemory>>,
 }
 
 impl Image {

@@ -20,6 +20,7 @@ mod instance;
 mod memory;
 mod object;
 mod offer;
+mod planes;
 mod staging;
 mod transfer;
 
