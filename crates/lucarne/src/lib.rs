@@ -76,6 +76,7 @@
 //! | the same in OpenGL | [`egl::Device::read`] or [`egl::Device::wait`], and [`egl::Device::fence`] |
 //! | write or read frames with the CPU | [`cpu::Adapter`], [`cpu::Image::write`], [`cpu::Image::read`] |
 //! | describe memory that came from elsewhere | [`FrameLayout::new`], [`DmaBuf::new`], [`Frame::new`] |
+//! | submit yourself, and pass on when that is done | [`vulkan::Device::submit_fence`] |
 //! | wait for several readers | [`Fence::merge`] |
 //! | share with programs that pass no fences | [`Frame::implicit_fence`], [`Frame::attach_fence`] |
 //! | know which driver faults are worked around | [`quirks`] |
@@ -123,7 +124,9 @@ pub use format::{
     Channel, ColorKind, Component, Format, FormatInfo, FormatPlane, GlFormat, NotInDrmFourcc,
     Numeric, UnknownFormatName,
 };
-pub use frame::{Fence, Frame, Free, Memory, OpaqueFd, Pool, Reading, Received, Sent, Writing};
+pub use frame::{
+    Fence, Frame, Free, Memory, OpaqueFd, OpaqueSemaphore, Pool, Reading, Received, Sent, Writing,
+};
 pub use kernel::{
     CpuRead, CpuWrite, DmaBuf, DmaBufKind, DmaBufMapping, DmaHeap, FenceInfo, FenceRole,
     FenceStatus, Identity, Mapping, Memfd, SyncFile, SyncFileInfo, Udmabuf,

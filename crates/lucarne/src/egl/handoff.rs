@@ -14,7 +14,7 @@ use super::device::DeviceInner;
 use super::fence::Sync;
 use super::raw::{self, EglImage, loaded};
 use crate::error::{Error, Result};
-use crate::frame::{Fence, OpaqueFd};
+use crate::frame::{Fence, OpaqueFd, OpaqueSemaphore};
 use crate::kernel::{DmaBuf, SyncFile};
 use crate::layout::{FrameLayout, MAX_PLANES, Tiling};
 use crate::quirks;
@@ -172,6 +172,33 @@ pub(super) fn import_memory(device: &DeviceInner, object: u32, memory: &OpaqueFd
     }
     device.check_gl("glImportMemoryFdEXT")?;
     // "A successful import operation transfers ownership of <fd> to the GL implementation" (EXT_memory_object_fd).
+    let _taken = duplicate.into_raw_fd();
+    Ok(())
+}
+
+/// `glImportSemaphoreFdEXT`: makes a GL semaphore the one behind `shared`. Lends the descriptor.
+pub(super) fn import_semaphore(
+    device: &DeviceInner,
+    semaphore: u32,
+    shared: &OpaqueSemaphore,
+) -> Result<()> {
+    let import = loaded(
+        device.functions.import_semaphore_fd,
+        "glImportSemaphoreFdEXT",
+    )?;
+    let duplicate = shared.duplicate()?;
+    let _stale = device.gl_error();
+    // SAFETY: glImportSemaphoreFdEXT (GL_EXT_semaphore_fd is listed): a semaphore without a payload, an open descriptor of
+    // the same driver and device (checked by the caller).
+    unsafe {
+        import(
+            semaphore,
+            raw::GL_HANDLE_TYPE_OPAQUE_FD_EXT,
+            duplicate.as_raw_fd(),
+        );
+    }
+    device.check_gl("glImportSemaphoreFdEXT")?;
+    // "A successful import operation transfers ownership of <fd> to the GL implementation" (EXT_semaphore_fd).
     let _taken = duplicate.into_raw_fd();
     Ok(())
 }

@@ -119,7 +119,7 @@ pub(super) fn egl_extension(name: &'static str) -> Requirement {
     }
 }
 
-fn gl_extension(name: &'static str) -> Requirement {
+pub(super) fn gl_extension(name: &'static str) -> Requirement {
     Requirement::Extension {
         api: "OpenGL",
         name,

@@ -70,6 +70,25 @@ pub(crate) fn check_driver_memory(fd: impl AsFd, bytes: u64) -> Result<()> {
     Ok(())
 }
 
+/// Refuses what no driver exports as a semaphore: files, pipes, sockets and directories.
+pub(crate) fn check_driver_semaphore(fd: impl AsFd) -> Result<()> {
+    let fd = fd.as_fd();
+    let stat = rustix::fs::fstat(fd).map_err(|errno| Error::os("fstat of a semaphore", errno))?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile
+        | FileType::Directory
+        | FileType::Fifo
+        | FileType::Socket
+        | FileType::BlockDevice
+        | FileType::Symlink => Err(Error::invalid(
+            "semaphore",
+            describe(fd),
+            "a kernel object or device that a driver exported",
+        )),
+        FileType::CharacterDevice | FileType::Unknown => Ok(()),
+    }
+}
+
 /// Names the kind of object, for error messages.
 pub(crate) fn describe(fd: impl AsFd) -> String {
     let Ok(stat) = rustix::fs::fstat(fd.as_fd()) else {

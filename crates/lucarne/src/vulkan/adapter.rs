@@ -16,13 +16,14 @@ use crate::negotiate::{Offer, Usage};
 use crate::quirks::{self, Active, Driver, Quirks};
 
 /// Everything this backend can make use of, in the order in which to enable it.
-const WANTED: [&CStr; 7] = [
+const WANTED: [&CStr; 8] = [
     ash::khr::external_memory_fd::NAME,
     ash::ext::external_memory_dma_buf::NAME,
     ash::khr::image_format_list::NAME,
     ash::ext::image_drm_format_modifier::NAME,
     ash::ext::queue_family_foreign::NAME,
     ash::khr::external_semaphore_fd::NAME,
+    ash::khr::external_fence_fd::NAME,
     ash::ext::external_memory_host::NAME,
 ];
 

@@ -10,7 +10,7 @@ use ash::vk;
 use super::device::DeviceInner;
 use super::{failed, offer};
 use crate::error::{Error, Result};
-use crate::frame::Fence;
+use crate::frame::{Fence, OpaqueSemaphore};
 use crate::kernel::dma_buf;
 use crate::kernel::{Identity, SyncFile};
 
@@ -148,6 +148,82 @@ pub(super) fn import_sync_file(
     // The driver owns the duplicate from a successful import on, and not before.
     let _taken = duplicate.into_raw_fd();
     Ok(())
+}
+
+/// `vkGetFenceFdKHR`: the moment when a submitted fence signals, as a sync_file. Resets the fence.
+pub(super) fn fence_fd(device: &DeviceInner, fence: vk::Fence) -> Result<Fence> {
+    let Some(functions) = &device.fence_fd else {
+        return Err(missing(device, ash::khr::external_fence_fd::NAME));
+    };
+    let info = vk::FenceGetFdInfoKHR::default()
+        .fence(fence)
+        .handle_type(vk::ExternalFenceHandleTypeFlags::SYNC_FD);
+    // SAFETY: VUID-VkFenceGetFdInfoKHR-handleType-01453 and -01454: the fence was created for export as SYNC_FD, and the
+    // caller has submitted it.
+    let fd = unsafe { functions.get_fence_fd(&info) }.map_err(failed("vkGetFenceFdKHR"))?;
+    if fd == -1 {
+        // "-1 is treated as a valid file descriptor that has already signaled" (VkFenceGetFdInfoKHR).
+        return Ok(Fence::Signaled);
+    }
+    let fd = owned(fd, "vkGetFenceFdKHR")?;
+    Ok(Fence::sync_file(SyncFile::given(fd)))
+}
+
+/// `vkImportFenceFdKHR`: makes the next wait for `fence` wait for `file`, or for nothing. Lends the descriptor.
+pub(super) fn import_fence(
+    device: &DeviceInner,
+    fence: vk::Fence,
+    file: Option<&SyncFile>,
+) -> Result<()> {
+    let Some(functions) = &device.fence_fd else {
+        return Err(missing(device, ash::khr::external_fence_fd::NAME));
+    };
+    let duplicate = file.map(SyncFile::duplicate).transpose()?;
+    let info = vk::ImportFenceFdInfoKHR::default()
+        .fence(fence)
+        .flags(vk::FenceImportFlags::TEMPORARY)
+        .handle_type(vk::ExternalFenceHandleTypeFlags::SYNC_FD)
+        .fd(duplicate.as_ref().map_or(-1, AsRawFd::as_raw_fd));
+    // SAFETY: VUID-VkImportFenceFdInfoKHR-handleType-07306: SYNC_FD with a temporary import; -1 stands for one that has
+    // signalled; VUID-vkImportFenceFdKHR-fence-01463: no submission uses the fence, by the caller's contract.
+    unsafe { functions.import_fence_fd(&info) }.map_err(failed("vkImportFenceFdKHR"))?;
+    // The driver owns the duplicate from a successful import on, and not before.
+    let _taken = duplicate.map(IntoRawFd::into_raw_fd);
+    Ok(())
+}
+
+/// `vkGetSemaphoreFdKHR(OPAQUE_FD)`: a new descriptor for a semaphore that others use too, owned by the caller.
+pub(super) fn semaphore_fd(device: &DeviceInner, semaphore: vk::Semaphore) -> Result<OwnedFd> {
+    let Some(functions) = &device.semaphore_fd else {
+        return Err(missing(device, ash::khr::external_semaphore_fd::NAME));
+    };
+    let info = vk::SemaphoreGetFdInfoKHR::default()
+        .semaphore(semaphore)
+        .handle_type(vk::ExternalSemaphoreHandleTypeFlags::OPAQUE_FD);
+    // SAFETY: VUID-VkSemaphoreGetFdInfoKHR-handleType-01132: the semaphore was created for export as OPAQUE_FD.
+    let fd = unsafe { functions.get_semaphore_fd(&info) }.map_err(failed("vkGetSemaphoreFdKHR"))?;
+    owned(fd, "vkGetSemaphoreFdKHR")
+}
+
+/// `vkImportSemaphoreFdKHR(OPAQUE_FD)`: makes `semaphore` the one behind `shared`, for good. Lends the descriptor.
+pub(super) fn import_semaphore(
+    device: &DeviceInner,
+    semaphore: vk::Semaphore,
+    shared: &OpaqueSemaphore,
+) -> Result<()> {
+    let Some(functions) = &device.semaphore_fd else {
+        return Err(missing(device, ash::khr::external_semaphore_fd::NAME));
+    };
+    give(shared.duplicate()?, |fd| {
+        let info = vk::ImportSemaphoreFdInfoKHR::default()
+            .semaphore(semaphore)
+            .handle_type(vk::ExternalSemaphoreHandleTypeFlags::OPAQUE_FD)
+            .fd(fd);
+        // SAFETY: VUID-VkImportSemaphoreFdInfoKHR-handleType-01143 and -03263: a descriptor that this driver exported of a
+        // binary semaphore, into a binary one that nothing uses yet.
+        unsafe { functions.import_semaphore_fd(&info) }
+    })?
+    .map_err(failed("vkImportSemaphoreFdKHR"))
 }
 
 fn owned(fd: i32, call: &'static str) -> Result<OwnedFd> {

@@ -382,21 +382,9 @@ pub(super) fn fences(adapter: &AdapterInner, enabled: Enabled<'_>) -> FenceSuppo
             import: no,
         };
     }
-    let info = vk::PhysicalDeviceExternalSemaphoreInfo::default()
-        .handle_type(vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD);
-    let mut properties = vk::ExternalSemaphoreProperties::default();
-    // SAFETY: vkGetPhysicalDeviceExternalSemaphoreProperties (Vulkan 1.1) with structures of our own.
-    unsafe {
-        adapter
-            .instance
-            .get_physical_device_external_semaphore_properties(
-                adapter.physical,
-                &info,
-                &mut properties,
-            );
-    }
+    let features = semaphore_features(adapter, vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD);
     let answer = |feature, verb| {
-        if properties.external_semaphore_features.contains(feature) {
+        if features.contains(feature) {
             Support::Yes(())
         } else {
             Support::no(Requirement::other(format!(
@@ -408,4 +396,24 @@ pub(super) fn fences(adapter: &AdapterInner, enabled: Enabled<'_>) -> FenceSuppo
         export: answer(vk::ExternalSemaphoreFeatureFlags::EXPORTABLE, "export"),
         import: answer(vk::ExternalSemaphoreFeatureFlags::IMPORTABLE, "import"),
     }
+}
+
+/// What binary semaphores can do as `handle`.
+pub(super) fn semaphore_features(
+    adapter: &AdapterInner,
+    handle: vk::ExternalSemaphoreHandleTypeFlags,
+) -> vk::ExternalSemaphoreFeatureFlags {
+    let info = vk::PhysicalDeviceExternalSemaphoreInfo::default().handle_type(handle);
+    let mut properties = vk::ExternalSemaphoreProperties::default();
+    // SAFETY: vkGetPhysicalDeviceExternalSemaphoreProperties (Vulkan 1.1) with structures of our own.
+    unsafe {
+        adapter
+            .instance
+            .get_physical_device_external_semaphore_properties(
+                adapter.physical,
+                &info,
+                &mut properties,
+            );
+    }
+    properties.external_semaphore_features
 }
