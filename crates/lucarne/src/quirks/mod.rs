@@ -104,10 +104,6 @@ pub fn named(name: &str) -> Option<&'static Quirk> {
 
 /// What is active on one device.
 #[derive(Clone, Debug, Default)]
-#[cfg_attr(
-    not(any(feature = "vulkan", feature = "egl")),
-    expect(dead_code, reason = "only devices with drivers have quirks")
-)]
 pub(crate) struct Quirks {
     active: Vec<Active>,
 }
