@@ -81,15 +81,29 @@ fn offer(u: &mut Unstructured<'_>, name: &str) -> Result<Offer> {
     for _ in 0..u.int_in_range(0..=12)? {
         entries.push(entry(u)?);
     }
+    let mut withdrawn = Vec::new();
+    if u.ratio(1, 4)? {
+        withdrawn.push(strike(u)?);
+    }
     Ok(Offer {
         name: name.to_owned(),
         device,
         paths,
         entries,
+        withdrawn,
         fences: FenceSupport {
             export: support(u)?,
             import: support(u)?,
         },
+    })
+}
+
+fn strike(u: &mut Unstructured<'_>) -> Result<Strike> {
+    Ok(Strike {
+        path: *u.choose(&MemoryPath::ALL)?,
+        format: Option::<()>::arbitrary(u)?.and_then(|()| FORMATS.first().copied()),
+        modifier: Option::<()>::arbitrary(u)?.and_then(|()| modifiers().get(1).copied()),
+        reason: "the driver refused it".to_owned(),
     })
 }
 
@@ -110,12 +124,7 @@ fn request(u: &mut Unstructured<'_>) -> Result<Request> {
         request.paths = vec![*u.choose(&MemoryPath::ALL)?];
     }
     for _ in 0..u.int_in_range(0..=2)? {
-        request.struck.push(Strike {
-            path: *u.choose(&MemoryPath::ALL)?,
-            format: Option::<()>::arbitrary(u)?.and_then(|()| FORMATS.first().copied()),
-            modifier: Option::<()>::arbitrary(u)?.and_then(|()| modifiers().get(1).copied()),
-            reason: "the driver refused it".to_owned(),
-        });
+        request.struck.push(strike(u)?);
     }
     Ok(request)
 }
@@ -199,7 +208,7 @@ fn common(
     let able = |offer: &Offer, usage: Usage, exports: bool| -> BTreeSet<Tiling> {
         let usable = |entry: &&OfferEntry| {
             let linear = entry.tiling == Tiling::Explicit(Modifier::LINEAR);
-            let struck = request.struck.iter().any(|strike| {
+            let struck = request.struck.iter().chain(&offer.withdrawn).any(|strike| {
                 strike.path == entry.path
                     && strike.format.is_none_or(|one| one == entry.format)
                     && strike

@@ -62,7 +62,7 @@ impl Source {
                 let eventfd = eventfd.expect("an eventfd");
                 let own = eventfd.try_clone().expect("a descriptor");
                 Unsignalled {
-                    fence: Fence::sync_file(SyncFile::new(own)),
+                    fence: Fence::sync_file(SyncFile::stand_in(own)),
                     way: Way::StandIn(Arc::new(eventfd)),
                 }
             }

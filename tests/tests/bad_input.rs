@@ -159,7 +159,7 @@ fn opaque_frame(extent: Extent, fd: OwnedFd, bytes: u64, device: &DeviceId) -> F
 fn unsignaled() -> (Fence, OwnedFd) {
     let event = rustix::event::eventfd(0, EventfdFlags::CLOEXEC).expect("an eventfd");
     let signal = event.try_clone().expect("a descriptor");
-    (Fence::sync_file(SyncFile::new(event)), signal)
+    (Fence::sync_file(SyncFile::stand_in(event)), signal)
 }
 
 /// The call ends with [`Error::Timeout`], at its deadline and not long after.

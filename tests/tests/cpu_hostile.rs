@@ -165,7 +165,10 @@ fn sync_flags_are_checked_by_the_kernel() {
 
 #[test]
 fn opaque_memory_is_refused_with_a_reason() {
-    let fd = rustix::fs::memfd_create("lucarne-opaque", MemfdFlags::CLOEXEC).expect("a memfd");
+    let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+    let fd = rustix::fs::memfd_create("lucarne-opaque", flags).expect("a memfd");
+    rustix::fs::ftruncate(&fd, 4096).expect("memory");
+    rustix::fs::fcntl_add_seals(&fd, rustix::fs::SealFlags::SHRINK).expect("a seal");
     let layout = FrameLayout::opaque(EXTENT, FORMAT).expect("a layout");
     let memory = Memory::OpaqueFd(OpaqueFd::new(fd, 4096).expect("opaque memory"));
     let frame = Frame::new(layout, memory, DeviceId::default()).expect("a frame");
@@ -251,7 +254,7 @@ fn an_image_in_use_is_refused_and_usable_again() {
 fn a_fence_that_never_signals_ends_at_the_deadline() {
     let image = image();
     let never = rustix::event::eventfd(0, EventfdFlags::CLOEXEC).expect("an eventfd");
-    let never = Fence::sync_file(SyncFile::new(never));
+    let never = Fence::sync_file(SyncFile::stand_in(never));
     let limit = Duration::from_millis(50);
     let begun = Instant::now();
     let mut ran = false;

@@ -94,6 +94,7 @@ fn linear(format: Format, extent: Extent) -> Agreement {
         device: lucarne::DeviceId::default(),
         paths: vec![(MemoryPath::DmaBuf, yes())],
         entries: vec![entry],
+        withdrawn: Vec::new(),
         fences: lucarne::negotiate::FenceSupport {
             export: yes(),
             import: yes(),

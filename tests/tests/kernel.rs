@@ -140,8 +140,76 @@ fn an_opaque_descriptor_must_be_something_a_driver_exports() {
         ] {
             assert_refused(OpaqueFd::new(fd, 4096), &["memory", name, "a driver"]);
         }
+        let program = std::env::current_exe().expect("a path");
+        let file = open(program.to_str().expect("UTF-8"));
+        assert_refused(
+            OpaqueFd::new(file, 1),
+            &["a regular file that may still shrink"],
+        );
+        let unsealed = rustix::fs::memfd_create(
+            "lucarne-test",
+            MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING,
+        );
+        let unsealed = unsealed.expect("a memfd");
+        rustix::fs::ftruncate(&unsealed, 4096).expect("memory");
+        assert_refused(
+            OpaqueFd::new(unsealed, 4096),
+            &["a memfd that may still shrink", "F_SEAL_SHRINK"],
+        );
+        let parts = ["allocation size is 4097", "at most 4096 bytes"];
+        assert_refused(OpaqueFd::new(sealed(4096), 4097), &parts);
         OpaqueFd::new(sealed(4096), 4096).expect("software drivers export memfds");
         OpaqueFd::new(open("/dev/null"), 4096).expect("NVIDIA exports character devices");
+    });
+}
+
+/// Three planes, two of them in one buffer: its second descriptor is not kept.
+#[test]
+fn planes_that_share_a_buffer_hold_it_once() {
+    fds::unchanged(|| {
+        let (one, two) = (sealed(4096), sealed(8192));
+        let again = one.try_clone().expect("a descriptor");
+        let before = fds::open();
+        let (buffers, objects) = DmaBuf::of_planes(vec![one, two, again]).expect("stand-ins");
+        assert_eq!(objects, [0, 1, 0]);
+        let sizes: Vec<u64> = buffers.iter().map(DmaBuf::size).collect();
+        assert_eq!(sizes, [4096, 8192]);
+        assert_eq!(fds::open(), before - 1, "the copy is closed");
+        drop(buffers);
+        let bad = DmaBuf::of_planes(vec![sealed(4096), pipe()]);
+        assert_refused(bad, &["buffer is a pipe"]);
+    });
+}
+
+/// What another process may send in a fence's place.
+#[test]
+fn a_fence_from_elsewhere_must_be_a_sync_file() {
+    fds::unchanged(|| {
+        for (name, fd) in [
+            ("a pipe", pipe()),
+            ("a socket", socket()),
+            ("a directory", open("/")),
+            ("a character device", open("/dev/null")),
+            ("a memfd", sealed(4096)),
+            ("an anonymous kernel object", eventfd()),
+        ] {
+            assert_refused(SyncFile::new(fd), &["fence", name, "a sync_file"]);
+        }
+        let Ok(device) = Udmabuf::open() else {
+            return skip_case("udmabuf", "no sync_file to take");
+        };
+        let buffer = device.create(PAGE_BYTES).expect("a dma-buf");
+        match buffer.export_sync_file(lucarne::FenceRole::Acquire) {
+            Ok(file) => {
+                let fd = file.duplicate().expect("a descriptor");
+                let again = SyncFile::new(fd).expect("the kernel's own");
+                assert!(
+                    again.is_signaled().expect("an answer"),
+                    "nobody uses the buffer"
+                );
+            }
+            Err(error) => skip_case("udmabuf", &error.to_string()),
+        }
     });
 }
 
@@ -402,7 +470,7 @@ fn nothing_is_inherited() {
         };
         let memory = Memfd::create("lucarne-frame", 4096).expect("a memfd");
         let opaque = OpaqueFd::new(sealed(4096), 4096).expect("memory");
-        let fence = SyncFile::new(eventfd());
+        let fence = SyncFile::stand_in(eventfd());
         for copy in [buffer.duplicate(), opaque.duplicate(), fence.duplicate()] {
             assert_close_on_exec(copy.expect("a descriptor"));
         }

@@ -134,7 +134,7 @@ fn what_is_no_sync_file_becomes_no_point() {
     let Some(device) = device() else { return };
     let timeline = device.create().expect("a timeline");
     let eventfd = rustix::event::eventfd(0, EventfdFlags::CLOEXEC);
-    let stand_in = lucarne::SyncFile::new(eventfd.expect("an eventfd"));
+    let stand_in = lucarne::SyncFile::stand_in(eventfd.expect("an eventfd"));
     let error = timeline.attach(1, &stand_in).expect_err("an eventfd");
     assert!(error.to_string().contains("no sync_file"), "{error}");
     assert_eq!(timeline.submitted().expect("an answer"), 0);

@@ -76,8 +76,10 @@
 //! | the same in OpenGL | [`egl::Device::read`] or [`egl::Device::wait`], and [`egl::Device::fence`] |
 //! | write or read frames with the CPU | [`cpu::Adapter`], [`cpu::Image::write`], [`cpu::Image::read`] |
 //! | describe memory that came from elsewhere | [`FrameLayout::new`], [`DmaBuf::new`], [`Frame::new`] |
+//! | submit yourself, and pass on when that is done | [`vulkan::Device::submit_fence`] |
 //! | wait for several readers | [`Fence::merge`] |
 //! | share with programs that pass no fences | [`Frame::implicit_fence`], [`Frame::attach_fence`] |
+//! | know which driver faults are worked around | [`quirks`] |
 //! | name a pixel format or a memory layout | [`Format`], [`Modifier`] |
 //!
 //! # What it promises
@@ -97,7 +99,7 @@
 //! # Features
 //!
 //! `vulkan` and `egl` are on by default. `drm` adds timelines of a DRM node as fences, and
-//! handles of one as dma-bufs. `tracing` logs what was dropped while it was in use.
+//! handles of one as dma-bufs. `serde` writes offers down and reads them. `tracing` logs what was dropped while it was in use.
 
 pub mod cpu;
 mod device_id;
@@ -112,6 +114,7 @@ mod kernel;
 mod layout;
 mod modifier;
 pub mod negotiate;
+pub mod quirks;
 #[cfg(feature = "vulkan")]
 pub mod vulkan;
 
@@ -121,7 +124,9 @@ pub use format::{
     Channel, ColorKind, Component, Format, FormatInfo, FormatPlane, GlFormat, NotInDrmFourcc,
     Numeric, UnknownFormatName,
 };
-pub use frame::{Fence, Frame, Free, Memory, OpaqueFd, Pool, Reading, Received, Sent, Writing};
+pub use frame::{
+    Fence, Frame, Free, Memory, OpaqueFd, OpaqueSemaphore, Pool, Reading, Received, Sent, Writing,
+};
 pub use kernel::{
     CpuRead, CpuWrite, DmaBuf, DmaBufKind, DmaBufMapping, DmaHeap, FenceInfo, FenceRole,
     FenceStatus, Identity, Mapping, Memfd, SyncFile, SyncFileInfo, Udmabuf,

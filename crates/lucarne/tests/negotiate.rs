@@ -74,6 +74,7 @@ fn offer(name: &str, device: DeviceId, entries: Vec<OfferEntry>) -> Offer {
             .map(|path| (path, Support::Yes(())))
             .to_vec(),
         entries,
+        withdrawn: Vec::new(),
         fences: FenceSupport {
             export: Support::Yes(()),
             import: Support::Yes(()),

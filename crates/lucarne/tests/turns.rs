@@ -35,7 +35,7 @@ fn unsignaled() -> (Fence, OwnedFd) {
     let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
     let event = rustix::event::eventfd(0, flags).expect("an eventfd");
     let signal = event.try_clone().expect("a descriptor");
-    (Fence::sync_file(SyncFile::new(event)), signal)
+    (Fence::sync_file(SyncFile::stand_in(event)), signal)
 }
 
 fn signal(event: &OwnedFd) {
@@ -309,7 +309,7 @@ fn assert_times_out(fence: &Fence, timeout: Duration) {
 fn a_fence_signals_once_and_for_all() {
     let (fence, event) = unsignaled();
     let copy = fence.clone();
-    let other = SyncFile::new(sync_file(&fence).duplicate().expect("a descriptor"));
+    let other = SyncFile::stand_in(sync_file(&fence).duplicate().expect("a descriptor"));
     assert!(!sync_file(&fence).is_signaled().expect("an answer"));
     assert!(!other.is_signaled().expect("an answer"));
     signal(&event);
@@ -399,11 +399,11 @@ fn descriptors_that_are_no_fences_are_errors_not_waits() {
     let (reader, writer) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
     drop(writer);
-    let hung_up = SyncFile::new(reader);
+    let hung_up = SyncFile::stand_in(reader);
     let (reader, writer) =
         rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).expect("a pipe");
     drop(reader);
-    let broken = SyncFile::new(writer);
+    let broken = SyncFile::stand_in(writer);
     for file in [hung_up, broken] {
         let start = Instant::now();
         for error in [

@@ -173,13 +173,16 @@ fn opaque_garbage_is_the_drivers_error() {
         if !can(pair, MemoryPath::OpaqueFd) {
             return;
         }
-        let program = File::open(std::env::current_exe().expect("a path")).expect("a file");
         let null = File::open("/dev/null").expect("/dev/null");
-        for fd in [memory(65_536), memory(1), program.into(), null.into()] {
+        for fd in [memory(65_536), null.into()] {
             let frame = opaque_frame(SMALL, fd, 16_384, pair.gl.id());
             let before = fds::list();
             let error = pair.gl.import(&frame).expect_err("no driver made this");
-            assert!(matches!(error, Error::Driver { .. }), "{error}");
+            if let Error::Invalid { field, .. } = error {
+                // Refused before a software driver would have read it.
+                assert_eq!(field, "memory object's header");
+                continue;
+            }
             // Mesa answers the import with success, and refuses the storage.
             let call = matches!(
                 error,
@@ -211,13 +214,17 @@ fn opaque_memory_smaller_than_its_frame_is_refused() {
             panic!("opaque memory was agreed on");
         };
         let huge = Extent::new(4096, 4096);
-        for bytes in [memory.allocation_bytes(), 1 << 30] {
-            let fd = memory.duplicate().expect("a descriptor");
-            let frame = opaque_frame(huge, fd, bytes, image.frame().device());
-            let error = pair.gl.import(&frame).expect_err("64 MiB out of 8 KiB");
-            let named = matches!(error, Error::Driver { .. } | Error::Invalid { .. });
-            assert!(named, "{error}");
-        }
+        let fd = memory.duplicate().expect("a descriptor");
+        let frame = opaque_frame(huge, fd, memory.allocation_bytes(), image.frame().device());
+        let error = pair.gl.import(&frame).expect_err("64 MiB out of 8 KiB");
+        let named = matches!(error, Error::Driver { .. } | Error::Invalid { .. });
+        assert!(named, "{error}");
+        let fd = memory.duplicate().expect("a descriptor");
+        let claimed = OpaqueFd::new(fd, 1 << 30).expect_err("1 GiB out of 8 KiB");
+        assert_says(
+            &claimed,
+            &["allocation size", "all that the descriptor has"],
+        );
     });
 }
 

@@ -77,6 +77,7 @@ impl Device {
             device: host(),
             paths: MemoryPath::ALL.map(|path| (path, support(path))).to_vec(),
             entries,
+            withdrawn: Vec::new(),
             fences: FenceSupport {
                 export: Support::no(Requirement::other(
                     "the CPU has finished when it passes a frame on, so there is nothing to wait for",

@@ -14,9 +14,10 @@ use super::raw::{self, EglImage, GlFunctions, Library};
 use super::texture::{Texture, Trash};
 use super::{context, export, fence, handoff, host, import, offer};
 use crate::device_id::DeviceId;
-use crate::error::{Error, Result, Support};
+use crate::error::{Error, Requirement, Result, Support};
 use crate::frame::{Fence, Frame};
 use crate::negotiate::{Agreement, FenceSupport, MemoryPath, Offer};
+use crate::quirks::{self, Active, Driver, Quirks};
 
 /// An `EGLDisplay` and an `EGLContext`, with the textures imported into it.
 ///
@@ -42,6 +43,7 @@ pub(super) struct DeviceInner {
     renderer: String,
     version: String,
     id: DeviceId,
+    quirks: Quirks,
     offer: OnceCell<Offer>,
     /// Whether memfds pass for dma-bufs, once it was tried.
     memfds: OnceCell<bool>,
@@ -108,6 +110,24 @@ impl Device {
     /// The device's identity.
     pub fn id(&self) -> &DeviceId {
         &self.inner.id
+    }
+
+    /// The driver faults that are worked around in this context, and why each.
+    pub fn quirks(&self) -> &[Active] {
+        self.inner.quirks.active()
+    }
+
+    /// Whether this driver puts the fences of its work on dma-bufs and heeds those it finds there, so that
+    /// [`Frame::implicit_fence`] and [`Frame::attach_fence`] mean something to it. Lucarne itself never relies on it.
+    pub fn implicit_sync(&self) -> Support {
+        if self.inner.quirk(&quirks::NO_IMPLICIT_SYNC) {
+            return Support::no(Requirement::other(format!(
+                "{} neither puts fences on dma-bufs nor heeds them (quirk {})",
+                self.renderer(),
+                quirks::NO_IMPLICIT_SYNC.name
+            )));
+        }
+        Support::Yes(())
     }
 
     /// What this context can import. Asked of the driver once.
@@ -256,6 +276,7 @@ impl DeviceInner {
         };
         let renderer = text(glow::RENDERER);
         let version = text(glow::VERSION);
+        let driver = Driver::of_gl(&text(glow::VENDOR), &renderer, &version);
         // SAFETY: glGetIntegerv with a name that every version knows.
         let max_texture = unsafe { gl.get_parameter_i32(glow::MAX_TEXTURE_SIZE) };
         let mut inner = Self {
@@ -272,12 +293,39 @@ impl DeviceInner {
             renderer,
             version,
             id: DeviceId::default(),
+            quirks: Quirks::default(),
             offer: OnceCell::new(),
             memfds: OnceCell::new(),
             owned,
         };
+        inner.quirks = Quirks::of(&driver, &inner.observed())?;
         inner.id = offer::identify(&inner)?;
         Ok(inner)
+    }
+
+    /// The quirks that the display itself shows.
+    fn observed(&self) -> Vec<&'static quirks::Quirk> {
+        let mut observed = Vec::new();
+        if quirks::is_software(&self.renderer) {
+            observed.push(&quirks::SOFTWARE_WAITS_FOR_EVER);
+            let on_node = self
+                .egl_device
+                .as_ref()
+                .is_some_and(|one| !one.is_software());
+            if on_node {
+                observed.push(&quirks::KMS_SWRAST);
+            }
+        }
+        observed
+    }
+
+    /// Whether a quirk is active here.
+    pub(super) fn quirk(&self, quirk: &'static quirks::Quirk) -> bool {
+        self.quirks.has(quirk)
+    }
+
+    pub(super) fn quirks(&self) -> &Quirks {
+        &self.quirks
     }
 
     /// Whether the display lists an extension.

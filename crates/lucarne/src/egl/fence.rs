@@ -11,6 +11,7 @@ use super::raw::{EglSync, loaded};
 use crate::error::{Error, Requirement, Result, Support};
 use crate::frame::Fence;
 use crate::negotiate::FenceSupport;
+use crate::quirks;
 
 pub(super) fn support(device: &DeviceInner) -> FenceSupport {
     let native = "EGL_ANDROID_native_fence_sync";
@@ -25,7 +26,7 @@ pub(super) fn support(device: &DeviceInner) -> FenceSupport {
     } else {
         listed.clone()
     };
-    let export = if listed.is_yes() && device.id().software {
+    let export = if listed.is_yes() && device.quirk(&quirks::SOFTWARE_FENCE_EXPORT) {
         Support::no(Requirement::other(
             "Mesa's software driver exports a fence by finishing every context of the process, other threads' too, \
              which deadlocks",

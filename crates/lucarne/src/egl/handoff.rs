@@ -14,9 +14,10 @@ use super::device::DeviceInner;
 use super::fence::Sync;
 use super::raw::{self, EglImage, loaded};
 use crate::error::{Error, Result};
-use crate::frame::{Fence, OpaqueFd};
+use crate::frame::{Fence, OpaqueFd, OpaqueSemaphore};
 use crate::kernel::{DmaBuf, SyncFile};
 use crate::layout::{FrameLayout, MAX_PLANES, Tiling};
+use crate::quirks;
 
 /// `eglCreateImageKHR(EGL_LINUX_DMA_BUF_EXT)`: an image over the frame's own descriptors, which stay the frame's.
 pub(super) fn create_image(
@@ -175,12 +176,39 @@ pub(super) fn import_memory(device: &DeviceInner, object: u32, memory: &OpaqueFd
     Ok(())
 }
 
+/// `glImportSemaphoreFdEXT`: makes a GL semaphore the one behind `shared`. Lends the descriptor.
+pub(super) fn import_semaphore(
+    device: &DeviceInner,
+    semaphore: u32,
+    shared: &OpaqueSemaphore,
+) -> Result<()> {
+    let import = loaded(
+        device.functions.import_semaphore_fd,
+        "glImportSemaphoreFdEXT",
+    )?;
+    let duplicate = shared.duplicate()?;
+    let _stale = device.gl_error();
+    // SAFETY: glImportSemaphoreFdEXT (GL_EXT_semaphore_fd is listed): a semaphore without a payload, an open descriptor of
+    // the same driver and device (checked by the caller).
+    unsafe {
+        import(
+            semaphore,
+            raw::GL_HANDLE_TYPE_OPAQUE_FD_EXT,
+            duplicate.as_raw_fd(),
+        );
+    }
+    device.check_gl("glImportSemaphoreFdEXT")?;
+    // "A successful import operation transfers ownership of <fd> to the GL implementation" (EXT_semaphore_fd).
+    let _taken = duplicate.into_raw_fd();
+    Ok(())
+}
+
 /// Makes commands issued from now on wait for `fence`. Lends its descriptor.
 pub(super) fn wait(device: &DeviceInner, fence: &Fence, timeout: Duration) -> Result<()> {
     let Fence::SyncFile(file) = fence else {
         return fence.wait(timeout);
     };
-    if !device.fences().import.is_yes() || device.id().software {
+    if !device.fences().import.is_yes() || device.quirk(&quirks::SOFTWARE_WAITS_FOR_EVER) {
         // A software driver would wait on this thread, and for ever: wait here instead, with a deadline.
         return file.wait(timeout);
     }
@@ -224,5 +252,110 @@ pub(super) fn export_fence(device: &DeviceInner) -> Result<Fence> {
     let fd = unsafe { OwnedFd::from_raw_fd(fd) };
     rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)
         .map_err(|errno| Error::os("setting FD_CLOEXEC on a fence's descriptor", errno))?;
-    Ok(Fence::sync_file(SyncFile::new(fd)))
+    Ok(Fence::sync_file(SyncFile::given(fd)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::Format;
+    use crate::kernel::Memfd;
+    use crate::layout::{Extent, Plane};
+    use crate::modifier::Modifier;
+
+    // EGL_EXT_image_dma_buf_import and EGL_EXT_image_dma_buf_import_modifiers, plane by plane.
+    const FDS: [i32; 4] = [0x3272, 0x3275, 0x3278, 0x3440];
+    const OFFSETS: [i32; 4] = [0x3273, 0x3276, 0x3279, 0x3441];
+    const PITCHES: [i32; 4] = [0x3274, 0x3277, 0x327A, 0x3442];
+    const MODIFIERS_LO: [i32; 4] = [0x3443, 0x3445, 0x3447, 0x3449];
+    const MODIFIERS_HI: [i32; 4] = [0x3444, 0x3446, 0x3448, 0x344A];
+
+    fn buffer() -> DmaBuf {
+        let memory = Memfd::create("lucarne-test", 1 << 20).expect("memory");
+        let fd = rustix::io::fcntl_dupfd_cloexec(&memory, 3).expect("a descriptor");
+        DmaBuf::new(fd).expect("a stand-in")
+    }
+
+    fn layout(tiling: Tiling, objects: &[usize]) -> FrameLayout {
+        let planes: Vec<Plane> = (0_u64..)
+            .zip(objects)
+            .map(|(number, object)| Plane {
+                object: *object,
+                offset: number * 4096,
+                pitch: 256 + number,
+            })
+            .collect();
+        let sizes = vec![1 << 20; objects.iter().max().map_or(0, |last| last + 1)];
+        FrameLayout::new(
+            Extent::new(64, 16),
+            Format::XRGB8888,
+            tiling,
+            &planes,
+            &sizes,
+        )
+        .expect("fits")
+    }
+
+    /// The value after `name`, which must be there exactly once.
+    fn value(attributes: &[i32], name: i32) -> Option<i32> {
+        let pairs: Vec<i32> = attributes
+            .chunks(2)
+            .filter(|pair| pair[0] == name)
+            .map(|pair| pair[1])
+            .collect();
+        assert!(pairs.len() < 2, "{name:#x} twice: {attributes:x?}");
+        pairs.first().copied()
+    }
+
+    #[test]
+    fn every_memory_plane_has_its_five_attributes() {
+        for (code, objects) in [
+            (0x0200_0000_1896_7b03_u64, vec![0_usize, 0, 0]),
+            (0x0100_0000_0000_0008, vec![0, 1, 2]),
+            (0x0100_0000_0000_0006, vec![0, 1]),
+            // Of a vendor that nobody knows yet, who may have four, and whose low half is negative as 32 bits.
+            (0x7f00_0001_8000_0001, vec![0, 0, 1, 1]),
+        ] {
+            let modifier = Modifier::new(code).expect("explicit");
+            let layout = layout(Tiling::Explicit(modifier), &objects);
+            let buffers: Vec<DmaBuf> = (0..layout.objects()).map(|_| buffer()).collect();
+            let attributes = image_attributes(&layout, &buffers).expect("a list");
+            assert_eq!(attributes.last(), Some(&egl::NONE));
+            assert_eq!(attributes.len() % 2, 1, "pairs, and the end");
+            assert_eq!(
+                value(&attributes, raw::LINUX_DRM_FOURCC_EXT),
+                Some(0x3432_5258)
+            );
+            for plane in 0..4 {
+                let there = objects.get(plane);
+                let number = i32::try_from(plane).expect("small");
+                let is = |name, wanted: i32| {
+                    assert_eq!(
+                        value(&attributes, name),
+                        there.map(|_| wanted),
+                        "plane {plane}"
+                    );
+                };
+                let fd = there.map_or(-1, |object| buffers[*object].as_fd().as_raw_fd());
+                is(FDS[plane], fd);
+                is(OFFSETS[plane], number * 4096);
+                is(PITCHES[plane], 256 + number);
+                let low = u32::try_from(code & 0xffff_ffff).expect("32 bits");
+                let high = u32::try_from(code >> 32).expect("32 bits");
+                is(MODIFIERS_LO[plane], low.cast_signed());
+                is(MODIFIERS_HI[plane], high.cast_signed());
+            }
+        }
+    }
+
+    #[test]
+    fn an_implicit_layout_names_no_modifier() {
+        let layout = layout(Tiling::Implicit, &[0]);
+        let attributes = image_attributes(&layout, &[buffer()]).expect("a list");
+        assert_eq!(value(&attributes, FDS[1]), None);
+        for plane in 0..4 {
+            assert_eq!(value(&attributes, MODIFIERS_LO[plane]), None);
+            assert_eq!(value(&attributes, MODIFIERS_HI[plane]), None);
+        }
+    }
 }

@@ -16,6 +16,7 @@ use crate::frame::{Frame, Memory, OpaqueFd};
 use crate::kernel::{DmaBuf, Mapping, Memfd};
 use crate::layout::Extent;
 use crate::negotiate::OfferEntry;
+use crate::quirks;
 
 /// Mesa's software rasteriser works in blocks of this many rows.
 const SOFTWARE_ROWS: u32 = 4;
@@ -38,11 +39,20 @@ fn offered<'a>(device: &'a Rc<DeviceInner>, frame: &Frame) -> Result<&'a OfferEn
     let layout = frame.layout();
     let path = frame.memory().path();
     let of_format = |entry: &&OfferEntry| entry.path == path && entry.format == layout.format();
-    let entries = &device.offer()?.entries;
+    let offer = device.offer()?;
+    let entries = &offer.entries;
     let found = entries
         .iter()
         .filter(of_format)
         .find(|entry| entry.tiling == layout.tiling());
+    let struck = |entry: &&OfferEntry| offer.withdrawn.iter().find(|one| one.hits(entry));
+    if let Some(strike) = found.as_ref().and_then(struck) {
+        let reason = Requirement::other(strike.reason.clone());
+        return Err(Error::unsupported(
+            format!("importing {layout} as {path}"),
+            vec![reason],
+        ));
+    }
     let Some(entry) = found else {
         let accepted: Vec<String> = entries
             .iter()
@@ -86,7 +96,7 @@ fn foreign(device: &DeviceInner, frame: &Frame, memory: &'static str) -> Error {
     }
 }
 
-fn import_dma_buf(
+pub(super) fn import_dma_buf(
     device: &Rc<DeviceInner>,
     frame: &Frame,
     buffers: &[DmaBuf],
@@ -103,6 +113,7 @@ fn import_dma_buf(
     if frame.is_emulated() && !device.id().software {
         return Err(foreign(device, frame, "emulated dma-buf"));
     }
+    device.quirks().check_linear(layout)?;
     check_software_rows(device, frame, buffers)?;
     texture_of(device, frame, buffers, external_only)
 }
@@ -143,7 +154,7 @@ pub(super) fn check_software_rows(
     frame: &Frame,
     buffers: &[DmaBuf],
 ) -> Result<()> {
-    if !device.id().software {
+    if !device.quirk(&quirks::SOFTWARE_READS_FOUR_ROWS) {
         return Ok(());
     }
     let layout = frame.layout();
@@ -212,6 +223,9 @@ fn import_opaque(device: &Rc<DeviceInner>, frame: &Frame, memory: &OpaqueFd) -> 
     if frame.device().compare_driver(device.id()) != Comparison::Same {
         return Err(foreign(device, frame, "opaque-fd"));
     }
+    if device.quirk(&quirks::OPAQUE_HEADER_BELIEVED) {
+        memory.check_header()?;
+    }
     let gl = gl_format(frame.layout().format_info())?;
     let (width, height) = gl_size(frame.layout().extent())?;
     let functions = &device.functions;
@@ -265,12 +279,12 @@ fn import_opaque(device: &Rc<DeviceInner>, frame: &Frame, memory: &OpaqueFd) -> 
 }
 
 fn import_host(device: &Rc<DeviceInner>, frame: &Frame, memory: &Memfd) -> Result<Texture> {
-    if let Some(texture) = host::import_in_place(device, frame, memory)? {
-        return Ok(texture);
-    }
     let gl = gl_format(frame.layout().format_info())?;
     let (width, height) = gl_size(frame.layout().extent())?;
     frame.layout().check_whole_pixels()?;
+    if let Some(texture) = host::import_in_place(device, frame, memory)? {
+        return Ok(texture);
+    }
     let mapping = Mapping::new(memory)?;
     let target = glow::TEXTURE_2D;
     let mut made = Guard::new(device);

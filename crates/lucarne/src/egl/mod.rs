@@ -16,9 +16,12 @@ mod host;
 mod import;
 mod offer;
 mod raw;
+mod self_test;
+mod semaphore;
 mod texture;
 mod transfer;
 
 pub use adapter::Adapter;
 pub use device::Device;
+pub use semaphore::Semaphore;
 pub use texture::Texture;

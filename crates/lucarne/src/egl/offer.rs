@@ -6,14 +6,15 @@ use khronos_egl as egl;
 
 use super::adapter::Adapter;
 use super::device::DeviceInner;
-use super::export;
 use super::raw::{self, Library, loaded};
+use super::{export, self_test};
 use crate::device_id::DeviceId;
-use crate::error::{Requirement, Result, Support};
+use crate::error::{Error, Requirement, Result, Support};
 use crate::format::{ColorKind, Format, FormatInfo};
 use crate::layout::{Extent, Tiling};
 use crate::modifier::Modifier;
 use crate::negotiate::{MemoryPath, Offer, OfferEntry, Usage};
+use crate::quirks;
 
 pub(super) fn offer(device: &Rc<DeviceInner>) -> Result<Offer> {
     let paths: Vec<(MemoryPath, Support)> = MemoryPath::ALL
@@ -21,8 +22,10 @@ pub(super) fn offer(device: &Rc<DeviceInner>) -> Result<Offer> {
         .map(|path| (path, device.path(path)))
         .collect();
     let mut entries = Vec::new();
+    let mut withdrawn = Vec::new();
     if device.path(MemoryPath::DmaBuf).is_yes() {
         entries.extend(dma_buf_entries(device)?);
+        withdrawn.extend(self_test::withdraw(device, &entries));
     }
     if device.path(MemoryPath::OpaqueFd).is_yes() {
         entries.extend(opaque_entries(device));
@@ -33,6 +36,7 @@ pub(super) fn offer(device: &Rc<DeviceInner>) -> Result<Offer> {
         device: device.id().clone(),
         paths,
         entries,
+        withdrawn,
         fences: device.fences(),
     })
 }
@@ -90,23 +94,13 @@ pub(super) fn export_support(device: &DeviceInner) -> Support {
 /// Mesa's software rasteriser on a DRM node (`kms_swrast`) crashes when it maps a foreign dma-buf: only the software
 /// EGL device maps buffers in a way that works for any.
 fn unsafe_software_device(device: &DeviceInner) -> Option<Requirement> {
-    let software = is_software_renderer(device.renderer());
-    let on_node = device
-        .egl_device()
-        .is_some_and(|adapter| !adapter.is_software());
-    (software && on_node).then(|| {
+    device.quirk(&quirks::KMS_SWRAST).then(|| {
         Requirement::other(
             "needs the software EGL device (EGL_MESA_device_software): this display is software on a DRM node \
              (kms_swrast), which crashes on buffers it did not make; use EGL_EXT_platform_device or \
              egl::Adapter::open",
         )
     })
-}
-
-fn is_software_renderer(renderer: &str) -> bool {
-    ["llvmpipe", "softpipe", "swrast"]
-        .iter()
-        .any(|name| renderer.contains(name))
 }
 
 fn missing_extensions(device: &DeviceInner, names: &[&'static str]) -> Vec<Requirement> {
@@ -125,7 +119,7 @@ pub(super) fn egl_extension(name: &'static str) -> Requirement {
     }
 }
 
-fn gl_extension(name: &'static str) -> Requirement {
+pub(super) fn gl_extension(name: &'static str) -> Requirement {
     Requirement::Extension {
         api: "OpenGL",
         name,
@@ -156,7 +150,8 @@ fn dma_buf_entries(device: &Rc<DeviceInner>) -> Result<Vec<OfferEntry>> {
         };
         for (modifier, external_only) in query_modifiers(device, info.format)? {
             let auxiliary = modifier.auxiliary_planes().unwrap_or(0);
-            let usage = if external_only {
+            let nvidia = modifier.is_linear() && device.quirk(&quirks::NVIDIA_LINEAR);
+            let usage = if external_only || nvidia {
                 Usage::SAMPLE
             } else {
                 Usage::SAMPLE | Usage::RENDER
@@ -214,8 +209,7 @@ fn query_modifiers(device: &DeviceInner, format: Format) -> Result<Vec<(Modifier
     // SAFETY: eglQueryDmaBufModifiersEXT: with null arrays only the count is written.
     let ok = unsafe { query(display, code, 0, none(), none().cast(), &raw mut count) };
     if ok != egl::TRUE {
-        let _cleared = device.library.egl.get_error();
-        return Ok(Vec::new());
+        return no_modifiers(device.library.egl.get_error());
     }
     let length = usize::try_from(count).unwrap_or(0);
     let mut modifiers = vec![0_u64; length];
@@ -242,6 +236,18 @@ fn query_modifiers(device: &DeviceInner, format: Format) -> Result<Vec<(Modifier
         .take(written)
         .filter_map(|(code, external)| Some((Modifier::new(code)?, external == egl::TRUE)))
         .collect())
+}
+
+/// What a failed query for a format's modifiers means ([`quirks::NVIDIA_MODIFIER_QUERY`]).
+fn no_modifiers(error: Option<egl::Error>) -> Result<Vec<(Modifier, bool)>> {
+    match error {
+        Some(egl::Error::BadParameter) => Ok(Vec::new()),
+        Some(other) => Err(Error::driver("eglQueryDmaBufModifiersEXT", other)),
+        None => Err(Error::driver(
+            "eglQueryDmaBufModifiersEXT",
+            "EGL_FALSE without an error",
+        )),
+    }
 }
 
 fn opaque_entries(device: &DeviceInner) -> Vec<OfferEntry> {
@@ -316,7 +322,7 @@ pub(super) fn identify(device: &DeviceInner) -> Result<DeviceId> {
         driver_uuid: None,
         render_node: adapter.and_then(Adapter::render_node),
         primary_node: adapter.and_then(Adapter::primary_node),
-        software: is_software_renderer(device.renderer()),
+        software: quirks::is_software(device.renderer()),
     };
     if !device.has_gl("GL_EXT_memory_object") {
         return Ok(id);
@@ -345,4 +351,23 @@ pub(super) fn identify(device: &DeviceInner) -> Result<DeviceId> {
         id.driver_uuid = Some(uuid);
     }
     Ok(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_format_without_modifiers_is_no_error_and_a_dead_display_is() {
+        let none = no_modifiers(Some(egl::Error::BadParameter)).expect("nothing listed");
+        assert!(none.is_empty());
+        for error in [
+            Some(egl::Error::BadDisplay),
+            Some(egl::Error::NotInitialized),
+            None,
+        ] {
+            let said = no_modifiers(error).expect_err("a failure").to_string();
+            assert!(said.contains("eglQueryDmaBufModifiersEXT"), "{said}");
+        }
+    }
 }

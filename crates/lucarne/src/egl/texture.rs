@@ -93,6 +93,7 @@ impl Drop for Texture {
                 Source::MemoryObject(object) => Some(object),
                 _ => None,
             },
+            semaphore: None,
         };
         if self.device.is_current() {
             trash.delete(&self.device);
@@ -123,6 +124,7 @@ pub(super) struct Trash {
     pub(super) texture: Option<glow::NativeTexture>,
     pub(super) image: Option<EglImage>,
     pub(super) memory_object: Option<u32>,
+    pub(super) semaphore: Option<u32>,
 }
 
 impl Trash {
@@ -137,6 +139,12 @@ impl Trash {
         {
             // SAFETY: glDeleteMemoryObjectsEXT reads one name, of an object of this context.
             unsafe { delete(1, &raw const object) };
+        }
+        if let Some(semaphore) = self.semaphore
+            && let Some(delete) = device.functions.delete_semaphores
+        {
+            // SAFETY: glDeleteSemaphoresEXT reads one name, of a semaphore of this context.
+            unsafe { delete(1, &raw const semaphore) };
         }
         if let Some(image) = self.image {
             device.destroy_image(image);

@@ -45,24 +45,7 @@ impl Device {
     /// [`Error::NotCurrent`]; [`Error::Unsupported`] without `GL_EXT_color_buffer_float`; [`Error::Driver`].
     pub fn download(&self, texture: &Texture) -> Result<Vec<[f32; 4]>> {
         self.inner().require_current("egl::Device::download")?;
-        let device = self.inner();
-        if !device.has_gl("GL_EXT_color_buffer_float") {
-            return Err(Error::unsupported(
-                "reading exact pixels",
-                vec![Requirement::Extension {
-                    api: "OpenGL",
-                    name: "GL_EXT_color_buffer_float",
-                    available: false,
-                }],
-            ));
-        }
-        let (width, height) = gl_size(texture.frame().layout().extent())?;
-        let _stale = device.gl_error();
-        let state = State::save(device);
-        let pixels =
-            Pass::new(device, texture.target()).and_then(|pass| pass.run(texture, width, height));
-        drop(state);
-        pixels
+        fetch(self.inner(), texture)
     }
 
     /// Writes `pixels`, rows from the frame's first without padding, into a texture that is exported or imported.
@@ -142,6 +125,27 @@ fn fill(
             .tex_sub_image_2d(target, 0, 0, 0, width, height, gl.format, gl.kind, source);
     }
     device.check_gl("glTexSubImage2D")
+}
+
+/// What a shader reads of each pixel. The context is current.
+pub(super) fn fetch(device: &DeviceInner, texture: &Texture) -> Result<Vec<[f32; 4]>> {
+    if !device.has_gl("GL_EXT_color_buffer_float") {
+        return Err(Error::unsupported(
+            "reading exact pixels",
+            vec![Requirement::Extension {
+                api: "OpenGL",
+                name: "GL_EXT_color_buffer_float",
+                available: false,
+            }],
+        ));
+    }
+    let (width, height) = gl_size(texture.frame().layout().extent())?;
+    let _stale = device.gl_error();
+    let state = State::save(device);
+    let pixels =
+        Pass::new(device, texture.target()).and_then(|pass| pass.run(texture, width, height));
+    drop(state);
+    pixels
 }
 
 /// A program that fetches every texel, and a floating-point target to fetch it into.

@@ -145,7 +145,7 @@ mod tests {
     fn stand_in(count: u32) -> Fence {
         let flags = rustix::event::EventfdFlags::CLOEXEC;
         let fd = rustix::event::eventfd(count, flags).expect("an eventfd");
-        Fence::sync_file(SyncFile::new(fd))
+        Fence::sync_file(SyncFile::stand_in(fd))
     }
 
     #[test]

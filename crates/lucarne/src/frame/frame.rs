@@ -23,20 +23,15 @@ impl OpaqueFd {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a size of zero, or for a pipe, a socket, a directory or anything else that no driver
-    /// exports; [`Error::Os`] for a descriptor that is not open. The descriptor is closed in every failing case.
+    /// [`Error::Invalid`] for a size of zero or beyond the descriptor's own, for a memfd that may still shrink, and for a
+    /// pipe, a socket, a directory or anything else that no driver exports; [`Error::Os`] for a descriptor that is not
+    /// open. The descriptor is closed in every failing case.
     pub fn new(fd: OwnedFd, allocation_bytes: u64) -> Result<Self> {
         if allocation_bytes == 0 {
             return Err(Error::invalid("allocation size", 0, "at least one byte"));
         }
-        // What lies behind it is the driver's secret, but it must be memory.
-        if !fd::may_be_memory(&fd)? {
-            return Err(Error::invalid(
-                "memory object",
-                fd::describe(&fd),
-                "a dma-buf, memory file or device that a driver exported",
-            ));
-        }
+        // What lies behind it is the driver's secret, but it must be memory, and enough of it.
+        fd::check_driver_memory(&fd, allocation_bytes)?;
         Ok(Self {
             fd,
             allocation_bytes,
@@ -46,6 +41,43 @@ impl OpaqueFd {
     /// The allocation's size in bytes; the descriptor's own size may differ.
     pub fn allocation_bytes(&self) -> u64 {
         self.allocation_bytes
+    }
+
+    /// Refuses a memory file whose header, as Mesa's software drivers write and believe it, claims more than the file has:
+    /// they map what it claims ([`OPAQUE_HEADER_BELIEVED`](crate::quirks::OPAQUE_HEADER_BELIEVED)).
+    ///
+    /// A peer can write the header again between this and the driver's own look at it: this catches mistakes and stale
+    /// memory. Peers that are not trusted are given, and asked for, other memory.
+    #[cfg(any(feature = "vulkan", feature = "egl"))]
+    pub(crate) fn check_header(&self) -> Result<()> {
+        const WORD: usize = size_of::<usize>();
+        if rustix::fs::fcntl_get_seals(&self.fd).is_err() {
+            return Ok(());
+        }
+        let mut header = [0_u8; 2 * WORD];
+        let read = rustix::io::pread(&self.fd, &mut header, 0)
+            .map_err(|errno| Error::os("pread of a memory object's header", errno))?;
+        let word = |at: usize| {
+            let mut word = [0_u8; WORD];
+            word.copy_from_slice(&header[at * WORD..][..WORD]);
+            usize::from_ne_bytes(word) as u64
+        };
+        let (claimed, offset, size) = (word(0), word(1), fd::size(&self.fd)?);
+        let data = claimed.checked_sub(offset);
+        if read < header.len()
+            || claimed > size
+            || data.is_none_or(|data| data < self.allocation_bytes)
+        {
+            return Err(Error::invalid(
+                "memory object's header",
+                format!("{claimed} bytes with the data from {offset}"),
+                format!(
+                    "at most the file's {size} bytes, and {} from the data on",
+                    self.allocation_bytes
+                ),
+            ));
+        }
+        Ok(())
     }
 
     /// A new descriptor for the same memory, close-on-exec, owned by the caller.

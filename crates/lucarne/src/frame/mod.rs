@@ -8,9 +8,11 @@ mod fence;
 mod frame;
 mod implicit_sync;
 mod pool;
+mod semaphore;
 mod state;
 
 pub use fence::Fence;
 pub use frame::{Frame, Memory, OpaqueFd};
 pub use pool::Pool;
+pub use semaphore::OpaqueSemaphore;
 pub use state::{Free, Reading, Received, Sent, Writing};

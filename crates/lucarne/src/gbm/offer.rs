@@ -38,6 +38,7 @@ pub(super) fn offer(device: &DeviceInner, usage: Usage) -> Offer {
         device: device.id().clone(),
         paths: paths(),
         entries,
+        withdrawn: Vec::new(),
         fences: FenceSupport {
             export: none(),
             import: none(),
@@ -68,6 +69,7 @@ pub(super) fn offer_for(device: &DeviceInner, side: &Offer, usage: Usage) -> Off
         device: side.device.clone(),
         paths,
         entries,
+        withdrawn: side.withdrawn.clone(),
         fences: side.fences.clone(),
     }
 }
@@ -175,6 +177,7 @@ mod tests {
                 one(Tiling::Implicit, MemoryPath::OpaqueFd, true),
                 one(explicit(0), MemoryPath::HostMemory, true),
             ],
+            withdrawn: Vec::new(),
             fences: FenceSupport {
                 export: Support::Yes(()),
                 import: Support::Yes(()),

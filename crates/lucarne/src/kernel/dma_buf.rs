@@ -63,6 +63,30 @@ impl DmaBuf {
         })
     }
 
+    /// Takes one descriptor for each memory plane, as EGL, Wayland and V4L2 pass them, and gives each kernel buffer once,
+    /// with the buffer's index for each plane ([`Plane::object`](crate::Plane::object)).
+    ///
+    /// Descriptors of a buffer that another plane has brought already are closed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`DmaBuf::new`], for the first descriptor that is refused; every one is closed then.
+    pub fn of_planes(fds: Vec<OwnedFd>) -> Result<(Vec<Self>, Vec<usize>)> {
+        let mut buffers: Vec<Self> = Vec::new();
+        let mut objects = Vec::new();
+        for fd in fds {
+            let buffer = Self::new(fd)?;
+            let known = buffers
+                .iter()
+                .position(|known| known.identity == buffer.identity);
+            objects.push(known.unwrap_or(buffers.len()));
+            if known.is_none() {
+                buffers.push(buffer);
+            }
+        }
+        Ok((buffers, objects))
+    }
+
     /// The size in bytes, as the kernel tells it.
     pub fn size(&self) -> u64 {
         self.size

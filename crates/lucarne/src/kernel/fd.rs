@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::fs::{FileType, SeekFrom};
+use rustix::fs::{FileType, SealFlags, SeekFrom};
 use rustix::io::Errno;
 
 use crate::error::{Error, Result};
@@ -30,15 +30,62 @@ pub(crate) fn is_dma_buf(fd: impl AsFd) -> Result<bool> {
     Ok(magic == DMA_BUF_MAGIC)
 }
 
-/// Whether a driver may have exported this as memory: dma-bufs, files (memfds) and devices can be, and nothing
-/// else; a driver that reads a pipe or an eventfd to find out would wait for ever.
-pub(crate) fn may_be_memory(fd: impl AsFd) -> Result<bool> {
+/// Refuses what no driver exports as memory of `bytes` bytes: dma-bufs, sealed memfds and devices can be, and nothing
+/// else. A driver that reads a pipe or an eventfd to find out would wait for ever; one that maps a memory file beyond
+/// its end, or one that shrinks later, would be killed by SIGBUS.
+pub(crate) fn check_driver_memory(fd: impl AsFd, bytes: u64) -> Result<()> {
     let fd = fd.as_fd();
     let stat =
         rustix::fs::fstat(fd).map_err(|errno| Error::os("fstat of a memory object", errno))?;
     match FileType::from_raw_mode(stat.st_mode) {
-        FileType::RegularFile | FileType::CharacterDevice => Ok(true),
-        _ => is_dma_buf(fd),
+        // Only the driver knows what lies behind it.
+        FileType::CharacterDevice => return Ok(()),
+        FileType::RegularFile => {
+            let seals = rustix::fs::fcntl_get_seals(fd);
+            if !seals.is_ok_and(|seals| seals.contains(SealFlags::SHRINK)) {
+                return Err(Error::invalid(
+                    "memory object",
+                    format!("{} that may still shrink", describe(fd)),
+                    "a dma-buf, device or memfd sealed with F_SEAL_SHRINK that a driver exported",
+                ));
+            }
+        }
+        _ if is_dma_buf(fd)? => {}
+        _ => {
+            return Err(Error::invalid(
+                "memory object",
+                describe(fd),
+                "a dma-buf, memory file or device that a driver exported",
+            ));
+        }
+    }
+    let size = size(fd)?;
+    if size < bytes {
+        return Err(Error::invalid(
+            "allocation size",
+            bytes,
+            format!("at most {size} bytes, which is all that the descriptor has"),
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses what no driver exports as a semaphore: files, pipes, sockets and directories.
+pub(crate) fn check_driver_semaphore(fd: impl AsFd) -> Result<()> {
+    let fd = fd.as_fd();
+    let stat = rustix::fs::fstat(fd).map_err(|errno| Error::os("fstat of a semaphore", errno))?;
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile
+        | FileType::Directory
+        | FileType::Fifo
+        | FileType::Socket
+        | FileType::BlockDevice
+        | FileType::Symlink => Err(Error::invalid(
+            "semaphore",
+            describe(fd),
+            "a kernel object or device that a driver exported",
+        )),
+        FileType::CharacterDevice | FileType::Unknown => Ok(()),
     }
 }
 

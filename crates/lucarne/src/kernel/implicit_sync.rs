@@ -59,7 +59,7 @@ impl DmaBuf {
                 errno,
             )
         })?;
-        Ok(SyncFile::new(fd))
+        Ok(SyncFile::given(fd))
     }
 
     /// Adds a fence to those that the buffer carries: as a writer's work, or as a reader's. Lends the descriptor; the

@@ -58,12 +58,38 @@ pub struct FenceInfo {
 }
 
 impl SyncFile {
-    /// Takes a descriptor that an API exported as a native fence (`VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_SYNC_FD_BIT`,
-    /// `eglDupNativeFenceFDANDROID`, `DMA_BUF_IOCTL_EXPORT_SYNC_FILE`).
+    /// Takes a descriptor that came from elsewhere, another process for instance, and checks that it is a sync_file.
     ///
-    /// Another descriptor that becomes readable once and stays so, an eventfd for instance, can stand in for one on
-    /// this side: [`SyncFile::wait`] works, drivers and the kernel's fence calls refuse it.
-    pub fn new(fd: OwnedFd) -> Self {
+    /// Does not block.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for anything else: a pipe or `/dev/null` would never signal, or always have; [`Error::Os`] when
+    /// the kernel does not answer. The descriptor is closed in every failing case.
+    pub fn new(fd: OwnedFd) -> Result<Self> {
+        let file = Self { fd };
+        match file.outcome()? {
+            Some(_) => Ok(file),
+            None => Err(Error::invalid(
+                "fence",
+                fd::describe(&file.fd),
+                "a sync_file, which answers SYNC_IOC_FILE_INFO",
+            )),
+        }
+    }
+
+    /// Takes a descriptor of this process's own that becomes readable once and stays so, an eventfd for instance, in a
+    /// sync_file's place: for work that no driver does, and for tests.
+    ///
+    /// [`SyncFile::wait`] works; drivers and the kernel's fence calls refuse it. Nothing is checked: what came from
+    /// elsewhere goes through [`SyncFile::new`].
+    pub fn stand_in(fd: OwnedFd) -> Self {
+        Self { fd }
+    }
+
+    /// Takes what a driver or the kernel has just given as a sync_file. It is not asked again: a sync_file that is
+    /// emulated shows only to whom the preloaded library serves, and direct system calls pass it by.
+    pub(crate) fn given(fd: OwnedFd) -> Self {
         Self { fd }
     }
 
@@ -159,7 +185,7 @@ impl SyncFile {
             return Err(Error::os("SYNC_IOC_MERGE", Errno::BADF));
         }
         // SAFETY: OwnedFd::from_raw_fd: the kernel has just made this descriptor, close-on-exec, for the caller.
-        Ok(Self::new(unsafe { OwnedFd::from_raw_fd(data.fence) }))
+        Ok(Self::given(unsafe { OwnedFd::from_raw_fd(data.fence) }))
     }
 
     /// Everything that the kernel tells about the fence. For reports and for tests; it allocates.
@@ -196,7 +222,8 @@ impl SyncFile {
     fn outcome(&self) -> Result<Option<FenceStatus>> {
         match self.file_info(&mut []) {
             Ok(info) => Ok(Some(FenceStatus::from_kernel(info.status))),
-            Err(Errno::NOTTY) => Ok(None),
+            // Files and sockets answer ENOTTY, and some devices EINVAL.
+            Err(Errno::NOTTY | Errno::INVAL) => Ok(None),
             Err(errno) => Err(Error::os("SYNC_IOC_FILE_INFO", errno)),
         }
     }
@@ -330,7 +357,7 @@ mod tests {
 
     fn stand_in(count: u32) -> SyncFile {
         let flags = rustix::event::EventfdFlags::CLOEXEC;
-        SyncFile::new(rustix::event::eventfd(count, flags).expect("an eventfd"))
+        SyncFile::stand_in(rustix::event::eventfd(count, flags).expect("an eventfd"))
     }
 
     #[test]

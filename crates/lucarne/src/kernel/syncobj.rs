@@ -274,7 +274,7 @@ impl TimelinePoint {
         let source = &self.timeline.syncobj;
         let binary = Syncobj::create(&source.node)?;
         transfer(source, self.point, &binary, 0)?;
-        Ok(SyncFile::new(binary.to_fd(true)?))
+        Ok(SyncFile::given(binary.to_fd(true)?))
     }
 
     fn wait_for(&self, what: &'static str, timeout: Duration, submitted: bool) -> Result<()> {

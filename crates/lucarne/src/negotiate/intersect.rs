@@ -137,7 +137,7 @@ fn matches(
             .iter()
             .filter(of_rung)
             .filter(|entry| entry.tiling == tiling)
-            .map(|entry| check_entry(entry, wanted, exports, request))
+            .map(|entry| check_entry(offer, entry, wanted, exports, request))
             .collect();
         if verdicts.iter().any(Result::is_ok) {
             return Ok(());
@@ -165,6 +165,7 @@ fn matches(
 }
 
 fn check_entry(
+    offer: &Offer,
     entry: &OfferEntry,
     wanted: Usage,
     exports: bool,
@@ -172,6 +173,9 @@ fn check_entry(
 ) -> Result<(), String> {
     if let Some(strike) = request.struck.iter().find(|strike| strike.hits(entry)) {
         return Err(format!("was tried and failed: {}", strike.reason));
+    }
+    if let Some(strike) = offer.withdrawn.iter().find(|strike| strike.hits(entry)) {
+        return Err(format!("lists it, but: {}", strike.reason));
     }
     if exports && !entry.exportable {
         return Err("can import it, but not export it".to_owned());

@@ -7,6 +7,8 @@ mod agreement;
 mod intersect;
 mod offer;
 mod rank;
+#[cfg(feature = "serde")]
+mod record;
 
 pub use agreement::{Agreement, Candidate, FencePath, Refusal, RefusedRung, Verdict};
 pub use intersect::negotiate;

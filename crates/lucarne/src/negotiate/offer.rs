@@ -107,6 +107,8 @@ pub struct Offer {
     pub paths: Vec<(MemoryPath, Support)>,
     /// What it can do on the paths it has.
     pub entries: Vec<OfferEntry>,
+    /// Entries that the driver lists and that were seen not to work on this device, with what was seen.
+    pub withdrawn: Vec<Strike>,
     /// Fences.
     pub fences: FenceSupport,
 }
@@ -141,7 +143,7 @@ pub struct Strike {
 }
 
 impl Strike {
-    pub(super) fn hits(&self, entry: &OfferEntry) -> bool {
+    pub(crate) fn hits(&self, entry: &OfferEntry) -> bool {
         self.path == entry.path
             && self.format.is_none_or(|format| format == entry.format)
             && (self.modifier.is_none() || self.modifier == entry.tiling.modifier())

@@ -13,15 +13,17 @@ use super::instance::InstanceInner;
 use crate::device_id::{DeviceId, DrmNode};
 use crate::error::{Error, Requirement, Result};
 use crate::negotiate::{Offer, Usage};
+use crate::quirks::{self, Active, Driver, Quirks};
 
 /// Everything this backend can make use of, in the order in which to enable it.
-const WANTED: [&CStr; 7] = [
+const WANTED: [&CStr; 8] = [
     ash::khr::external_memory_fd::NAME,
     ash::ext::external_memory_dma_buf::NAME,
     ash::khr::image_format_list::NAME,
     ash::ext::image_drm_format_modifier::NAME,
     ash::ext::queue_family_foreign::NAME,
     ash::khr::external_semaphore_fd::NAME,
+    ash::khr::external_fence_fd::NAME,
     ash::ext::external_memory_host::NAME,
 ];
 
@@ -42,6 +44,7 @@ pub(super) struct AdapterInner {
     name: String,
     driver: String,
     id: DeviceId,
+    pub(super) quirks: Quirks,
     // Last, so that the instance outlives everything above; `None` for the caller's own.
     _instance: Option<Arc<InstanceInner>>,
 }
@@ -112,9 +115,11 @@ impl Adapter {
             name: text(properties.device_name_as_c_str()),
             driver: String::new(),
             id: DeviceId::default(),
+            quirks: Quirks::default(),
             _instance: owner,
         };
-        inner.identify(properties.device_type == vk::PhysicalDeviceType::CPU);
+        let driver = inner.identify(&properties);
+        inner.quirks = Quirks::of(&driver, &inner.observed())?;
         Ok(Self {
             inner: Arc::new(inner),
         })
@@ -128,6 +133,11 @@ impl Adapter {
     /// The driver's name and version (`VkPhysicalDeviceDriverProperties`), or nothing below Vulkan 1.2.
     pub fn driver(&self) -> &str {
         &self.inner.driver
+    }
+
+    /// The driver faults that are worked around on this device, and why each.
+    pub fn quirks(&self) -> &[Active] {
+        self.inner.quirks.active()
     }
 
     /// The device's identity.
@@ -153,23 +163,7 @@ impl Adapter {
     /// there, finds none, and reports every use of such an image: reports of features `(0x0)` with
     /// `VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT` are then about the driver, not about the program.
     pub fn hides_modifier_features(&self) -> bool {
-        let inner = &self.inner;
-        if !inner.has(ash::ext::image_drm_format_modifier::NAME) {
-            return false;
-        }
-        let mut list = vk::DrmFormatModifierPropertiesList2EXT::default();
-        let mut properties = vk::FormatProperties2::default().push_next(&mut list);
-        let format = vk::Format::B8G8R8A8_UNORM;
-        // SAFETY: vkGetPhysicalDeviceFormatProperties2 (Vulkan 1.1) with structures of our own; with a null array only
-        // the count is written.
-        unsafe {
-            inner.instance.get_physical_device_format_properties2(
-                inner.physical,
-                format,
-                &mut properties,
-            );
-        }
-        list.drm_format_modifier_count == 0
+        self.inner.quirks.has(&quirks::HIDES_MODIFIER_FEATURES)
     }
 
     /// What a device opened with [`Adapter::device_extensions`] can share, for images used as `usage` says.
@@ -209,7 +203,35 @@ impl AdapterInner {
         &self.name
     }
 
-    fn identify(&mut self, software: bool) {
+    /// The quirks that the device itself shows.
+    fn observed(&self) -> Vec<&'static quirks::Quirk> {
+        let mut observed = Vec::new();
+        if self.id.software {
+            observed.push(&quirks::SOFTWARE_WAITS_FOR_EVER);
+        }
+        if self.has(ash::ext::image_drm_format_modifier::NAME) && self.leaves_list_2_empty() {
+            observed.push(&quirks::HIDES_MODIFIER_FEATURES);
+        }
+        observed
+    }
+
+    fn leaves_list_2_empty(&self) -> bool {
+        let mut list = vk::DrmFormatModifierPropertiesList2EXT::default();
+        let mut properties = vk::FormatProperties2::default().push_next(&mut list);
+        let format = vk::Format::B8G8R8A8_UNORM;
+        // SAFETY: vkGetPhysicalDeviceFormatProperties2 (Vulkan 1.1) with structures of our own; with a null array only
+        // the count is written.
+        unsafe {
+            self.instance.get_physical_device_format_properties2(
+                self.physical,
+                format,
+                &mut properties,
+            );
+        }
+        list.drm_format_modifier_count == 0
+    }
+
+    fn identify(&mut self, device: &vk::PhysicalDeviceProperties) -> Driver {
         let mut ids = vk::PhysicalDeviceIDProperties::default();
         let mut driver = vk::PhysicalDeviceDriverProperties::default();
         let mut drm = vk::PhysicalDeviceDrmPropertiesEXT::default();
@@ -251,8 +273,10 @@ impl AdapterInner {
                 drm.primary_major,
                 drm.primary_minor,
             ),
-            software,
+            software: device.device_type == vk::PhysicalDeviceType::CPU,
         };
+        let info = text(driver.driver_info_as_c_str());
+        Driver::of_vulkan(driver.driver_id.as_raw(), &info, device.driver_version)
     }
 }
 

@@ -13,6 +13,7 @@ use super::{failed, handoff};
 use crate::error::{Error, Result, Support};
 use crate::frame::Fence;
 use crate::negotiate::MemoryPath;
+use crate::quirks;
 
 impl Device {
     /// Writes a frame: waits for `gate`, takes the image from its readers, runs `record`, gives it back, submits, and
@@ -220,7 +221,8 @@ impl Commands {
             gate.wait(timeout)?;
             return Ok(None);
         };
-        if self.device.adapter.id().software {
+        let quirks = &self.device.adapter.inner().quirks;
+        if quirks.has(&quirks::SOFTWARE_WAITS_FOR_EVER) {
             // A software driver would wait on this thread, and for ever: wait here instead, with a deadline.
             file.wait(timeout)?;
         }

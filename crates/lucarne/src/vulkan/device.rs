@@ -11,6 +11,7 @@ use super::adapter::{Adapter, AdapterInner};
 use super::{failed, offer};
 use crate::error::{Error, Requirement, Result, Support};
 use crate::negotiate::{FenceSupport, MemoryPath, Offer, Usage};
+use crate::quirks::Active;
 
 /// A `VkDevice` and one of its queues. Cloning shares it; images keep it alive.
 #[derive(Clone, Debug)]
@@ -29,6 +30,7 @@ pub(super) struct DeviceInner {
     /// Loaded only where the extension is enabled: calling an unloaded entry point panics.
     pub(super) memory_fd: Option<ash::khr::external_memory_fd::Device>,
     pub(super) semaphore_fd: Option<ash::khr::external_semaphore_fd::Device>,
+    pub(super) fence_fd: Option<ash::khr::external_fence_fd::Device>,
     pub(super) modifier: Option<ash::ext::image_drm_format_modifier::Device>,
     pub(super) memory_host: Option<ash::ext::external_memory_host::Device>,
     enabled: BTreeSet<CString>,
@@ -126,6 +128,8 @@ impl Device {
                 .then(|| ash::khr::external_memory_fd::Device::new(instance, &device)),
             semaphore_fd: on(ash::khr::external_semaphore_fd::NAME)
                 .then(|| ash::khr::external_semaphore_fd::Device::new(instance, &device)),
+            fence_fd: on(ash::khr::external_fence_fd::NAME)
+                .then(|| ash::khr::external_fence_fd::Device::new(instance, &device)),
             modifier: on(ash::ext::image_drm_format_modifier::NAME)
                 .then(|| ash::ext::image_drm_format_modifier::Device::new(instance, &device)),
             memory_host: on(ash::ext::external_memory_host::NAME)
@@ -162,6 +166,11 @@ impl Device {
     /// The adapter it was opened from.
     pub fn adapter(&self) -> &Adapter {
         &self.inner.adapter
+    }
+
+    /// The driver faults that are worked around on this device, and why each.
+    pub fn quirks(&self) -> &[Active] {
+        self.inner.adapter.quirks()
     }
 
     /// What this device, with the extensions it has enabled, can share, for images used as `usage` says.

@@ -12,7 +12,7 @@ use super::image::{Image, Objects};
 use super::memory::{allocate, create_image, image_info};
 use super::object::Owned;
 use super::staging::{Direction, Staging};
-use super::{failed, handoff, host, offer};
+use super::{failed, handoff, host, offer, planes};
 use crate::device_id::Comparison;
 use crate::error::{Error, Result};
 use crate::format::FormatInfo;
@@ -119,7 +119,7 @@ fn finish(
         commands: Mutex::new(Commands::new(device, Owner::Nobody)?),
         image,
         staging,
-        _memory: memory,
+        _memory: vec![memory],
         in_place: None,
     };
     let format = offer::vk_format(info);
@@ -189,14 +189,8 @@ fn read_layout(
         .iter()
         .find(|one| one.modifier == modifier)
         .map_or(0, |one| one.planes);
-    let aspects = [
-        vk::ImageAspectFlags::MEMORY_PLANE_0_EXT,
-        vk::ImageAspectFlags::MEMORY_PLANE_1_EXT,
-        vk::ImageAspectFlags::MEMORY_PLANE_2_EXT,
-        vk::ImageAspectFlags::MEMORY_PLANE_3_EXT,
-    ];
     let count = usize::try_from(count).unwrap_or(usize::MAX);
-    let planes: Vec<Plane> = aspects
+    let planes: Vec<Plane> = planes::ASPECTS
         .into_iter()
         .take(count)
         .map(|aspect| {
@@ -254,7 +248,7 @@ fn export_host(
             commands: Mutex::new(Commands::new(device, Owner::Nobody)?),
             image: made.image,
             staging: None,
-            _memory: made.memory,
+            _memory: vec![made.memory],
             in_place: Some(made.mapping),
         };
         let format = offer::vk_format(info);

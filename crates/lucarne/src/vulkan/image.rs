@@ -35,7 +35,8 @@ pub(super) struct Objects {
     pub(super) commands: Mutex<Commands>,
     pub(super) image: Owned<vk::Image>,
     pub(super) staging: Option<Staging>,
-    pub(super) _memory: Owned<vk::DeviceMemory>,
+    /// One; of a disjoint image, one for each buffer.
+    pub(super) _memory: Vec<Owned<vk::DeviceMemory>>,
     /// The frame's host memory, where the image lies in it.
     pub(super) in_place: Option<Mapping>,
 }

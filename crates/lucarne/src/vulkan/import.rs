@@ -10,6 +10,7 @@ use super::device::{Device, DeviceInner};
 use super::image::{Image, Objects};
 use super::memory::{allocate, bind, create_image, image_info};
 use super::object::Owned;
+use super::planes::{self, Binding};
 use super::staging::{Direction, Staging};
 use super::{handoff, host, offer};
 use crate::device_id::Comparison;
@@ -17,7 +18,9 @@ use crate::error::{Error, Requirement, Result};
 use crate::format::FormatInfo;
 use crate::frame::{Frame, Memory, OpaqueFd};
 use crate::kernel::DmaBuf;
+use crate::layout::FrameLayout;
 use crate::negotiate::{MemoryPath, OfferEntry, Usage};
+use crate::quirks;
 
 impl Device {
     /// Makes an image over a frame's memory, to be used as `usage` says.
@@ -121,7 +124,7 @@ fn check_device(device: &DeviceInner, frame: &Frame) -> Result<()> {
 fn finish(
     device: &Arc<DeviceInner>,
     image: Owned<vk::Image>,
-    memory: Owned<vk::DeviceMemory>,
+    memory: Vec<Owned<vk::DeviceMemory>>,
     staging: Option<Staging>,
     frame: &Frame,
     info: &FormatInfo,
@@ -146,13 +149,6 @@ fn import_dma_buf(
     buffers: &[DmaBuf],
 ) -> Result<Image> {
     let layout = frame.layout();
-    let [buffer] = buffers else {
-        return Err(Error::invalid(
-            "buffers",
-            buffers.len(),
-            "1: importing planes in several buffers (VK_IMAGE_CREATE_DISJOINT_BIT) is not done yet",
-        ));
-    };
     let Some(modifier) = layout.tiling().modifier() else {
         return Err(Error::invalid(
             "tiling",
@@ -160,26 +156,41 @@ fn import_dma_buf(
             "an explicit modifier",
         ));
     };
+    device.adapter.inner().quirks.check_linear(layout)?;
     let handle = vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT;
-    // Sizes are the driver's to compute (VUID-VkImageDrmFormatModifierExplicitCreateInfoEXT-size-02267).
-    let planes: Vec<vk::SubresourceLayout> = layout
-        .planes()
-        .iter()
-        .map(|plane| {
-            vk::SubresourceLayout::default()
-                .offset(plane.offset)
-                .row_pitch(plane.pitch)
-        })
-        .collect();
+    let listed = offer::modifiers(device.adapter.inner(), info);
+    let listed = listed.iter().find(|one| one.modifier == modifier);
+    let features = listed.map_or(vk::FormatFeatureFlags::empty(), |one| one.features);
+    let binding = Binding::plan(layout, features)?;
+    let planes = planes::explicit_layouts(layout);
     let mut explicit = vk::ImageDrmFormatModifierExplicitCreateInfoEXT::default()
         .drm_format_modifier(modifier.code())
         .plane_layouts(&planes);
     let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(handle);
     let create = image_info(layout.extent(), info, usage)
+        .flags(binding.flags())
         .tiling(vk::ImageTiling::DRM_FORMAT_MODIFIER_EXT)
         .push_next(&mut explicit)
         .push_next(&mut external);
     let image = create_image(device, &create)?;
+    let memory = match (&binding, buffers) {
+        (Binding::Disjoint(planes), _) => {
+            planes::bind_disjoint(device, &image, layout, buffers, planes)?
+        }
+        (Binding::Whole, [buffer, ..]) => vec![bind_whole(device, &image, layout, buffer)?],
+        (Binding::Whole, []) => return Err(Error::invalid("buffers", 0, "at least one")),
+    };
+    finish(device, image, memory, None, frame, info, usage)
+}
+
+/// One dedicated allocation over one buffer.
+fn bind_whole(
+    device: &Arc<DeviceInner>,
+    image: &Owned<vk::Image>,
+    layout: &FrameLayout,
+    buffer: &DmaBuf,
+) -> Result<Owned<vk::DeviceMemory>> {
+    let handle = vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT;
     // SAFETY: vkGetImageMemoryRequirements with an image of this device that is not disjoint.
     let needs = unsafe { device.device.get_image_memory_requirements(image.raw()) };
     if needs.size > buffer.size() {
@@ -197,13 +208,14 @@ fn import_dma_buf(
     let allowed = needs.memory_type_bits & handoff::memory_types(device, handle, buffer.as_fd())?;
     let index = memory_type(device, allowed)?;
     let fd = buffer.duplicate()?;
-    let memory = handoff::import_memory(device, image.raw(), handle, fd, needs.size, index)?;
+    let dedicated = Some(image.raw());
+    let memory = handoff::import_memory(device, dedicated, handle, fd, needs.size, index)?;
     let memory = Owned::new(device, memory);
-    bind(device, &image, &memory)?;
-    finish(device, image, memory, None, frame, info, usage)
+    bind(device, image, &memory)?;
+    Ok(memory)
 }
 
-fn memory_type(device: &DeviceInner, allowed: u32) -> Result<u32> {
+pub(super) fn memory_type(device: &DeviceInner, allowed: u32) -> Result<u32> {
     let none = vk::MemoryPropertyFlags::empty();
     let local = vk::MemoryPropertyFlags::DEVICE_LOCAL;
     device
@@ -222,6 +234,14 @@ fn import_opaque(
     usage: Usage,
     memory: &OpaqueFd,
 ) -> Result<Image> {
+    if device
+        .adapter
+        .inner()
+        .quirks
+        .has(&quirks::OPAQUE_HEADER_BELIEVED)
+    {
+        memory.check_header()?;
+    }
     let handle = vk::ExternalMemoryHandleTypeFlags::OPAQUE_FD;
     let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(handle);
     let create = image_info(frame.layout().extent(), info, usage)
@@ -244,10 +264,11 @@ fn import_opaque(
     // vkGetMemoryFdPropertiesKHR must not be asked about opaque descriptors (VUID-vkGetMemoryFdPropertiesKHR-handleType-00674).
     let index = memory_type(device, needs.memory_type_bits)?;
     let fd = memory.duplicate()?;
-    let memory = handoff::import_memory(device, image.raw(), handle, fd, size, index)?;
+    let dedicated = Some(image.raw());
+    let memory = handoff::import_memory(device, dedicated, handle, fd, size, index)?;
     let memory = Owned::new(device, memory);
     bind(device, &image, &memory)?;
-    finish(device, image, memory, None, frame, info, usage)
+    finish(device, image, vec![memory], None, frame, info, usage)
 }
 
 fn import_host(
@@ -261,7 +282,7 @@ fn import_host(
             commands: Mutex::new(Commands::new(device, Owner::Others)?),
             image: made.image,
             staging: None,
-            _memory: made.memory,
+            _memory: vec![made.memory],
             in_place: Some(made.mapping),
         };
         let format = offer::vk_format(info);
@@ -273,5 +294,13 @@ fn import_host(
     let local = vk::MemoryPropertyFlags::DEVICE_LOCAL;
     let (memory, _) = allocate(device, &image, None, local)?;
     let staging = Staging::new(device, frame, Direction::Import)?;
-    finish(device, image, memory, Some(staging), frame, info, usage)
+    finish(
+        device,
+        image,
+        vec![memory],
+        Some(staging),
+        frame,
+        info,
+        usage,
+    )
 }

@@ -21,7 +21,10 @@ mod instance;
 mod memory;
 mod object;
 mod offer;
+mod planes;
+mod semaphore;
 mod staging;
+mod submit_fence;
 mod transfer;
 
 pub use access::Access;
@@ -29,6 +32,8 @@ pub use adapter::Adapter;
 pub use device::Device;
 pub use image::Image;
 pub use instance::{Instance, InstanceOptions};
+pub use semaphore::Semaphore;
+pub use submit_fence::SubmitFence;
 
 use ash::vk;
 

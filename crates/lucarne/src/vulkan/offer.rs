@@ -12,6 +12,7 @@ use crate::kernel::Udmabuf;
 use crate::layout::{Extent, Tiling};
 use crate::modifier::Modifier;
 use crate::negotiate::{FenceSupport, MemoryPath, Offer, OfferEntry, Usage};
+use crate::quirks;
 
 /// Tells whether an extension is enabled.
 pub(super) type Enabled<'a> = &'a dyn Fn(&CStr) -> bool;
@@ -40,6 +41,7 @@ pub(super) fn offer(adapter: &AdapterInner, enabled: Enabled<'_>, usage: Usage) 
         device: adapter.id().clone(),
         paths,
         entries,
+        withdrawn: Vec::new(),
         fences: fences(adapter, enabled),
     })
 }
@@ -205,7 +207,10 @@ fn dma_buf_entry(
     listed: &ListedModifier,
     wanted: Usage,
 ) -> Result<Option<OfferEntry>> {
-    let usage = usage_of(listed.features);
+    let mut usage = usage_of(listed.features);
+    if listed.modifier.is_linear() && adapter.quirks.has(&quirks::NVIDIA_LINEAR) {
+        usage.remove(Usage::RENDER);
+    }
     let mut modifier = vk::PhysicalDeviceImageDrmFormatModifierInfoEXT::default()
         .drm_format_modifier(listed.modifier.code())
         .sharing_mode(vk::SharingMode::EXCLUSIVE);
@@ -410,21 +415,9 @@ pub(super) fn fences(adapter: &AdapterInner, enabled: Enabled<'_>) -> FenceSuppo
             import: no,
         };
     }
-    let info = vk::PhysicalDeviceExternalSemaphoreInfo::default()
-        .handle_type(vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD);
-    let mut properties = vk::ExternalSemaphoreProperties::default();
-    // SAFETY: vkGetPhysicalDeviceExternalSemaphoreProperties (Vulkan 1.1) with structures of our own.
-    unsafe {
-        adapter
-            .instance
-            .get_physical_device_external_semaphore_properties(
-                adapter.physical,
-                &info,
-                &mut properties,
-            );
-    }
+    let features = semaphore_features(adapter, vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD);
     let answer = |feature, verb| {
-        if properties.external_semaphore_features.contains(feature) {
+        if features.contains(feature) {
             Support::Yes(())
         } else {
             Support::no(Requirement::other(format!(
@@ -436,4 +429,24 @@ pub(super) fn fences(adapter: &AdapterInner, enabled: Enabled<'_>) -> FenceSuppo
         export: answer(vk::ExternalSemaphoreFeatureFlags::EXPORTABLE, "export"),
         import: answer(vk::ExternalSemaphoreFeatureFlags::IMPORTABLE, "import"),
     }
+}
+
+/// What binary semaphores can do as `handle`.
+pub(super) fn semaphore_features(
+    adapter: &AdapterInner,
+    handle: vk::ExternalSemaphoreHandleTypeFlags,
+) -> vk::ExternalSemaphoreFeatureFlags {
+    let info = vk::PhysicalDeviceExternalSemaphoreInfo::default().handle_type(handle);
+    let mut properties = vk::ExternalSemaphoreProperties::default();
+    // SAFETY: vkGetPhysicalDeviceExternalSemaphoreProperties (Vulkan 1.1) with structures of our own.
+    unsafe {
+        adapter
+            .instance
+            .get_physical_device_external_semaphore_properties(
+                adapter.physical,
+                &info,
+                &mut properties,
+            );
+    }
+    properties.external_semaphore_features
 }
