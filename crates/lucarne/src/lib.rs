@@ -79,6 +79,7 @@
 //! | wait for several readers | [`Fence::merge`] |
 //! | share with programs that pass no fences | [`Frame::implicit_fence`], [`Frame::attach_fence`] |
 //! | name a pixel format or a memory layout | [`Format`], [`Modifier`] |
+//! | say what the numbers of a frame mean | [`color::ColorDescription`], [`FrameLayout::with_color`] |
 //!
 //! # What it promises
 //!
@@ -99,6 +100,7 @@
 //! `vulkan` and `egl` are on by default. `drm` adds timelines of a DRM node as fences, and
 //! handles of one as dma-bufs. `tracing` logs what was dropped while it was in use.
 
+pub mod color;
 pub mod cpu;
 mod device_id;
 #[cfg(feature = "egl")]
@@ -121,7 +123,10 @@ pub use format::{
     Channel, ColorKind, Component, Format, FormatInfo, FormatPlane, GlFormat, NotInDrmFourcc,
     Numeric, UnknownFormatName,
 };
-pub use frame::{Fence, Frame, Free, Memory, OpaqueFd, Pool, Reading, Received, Sent, Writing};
+pub use frame::{
+    ComponentPlace, Components, Fence, Frame, Free, Memory, OpaqueFd, Pool, Reading, Received,
+    Sent, Writing,
+};
 pub use kernel::{
     CpuRead, CpuWrite, DmaBuf, DmaBufKind, DmaBufMapping, DmaHeap, FenceInfo, FenceRole,
     FenceStatus, Identity, Mapping, Memfd, SyncFile, SyncFileInfo, Udmabuf,

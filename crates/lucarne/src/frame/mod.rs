@@ -1,5 +1,6 @@
 //! Frames, whose turn it is to touch them, and the fences that pass the turn on.
 
+mod components;
 mod fence;
 #[expect(
     clippy::module_inception,
@@ -10,6 +11,7 @@ mod implicit_sync;
 mod pool;
 mod state;
 
+pub use components::{ComponentPlace, Components};
 pub use fence::Fence;
 pub use frame::{Frame, Memory, OpaqueFd};
 pub use pool::Pool;
