@@ -16,9 +16,14 @@ mod host;
 mod import;
 mod offer;
 mod raw;
+mod state;
 mod texture;
 mod transfer;
+mod ycbcr;
+mod ycbcr_to_rgb;
 
 pub use adapter::Adapter;
 pub use device::Device;
 pub use texture::Texture;
+pub use ycbcr::YcbcrTexture;
+pub use ycbcr_to_rgb::YcbcrToRgb;

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use glow::HasContext as _;
 use khronos_egl as egl;
 
 use super::adapter::Adapter;
@@ -262,7 +263,9 @@ fn host_entries(device: &DeviceInner) -> Vec<OfferEntry> {
 fn texture_formats(device: &DeviceInner) -> impl Iterator<Item = (&'static FormatInfo, bool)> {
     formats().filter_map(|info| {
         let gl = info.gl?;
-        let usable = gl.extension.is_none_or(|name| device.has_gl(name));
+        // What OpenGL ES needs an extension for (GL_EXT_texture_norm16) is in desktop OpenGL's core.
+        let core = !device.gl.version().is_embedded;
+        let usable = gl.extension.is_none_or(|name| core || device.has_gl(name));
         // A pitch is a whole number of pixels only where a pixel is a power of two bytes.
         let whole = info.planes[0].block_bytes.is_power_of_two();
         (usable && whole).then_some((info, gl.shares_memory))
@@ -326,7 +329,6 @@ pub(super) fn identify(device: &DeviceInner) -> Result<DeviceId> {
     let plain = loaded(functions.unsigned_bytes, "glGetUnsignedBytevEXT")?;
     let _stale = device.gl_error();
     let devices = {
-        use glow::HasContext as _;
         // SAFETY: glGetIntegerv with a name of GL_EXT_memory_object, which is listed.
         unsafe { device.gl.get_parameter_i32(raw::GL_NUM_DEVICE_UUIDS_EXT) }
     };

@@ -93,6 +93,7 @@ impl Drop for Texture {
                 Source::MemoryObject(object) => Some(object),
                 _ => None,
             },
+            ..Trash::default()
         };
         if self.device.is_current() {
             trash.delete(&self.device);
@@ -123,6 +124,9 @@ pub(super) struct Trash {
     pub(super) texture: Option<glow::NativeTexture>,
     pub(super) image: Option<EglImage>,
     pub(super) memory_object: Option<u32>,
+    pub(super) programs: Vec<glow::NativeProgram>,
+    pub(super) vertex_array: Option<glow::NativeVertexArray>,
+    pub(super) framebuffer: Option<glow::NativeFramebuffer>,
 }
 
 impl Trash {
@@ -140,6 +144,18 @@ impl Trash {
         }
         if let Some(image) = self.image {
             device.destroy_image(image);
+        }
+        for program in self.programs {
+            // SAFETY: glDeleteProgram of a program of this context, once.
+            unsafe { device.gl.delete_program(program) };
+        }
+        if let Some(vertex_array) = self.vertex_array {
+            // SAFETY: glDeleteVertexArrays, as above.
+            unsafe { device.gl.delete_vertex_array(vertex_array) };
+        }
+        if let Some(framebuffer) = self.framebuffer {
+            // SAFETY: glDeleteFramebuffers, as above.
+            unsafe { device.gl.delete_framebuffer(framebuffer) };
         }
     }
 }
