@@ -136,6 +136,16 @@ impl Samples {
         }
     }
 
+    /// The same with one chroma for all pixels.
+    #[must_use]
+    pub fn with_even_chroma(mut self) -> Self {
+        // Colours that no pixel clips at black or white.
+        let middle = 1_u16 << (self.info.bits(Component::Luma) - 1);
+        self.cb.fill(middle / 4 * 5);
+        self.cr.fill(middle / 4 * 3);
+        self
+    }
+
     /// The bytes of each plane, rows without padding.
     ///
     /// # Panics
@@ -156,7 +166,7 @@ impl Samples {
         let mut bytes = Vec::new();
         for y in 0..plane.rows(self.extent.height) {
             for block in 0..blocks {
-                let mut number = 0_u64;
+                let mut number = 0_u128;
                 // Channels are listed from the most significant bits; samples run from the least.
                 let mut lumas = 0;
                 for channel in plane.channels.iter().rev() {
@@ -170,7 +180,7 @@ impl Samples {
                         Component::Cr => at(&self.cr, self.chroma, block, y),
                         _ => 0,
                     };
-                    number |= u64::from(value) << channel.shift;
+                    number |= u128::from(value) << channel.shift;
                 }
                 let width = usize::from(plane.block_bytes);
                 bytes.extend_from_slice(&number.to_le_bytes()[..width]);

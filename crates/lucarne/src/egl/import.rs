@@ -86,7 +86,7 @@ fn foreign(device: &DeviceInner, frame: &Frame, memory: &'static str) -> Error {
     }
 }
 
-fn import_dma_buf(
+pub(super) fn import_dma_buf(
     device: &Rc<DeviceInner>,
     frame: &Frame,
     buffers: &[DmaBuf],

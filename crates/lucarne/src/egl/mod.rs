@@ -7,6 +7,8 @@
 //! A context is current on one thread, so nothing here can be sent to another; every call checks that it is current.
 
 mod adapter;
+mod canary;
+mod color;
 mod context;
 mod device;
 mod export;

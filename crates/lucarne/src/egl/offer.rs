@@ -6,6 +6,7 @@ use glow::HasContext as _;
 use khronos_egl as egl;
 
 use super::adapter::Adapter;
+use super::canary;
 use super::device::DeviceInner;
 use super::export;
 use super::raw::{self, Library, loaded};
@@ -134,7 +135,7 @@ fn gl_extension(name: &'static str) -> Requirement {
     }
 }
 
-/// RGB formats only: those with several format planes are imported plane by plane.
+/// RGB formats only: `Y'CbCr` ones are imported plane by plane, or whole where [`canary`] has seen that work.
 fn formats() -> impl Iterator<Item = &'static FormatInfo> {
     Format::ALL
         .iter()
@@ -176,7 +177,38 @@ fn dma_buf_entries(device: &Rc<DeviceInner>) -> Result<Vec<OfferEntry>> {
             });
         }
     }
+    for info in Format::ALL
+        .iter()
+        .filter(|info| listed.contains(&info.format))
+    {
+        entries.extend(whole_ycbcr_entry(device, info)?);
+    }
     Ok(entries)
+}
+
+/// `Y'CbCr` formats as whole images, sampled through an external texture, where a small one of them has been seen to
+/// work: drivers list more than they can. Only linear ones, as only those can be tried.
+fn whole_ycbcr_entry(device: &Rc<DeviceInner>, info: &FormatInfo) -> Result<Option<OfferEntry>> {
+    if info.color != ColorKind::Yuv {
+        return Ok(None);
+    }
+    let modifiers = query_modifiers(device, info.format)?;
+    let linear = modifiers.iter().any(|(modifier, _)| modifier.is_linear());
+    if !linear || !canary::works(device, info) {
+        return Ok(None);
+    }
+    Ok(Some(OfferEntry {
+        path: MemoryPath::DmaBuf,
+        format: info.format,
+        tiling: Tiling::Explicit(Modifier::LINEAR),
+        planes: u8::try_from(info.planes.len()).unwrap_or(u8::MAX),
+        usage: Usage::SAMPLE,
+        max_extent: max_extent(device),
+        exportable: false,
+        importable: true,
+        dedicated_only: false,
+        external_only: true,
+    }))
 }
 
 fn query_formats(device: &DeviceInner) -> Result<Vec<Format>> {

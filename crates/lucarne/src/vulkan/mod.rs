@@ -23,6 +23,7 @@ mod object;
 mod offer;
 mod staging;
 mod transfer;
+mod ycbcr;
 
 pub use access::Access;
 pub use adapter::Adapter;
