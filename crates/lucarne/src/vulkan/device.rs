@@ -186,6 +186,12 @@ impl Device {
     pub(super) fn inner(&self) -> &Arc<DeviceInner> {
         &self.inner
     }
+
+    pub(super) fn of_inner(inner: &Arc<DeviceInner>) -> Self {
+        Self {
+            inner: Arc::clone(inner),
+        }
+    }
 }
 
 impl DeviceInner {

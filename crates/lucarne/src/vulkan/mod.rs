@@ -21,15 +21,19 @@ mod instance;
 mod memory;
 mod object;
 mod offer;
+mod rgb_to_ycbcr;
 mod staging;
 mod transfer;
 mod ycbcr;
+mod ycbcr_buffer;
 
 pub use access::Access;
 pub use adapter::Adapter;
 pub use device::Device;
 pub use image::Image;
 pub use instance::{Instance, InstanceOptions};
+pub use rgb_to_ycbcr::RgbToYcbcr;
+pub use ycbcr_buffer::YcbcrBuffer;
 
 use ash::vk;
 
