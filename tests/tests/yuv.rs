@@ -41,6 +41,19 @@ const EIGHT_BITS: f64 = 0.5 / 255.0 + 2e-5;
 /// Single precision alone.
 const FLOAT: f64 = 2e-5;
 
+/// An OpenGL call, or several.
+macro_rules! gl {
+    // SAFETY: a call of OpenGL ES 3 with valid arguments, on the thread where the context is current; slices have the
+    // length that the call fills.
+    ($gl:ident: $call:ident($($argument:expr),* $(,)?)) => {
+        // SAFETY: as above.
+        unsafe { $gl.$call($($argument),*) }
+    };
+    ($gl:ident: $($call:ident($($argument:expr),* $(,)?));+ $(;)?) => {{
+        $(gl!($gl: $call($($argument),*));)+
+    }};
+}
+
 /// A texture to draw to, and its pixels.
 struct Target<'a> {
     device: &'a Device,
@@ -54,19 +67,16 @@ impl<'a> Target<'a> {
     fn new(device: &'a Device, extent: Extent, format: u32) -> Self {
         let gl = device.glow();
         let (width, height) = size(extent);
-        // SAFETY: OpenGL calls with valid arguments, on the thread where the context is current.
-        let (texture, framebuffer) = unsafe {
-            let texture = gl.create_texture().expect("a texture");
-            gl.bind_texture(glow::TEXTURE_2D, Some(texture));
-            gl.tex_storage_2d(glow::TEXTURE_2D, 1, format, width, height);
-            let framebuffer = gl.create_framebuffer().expect("a framebuffer");
-            gl.bind_framebuffer(glow::FRAMEBUFFER, Some(framebuffer));
-            let point = glow::COLOR_ATTACHMENT0;
-            gl.framebuffer_texture_2d(glow::FRAMEBUFFER, point, glow::TEXTURE_2D, Some(texture), 0);
-            gl.bind_framebuffer(glow::FRAMEBUFFER, None);
-            gl.bind_texture(glow::TEXTURE_2D, None);
-            (texture, framebuffer)
-        };
+        let texture = gl!(gl: create_texture()).expect("a texture");
+        let framebuffer = gl!(gl: create_framebuffer()).expect("a framebuffer");
+        let (kind, point) = (glow::TEXTURE_2D, glow::COLOR_ATTACHMENT0);
+        gl!(gl:
+            bind_texture(kind, Some(texture));
+            tex_storage_2d(kind, 1, format, width, height);
+            bind_framebuffer(glow::FRAMEBUFFER, Some(framebuffer));
+            framebuffer_texture_2d(glow::FRAMEBUFFER, point, kind, Some(texture), 0);
+            bind_framebuffer(glow::FRAMEBUFFER, None);
+            bind_texture(kind, None));
         Self {
             device,
             texture,
@@ -88,13 +98,11 @@ impl<'a> Target<'a> {
         };
         let mut bytes = vec![0_u8; count * if float { 16 } else { 4 }];
         let target = glow::PixelPackData::Slice(Some(&mut bytes));
-        // SAFETY: OpenGL calls with valid arguments; glReadPixels writes as many bytes as the slice has.
-        unsafe {
-            gl.bind_framebuffer(glow::FRAMEBUFFER, Some(self.framebuffer));
-            gl.read_pixels(0, 0, width, height, glow::RGBA, kind, target);
-            gl.bind_framebuffer(glow::FRAMEBUFFER, None);
-            assert_eq!(gl.get_error(), glow::NO_ERROR);
-        }
+        gl!(gl:
+            bind_framebuffer(glow::FRAMEBUFFER, Some(self.framebuffer));
+            read_pixels(0, 0, width, height, glow::RGBA, kind, target);
+            bind_framebuffer(glow::FRAMEBUFFER, None));
+        assert_eq!(gl!(gl: get_error()), glow::NO_ERROR);
         let values: Vec<f32> = if float {
             let floats = bytes.as_chunks::<4>().0;
             floats.iter().map(|one| f32::from_ne_bytes(*one)).collect()
@@ -108,11 +116,9 @@ impl<'a> Target<'a> {
     fn draw(&self, pass: &YcbcrToRgb, source: &YcbcrTexture) {
         let gl = self.device.glow();
         let (width, height) = size(self.extent);
-        // SAFETY: OpenGL calls with valid arguments.
-        unsafe {
-            gl.bind_framebuffer(glow::FRAMEBUFFER, Some(self.framebuffer));
-            gl.viewport(0, 0, width, height);
-        }
+        gl!(gl:
+            bind_framebuffer(glow::FRAMEBUFFER, Some(self.framebuffer));
+            viewport(0, 0, width, height));
         pass.draw(source).expect("a drawn frame");
     }
 }
@@ -120,11 +126,7 @@ impl<'a> Target<'a> {
 impl Drop for Target<'_> {
     fn drop(&mut self) {
         let gl = self.device.glow();
-        // SAFETY: deleting objects of this context, once.
-        unsafe {
-            gl.delete_framebuffer(self.framebuffer);
-            gl.delete_texture(self.texture);
-        }
+        gl!(gl: delete_framebuffer(self.framebuffer); delete_texture(self.texture));
     }
 }
 
@@ -259,17 +261,12 @@ const INTEGERS: [u32; 7] = [
 
 fn state(gl: &glow::Context) -> (Vec<i32>, [i32; 4], [bool; 4], bool, bool) {
     let mut viewport = [0; 4];
-    // SAFETY: queries with names that OpenGL ES 3 has.
-    unsafe {
-        gl.get_parameter_i32_slice(glow::VIEWPORT, &mut viewport);
-        let integers = INTEGERS.map(|name| gl.get_parameter_i32(name)).to_vec();
-        let mask = gl.get_parameter_bool_array::<4>(glow::COLOR_WRITEMASK);
-        let (blend, scissor) = (
-            gl.is_enabled(glow::BLEND),
-            gl.is_enabled(glow::SCISSOR_TEST),
-        );
-        (integers, viewport, mask, blend, scissor)
-    }
+    gl!(gl: get_parameter_i32_slice(glow::VIEWPORT, &mut viewport));
+    let integers = INTEGERS.map(|name| gl!(gl: get_parameter_i32(name)));
+    let mask = gl!(gl: get_parameter_bool_array(glow::COLOR_WRITEMASK));
+    let blend = gl!(gl: is_enabled(glow::BLEND));
+    let scissor = gl!(gl: is_enabled(glow::SCISSOR_TEST));
+    (integers.to_vec(), viewport, mask, blend, scissor)
 }
 
 #[test]
@@ -287,26 +284,24 @@ fn the_callers_state_is_left_alone_and_does_no_harm() {
     let target = Target::new(device, extent, glow::RGBA8);
     let other = Target::new(device, extent, glow::RGBA8);
     let gl = device.glow();
-    // SAFETY: OpenGL calls with valid arguments.
-    unsafe {
-        let array = gl.create_vertex_array().expect("an array");
-        gl.bind_vertex_array(Some(array));
-        // A sampler object that would repeat and blur.
-        let sampler = gl.create_sampler().expect("a sampler");
-        for unit in 0..3 {
-            gl.bind_sampler(unit, Some(sampler));
-        }
-        gl.active_texture(glow::TEXTURE1);
-        gl.bind_texture(glow::TEXTURE_2D, Some(other.texture));
-        gl.bind_framebuffer(glow::READ_FRAMEBUFFER, Some(target.framebuffer));
-        gl.bind_framebuffer(glow::DRAW_FRAMEBUFFER, Some(other.framebuffer));
-        gl.viewport(1, 2, 3, 4);
-        gl.scissor(0, 0, 1, 1);
-        gl.enable(glow::SCISSOR_TEST);
-        gl.enable(glow::BLEND);
-        gl.blend_func(glow::ZERO, glow::ONE);
-        gl.color_mask(true, false, true, false);
+    let array = gl!(gl: create_vertex_array()).expect("an array");
+    // A sampler object that would repeat and blur.
+    let sampler = gl!(gl: create_sampler()).expect("a sampler");
+    for unit in 0..3 {
+        gl!(gl: bind_sampler(unit, Some(sampler)));
     }
+    gl!(gl:
+        bind_vertex_array(Some(array));
+        active_texture(glow::TEXTURE1);
+        bind_texture(glow::TEXTURE_2D, Some(other.texture));
+        bind_framebuffer(glow::READ_FRAMEBUFFER, Some(target.framebuffer));
+        bind_framebuffer(glow::DRAW_FRAMEBUFFER, Some(other.framebuffer));
+        viewport(1, 2, 3, 4);
+        scissor(0, 0, 1, 1);
+        enable(glow::SCISSOR_TEST);
+        enable(glow::BLEND);
+        blend_func(glow::ZERO, glow::ONE);
+        color_mask(true, false, true, false));
     let before = state(gl);
     pass.convert(&source, target.texture)
         .expect("a drawn frame");
@@ -341,29 +336,25 @@ void main() {
         let target = Target::new(device, extent, glow::RGBA32F);
         let gl = device.glow();
         let (width, height) = size(extent);
-        // SAFETY: OpenGL calls with valid arguments.
-        unsafe {
-            let program = gl.create_program().expect("a program");
-            let fragment = format!("#version 300 es\n{}{MAIN}", source.glsl());
-            for (kind, text) in [
-                (glow::VERTEX_SHADER, CORNERS),
-                (glow::FRAGMENT_SHADER, &fragment),
-            ] {
-                let shader = gl.create_shader(kind).expect("a shader");
-                gl.shader_source(shader, text);
-                gl.compile_shader(shader);
-                gl.attach_shader(program, shader);
-            }
-            gl.link_program(program);
-            assert!(gl.get_program_link_status(program), "{fragment}");
-            // Units of the caller's choice.
-            device
-                .bind_ycbcr(&source, program, 4)
-                .expect("bound planes");
-            gl.bind_framebuffer(glow::FRAMEBUFFER, Some(target.framebuffer));
-            gl.viewport(0, 0, width, height);
-            gl.draw_arrays(glow::TRIANGLES, 0, 3);
+        let program = gl!(gl: create_program()).expect("a program");
+        let fragment = format!("#version 300 es\n{}{MAIN}", source.glsl());
+        for (kind, text) in [
+            (glow::VERTEX_SHADER, CORNERS),
+            (glow::FRAGMENT_SHADER, &fragment),
+        ] {
+            let shader = gl!(gl: create_shader(kind)).expect("a shader");
+            gl!(gl: shader_source(shader, text); compile_shader(shader); attach_shader(program, shader));
         }
+        gl!(gl: link_program(program));
+        assert!(gl!(gl: get_program_link_status(program)), "{fragment}");
+        // Units of the caller's choice.
+        device
+            .bind_ycbcr(&source, program, 4)
+            .expect("bound planes");
+        gl!(gl:
+            bind_framebuffer(glow::FRAMEBUFFER, Some(target.framebuffer));
+            viewport(0, 0, width, height);
+            draw_arrays(glow::TRIANGLES, 0, 3));
         let mut read = target.pixels();
         for pixel in &mut read {
             pixel.swap(0, 2);
