@@ -18,6 +18,7 @@ mod host;
 mod import;
 mod offer;
 mod raw;
+mod srgb;
 mod state;
 mod texture;
 mod transfer;

@@ -72,7 +72,8 @@ impl Device {
         let (width, height) = gl_size(texture.frame().layout().extent())?;
         let _stale = device.gl_error();
         let state = State::save(device);
-        let pixels = Pass::new(device, texture).and_then(|pass| pass.run(texture, width, height));
+        let pixels =
+            Pass::new(device, fragment(texture)).and_then(|pass| pass.run(texture, width, height));
         drop(state);
         pixels
     }
@@ -109,7 +110,7 @@ impl Device {
             )),
             Source::Image(_) => {
                 let _state = State::save(device);
-                let pass = Pass::new(device, glow::TEXTURE_2D)?;
+                let pass = Pass::new(device, FRAGMENT)?;
                 let name = pass
                     .target
                     .ok_or_else(|| Error::driver("glGenTextures", "nothing"))?;
@@ -156,6 +157,16 @@ fn fill(
     device.check_gl("glTexSubImage2D")
 }
 
+/// The shader that reads every pixel of a texture.
+fn fragment(texture: &Texture) -> &'static str {
+    let color = texture.frame().layout().format_info().color;
+    match (texture.target(), color) {
+        (GL_TEXTURE_EXTERNAL_OES, ColorKind::Yuv) => FRAGMENT_YCBCR,
+        (GL_TEXTURE_EXTERNAL_OES, _) => FRAGMENT_EXTERNAL,
+        _ => FRAGMENT,
+    }
+}
+
 /// A program that fetches every texel, and a floating-point target to fetch it into.
 struct Pass<'a> {
     device: &'a DeviceInner,
@@ -165,13 +176,7 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(device: &'a DeviceInner, texture: &Texture) -> Result<Self> {
-        let color = texture.frame().layout().format_info().color;
-        let fragment = match (texture.target(), color) {
-            (GL_TEXTURE_EXTERNAL_OES, ColorKind::Yuv) => FRAGMENT_YCBCR,
-            (GL_TEXTURE_EXTERNAL_OES, _) => FRAGMENT_EXTERNAL,
-            _ => FRAGMENT,
-        };
+    fn new(device: &'a DeviceInner, fragment: &str) -> Result<Self> {
         // SAFETY: glCreateProgram with a current context.
         let program = unsafe { device.gl.create_program() }
             .map_err(|error| Error::driver("glCreateProgram", error))?;

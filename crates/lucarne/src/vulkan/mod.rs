@@ -22,6 +22,7 @@ mod memory;
 mod object;
 mod offer;
 mod rgb_to_ycbcr;
+mod srgb;
 mod staging;
 mod transfer;
 mod ycbcr;
