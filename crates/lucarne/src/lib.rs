@@ -78,6 +78,8 @@
 //! | describe memory that came from elsewhere | [`FrameLayout::new`], [`DmaBuf::new`], [`Frame::new`] |
 //! | wait for several readers | [`Fence::merge`] |
 //! | share with programs that pass no fences | [`Frame::implicit_fence`], [`Frame::attach_fence`] |
+//! | show a `Y'CbCr` frame | [`egl::Device::import_ycbcr`], [`egl::YcbcrToRgb`] |
+//! | make a frame for a video encoder | [`vulkan::RgbToYcbcr`] |
 //! | name a pixel format or a memory layout | [`Format`], [`Modifier`] |
 //! | say what the numbers of a frame mean | [`color::ColorDescription`], [`FrameLayout::with_color`] |
 //!
@@ -92,7 +94,8 @@
 //! The guides, with worked examples, are in the repository:
 //! [architecture](https://github.com/lucarne/lucarne/blob/main/docs/architecture.md),
 //! [negotiation](https://github.com/lucarne/lucarne/blob/main/docs/negotiation.md),
-//! [turns and fences](https://github.com/lucarne/lucarne/blob/main/docs/sync.md), and
+//! [turns and fences](https://github.com/lucarne/lucarne/blob/main/docs/sync.md),
+//! [colours](https://github.com/lucarne/lucarne/blob/main/docs/color.md), and
 //! [what was measured where](https://github.com/lucarne/lucarne/blob/main/docs/coverage.md).
 //!
 //! # Features
