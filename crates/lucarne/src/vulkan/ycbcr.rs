@@ -67,6 +67,15 @@ impl Adapter {
         let what = format!("sampling {format} on {}", self.name());
         self.ycbcr_conversion().require(&what)?;
         let info = format.info().ok_or_else(|| Error::unknown_format(format))?;
+        let missing = |sentence: String| {
+            Err(Error::unsupported(
+                what.clone(),
+                vec![Requirement::other(sentence)],
+            ))
+        };
+        let Some((vk_format, swapped)) = vk_ycbcr_format(info) else {
+            return missing(format!("Vulkan 1.1 has no format for {format}"));
+        };
         let model = match color.matrix {
             Matrix::Bt601 => vk::SamplerYcbcrModelConversion::YCBCR_601,
             Matrix::Bt709 => vk::SamplerYcbcrModelConversion::YCBCR_709,
@@ -79,15 +88,6 @@ impl Adapter {
         let range = match color.range {
             Range::Full => vk::SamplerYcbcrRange::ITU_FULL,
             Range::Limited => vk::SamplerYcbcrRange::ITU_NARROW,
-        };
-        let missing = |sentence: String| {
-            Err(Error::unsupported(
-                what.clone(),
-                vec![Requirement::other(sentence)],
-            ))
-        };
-        let Some((vk_format, swapped)) = vk_ycbcr_format(info) else {
-            return missing(format!("Vulkan 1.1 has no format for {format}"));
         };
         let features = optimal_features(self.inner(), vk_format);
         let needed = needed_features(color, filter);
