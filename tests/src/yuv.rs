@@ -1,7 +1,7 @@
 //! `Y'CbCr` frames whose every sample is known, and the colours that exact arithmetic makes of them.
 
 use lucarne::color::{
-    ColorDescription, Matrix, Range, Subsampling, YcbcrConversion, chroma_at_pixel,
+    ChromaLocation, ColorDescription, Matrix, Range, Subsampling, YcbcrConversion, chroma_at_pixel,
 };
 use lucarne::cpu::Allocator;
 use lucarne::{
@@ -206,6 +206,20 @@ impl Samples {
     ///
     /// For a description without a matrix.
     pub fn colors(&self, color: &ColorDescription) -> Vec<[f64; 3]> {
+        self.colors_of(color, None)
+    }
+
+    /// The same where each pixel takes one chroma sample, unfiltered (`VK_FILTER_NEAREST`): that of its own block, or the
+    /// one at its own place, which for a pixel halfway between two is the next.
+    ///
+    /// # Panics
+    ///
+    /// For a description without a matrix.
+    pub fn unfiltered_colors(&self, color: &ColorDescription, blocks: bool) -> Vec<[f64; 3]> {
+        self.colors_of(color, Some(blocks))
+    }
+
+    fn colors_of(&self, color: &ColorDescription, blocks: Option<bool>) -> Vec<[f64; 3]> {
         let conversion = YcbcrConversion::of(self.info, color).expect("a matrix");
         let subsampling = Subsampling::of(self.info);
         let mut colors = Vec::new();
@@ -218,8 +232,22 @@ impl Samples {
                     ]
                     .map(f64::from)
                 };
-                let [cb, cr] =
-                    chroma_at_pixel((x, y), self.extent, subsampling, color.siting, chroma);
+                let single = |pixel: u32, count: u8, location, samples: u32| {
+                    let count = u32::from(count);
+                    let ahead = blocks == Some(false) && location == ChromaLocation::CositedEven;
+                    let pixel = if ahead { pixel + count / 2 } else { pixel };
+                    (pixel / count).min(samples - 1)
+                };
+                let [cb, cr] = if blocks.is_some() {
+                    let (across, down) = (subsampling.horizontal, subsampling.vertical);
+                    let siting = color.siting;
+                    chroma(
+                        single(x, across, siting.horizontal, self.chroma.width),
+                        single(y, down, siting.vertical, self.chroma.height),
+                    )
+                } else {
+                    chroma_at_pixel((x, y), self.extent, subsampling, color.siting, chroma)
+                };
                 let luma = f64::from(at(&self.luma, self.extent, x, y));
                 let rgb = conversion.rgb([luma, cb, cr]);
                 colors.push(rgb.map(|value| value.clamp(0.0, 1.0)));
