@@ -3,9 +3,9 @@
 use lucarne::color::{ColorDescription, Matrix};
 use lucarne::vulkan::Image;
 use lucarne::{Error, Extent, Fence, Format, MemoryPath, Request, Usage, egl, negotiate, vulkan};
-use lucarne_tests::TIMEOUT;
 use lucarne_tests::pair::{PRODUCER, Pair};
 use lucarne_tests::skip::skip;
+use lucarne_tests::{TIMEOUT, fds};
 
 const GUIDE: &str = include_str!("../../docs/color.md");
 const THIS: &str = include_str!("color_guide.rs");
@@ -87,5 +87,11 @@ fn a_picture_survives_as_video() {
     for (read, written) in read.iter().zip(&pixels) {
         assert!(read.abs_diff(*written) <= 2, "{read} instead of {written}");
     }
+    // Neither way leaves a descriptor behind.
+    let before = fds::list();
+    for _ in 0..30 {
+        to_video_and_back(&pair.vk, &pair.gl, (&image, &written), picture).expect("both ways");
+    }
+    fds::assert_as_many(&before);
     pair.assert_valid();
 }
