@@ -17,6 +17,7 @@ pub mod skip;
 pub mod unsignalled;
 pub mod vgem;
 pub mod writer;
+pub mod yuv;
 
 /// A deadline that no working machine misses, not even an emulated one.
 pub const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);

@@ -9,7 +9,14 @@ use std::path::{Path, PathBuf};
 #[path = "arrows/source.rs"]
 mod source;
 
-const WORDS: [&str; 5] = ["device_id", "error", "format", "layout", "modifier"];
+const WORDS: [&str; 6] = [
+    "color",
+    "device_id",
+    "error",
+    "format",
+    "layout",
+    "modifier",
+];
 const BACKENDS: [&str; 4] = ["cpu", "egl", "gbm", "vulkan"];
 const UNSAFE_IN: [&str; 4] = ["egl", "gbm", "kernel", "vulkan"];
 /// Crates that belong to some backends.

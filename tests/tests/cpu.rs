@@ -2,7 +2,9 @@
 
 use lucarne::cpu::Allocator;
 use lucarne::negotiate::{Agreement, Offer};
-use lucarne::{Extent, Fence, Format, FormatInfo, MemoryPath, Pool, Request, Usage, negotiate};
+use lucarne::{
+    ColorKind, Extent, Fence, Format, FormatInfo, MemoryPath, Pool, Request, Usage, negotiate,
+};
 use lucarne_tests::cpu::{can, open, path, plane_bytes, read, system_heap, write};
 use lucarne_tests::pair::{PRODUCER, Pair};
 use lucarne_tests::reader::Reader;
@@ -137,7 +139,7 @@ fn common(ours: &Offer, theirs: &Offer, path: MemoryPath) -> Vec<&'static Format
     let common: Vec<_> = Format::ALL
         .iter()
         .filter(|info| lists(ours, info.format) && lists(theirs, info.format))
-        .filter(|info| info.planes.len() == 1)
+        .filter(|info| info.color == ColorKind::Rgb)
         .collect();
     let names: Vec<_> = common.iter().map(|info| info.name).collect();
     assert!(

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::color::ColorDescription;
 use crate::error::{Error, Result};
 use crate::format::{Format, FormatInfo};
 use crate::modifier::{Modifier, Vendor};
@@ -105,7 +106,7 @@ pub struct Plane {
     pub pitch: u64,
 }
 
-/// Extent, format, tiling and memory planes of a frame: plain data, proven to fit its memory.
+/// Extent, format, tiling, memory planes and colours of a frame: plain data, proven to fit its memory.
 ///
 /// [`FrameLayout::new`] is the only way in for geometry from outside, so whoever holds one may hand it to a
 /// driver: drivers answer a short buffer with SIGSEGV, not with an error.
@@ -115,6 +116,7 @@ pub struct FrameLayout {
     format: Format,
     tiling: Tiling,
     planes: Vec<Plane>,
+    color: ColorDescription,
 }
 
 impl FrameLayout {
@@ -149,6 +151,7 @@ impl FrameLayout {
             format,
             tiling,
             planes: planes.to_vec(),
+            color: ColorDescription::default_for(info),
         })
     }
 
@@ -159,14 +162,13 @@ impl FrameLayout {
     /// [`Error::Invalid`] for an extent of zero or beyond [`MAX_EXTENT`], or an unknown format.
     pub fn opaque(extent: Extent, format: Format) -> Result<Self> {
         extent.check()?;
-        if format.info().is_none() {
-            return Err(Error::unknown_format(format));
-        }
+        let info = format.info().ok_or_else(|| Error::unknown_format(format))?;
         Ok(Self {
             extent,
             format,
             tiling: Tiling::Implicit,
             planes: Vec::new(),
+            color: ColorDescription::default_for(info),
         })
     }
 
@@ -200,6 +202,22 @@ impl FrameLayout {
         let tiling = Tiling::Explicit(Modifier::LINEAR);
         let layout = Self::new(extent, format, tiling, &planes, &[size])?;
         Ok((layout, size))
+    }
+
+    /// The same layout with other colours than the format's default.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when they contradict the format: those of [`ColorDescription::check`].
+    pub fn with_color(self, color: ColorDescription) -> Result<Self> {
+        color.check(self.format)?;
+        Ok(Self { color, ..self })
+    }
+
+    /// What the pixels' numbers mean: [`ColorDescription::default_for`] the format, unless
+    /// [`with_color`](Self::with_color) said otherwise.
+    pub fn color(&self) -> ColorDescription {
+        self.color
     }
 
     /// Width and height in pixels.

@@ -80,7 +80,10 @@
 //! | wait for several readers | [`Fence::merge`] |
 //! | share with programs that pass no fences | [`Frame::implicit_fence`], [`Frame::attach_fence`] |
 //! | know which driver faults are worked around | [`quirks`] |
+//! | show a `Y'CbCr` frame | [`egl::Device::import_ycbcr`], [`egl::YcbcrToRgb`] |
+//! | make a frame for a video encoder | [`vulkan::RgbToYcbcr`] |
 //! | name a pixel format or a memory layout | [`Format`], [`Modifier`] |
+//! | say what the numbers of a frame mean | [`color::ColorDescription`], [`FrameLayout::with_color`] |
 //!
 //! # What it promises
 //!
@@ -93,7 +96,8 @@
 //! The guides, with worked examples, are in the repository:
 //! [architecture](https://github.com/lucarne/lucarne/blob/main/docs/architecture.md),
 //! [negotiation](https://github.com/lucarne/lucarne/blob/main/docs/negotiation.md),
-//! [turns and fences](https://github.com/lucarne/lucarne/blob/main/docs/sync.md), and
+//! [turns and fences](https://github.com/lucarne/lucarne/blob/main/docs/sync.md),
+//! [colours](https://github.com/lucarne/lucarne/blob/main/docs/color.md), and
 //! [what was measured where](https://github.com/lucarne/lucarne/blob/main/docs/coverage.md).
 //!
 //! # Features
@@ -101,6 +105,7 @@
 //! `vulkan` and `egl` are on by default. `drm` adds timelines of a DRM node as fences, and
 //! handles of one as dma-bufs. `serde` writes offers down and reads them. `tracing` logs what was dropped while it was in use.
 
+pub mod color;
 pub mod cpu;
 mod device_id;
 #[cfg(feature = "egl")]
@@ -125,7 +130,8 @@ pub use format::{
     Numeric, UnknownFormatName,
 };
 pub use frame::{
-    Fence, Frame, Free, Memory, OpaqueFd, OpaqueSemaphore, Pool, Reading, Received, Sent, Writing,
+    ComponentPlace, Components, Fence, Frame, Free, Memory, OpaqueFd, OpaqueSemaphore, Pool,
+    Reading, Received, Sent, Writing,
 };
 pub use kernel::{
     CpuRead, CpuWrite, DmaBuf, DmaBufKind, DmaBufMapping, DmaHeap, FenceInfo, FenceRole,

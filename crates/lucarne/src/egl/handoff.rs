@@ -10,6 +10,7 @@ use std::time::Duration;
 use glow::HasContext;
 use khronos_egl as egl;
 
+use super::color;
 use super::device::DeviceInner;
 use super::fence::Sync;
 use super::raw::{self, EglImage, loaded};
@@ -87,6 +88,7 @@ fn image_attributes(layout: &FrameLayout, buffers: &[DmaBuf]) -> Result<Vec<i32>
             ]);
         }
     }
+    attributes.extend(color::hints(layout)?);
     attributes.extend([raw::IMAGE_PRESERVED_KHR, 1, egl::NONE]);
     Ok(attributes)
 }

@@ -30,12 +30,18 @@ pub(super) fn import(device: &Rc<DeviceInner>, frame: &Frame) -> Result<Texture>
     match frame.memory() {
         Memory::DmaBuf(buffers) => import_dma_buf(device, frame, buffers, entry.external_only),
         Memory::OpaqueFd(memory) => import_opaque(device, frame, memory),
-        Memory::HostMemory(memory) => import_host(device, frame, memory),
+        Memory::HostMemory(memory) => {
+            if let Some(texture) = host::import_in_place(device, frame, memory)? {
+                return Ok(texture);
+            }
+            let gl = gl_format(frame.layout().format_info())?;
+            import_host(device, frame, memory, gl, gl.internal_format)
+        }
     }
 }
 
 /// The context's own entry for this frame, or an error that lists what it could import instead.
-fn offered<'a>(device: &'a Rc<DeviceInner>, frame: &Frame) -> Result<&'a OfferEntry> {
+pub(super) fn offered<'a>(device: &'a Rc<DeviceInner>, frame: &Frame) -> Result<&'a OfferEntry> {
     let layout = frame.layout();
     let path = frame.memory().path();
     let of_format = |entry: &&OfferEntry| entry.path == path && entry.format == layout.format();
@@ -278,11 +284,19 @@ fn import_opaque(device: &Rc<DeviceInner>, frame: &Frame, memory: &OpaqueFd) -> 
     ))
 }
 
-fn import_host(device: &Rc<DeviceInner>, frame: &Frame, memory: &Memfd) -> Result<Texture> {
-    let gl = gl_format(frame.layout().format_info())?;
+pub(super) fn import_host(
+    device: &Rc<DeviceInner>,
+    frame: &Frame,
+    memory: &Memfd,
+    gl: GlFormat,
+    internal_format: u32,
+) -> Result<Texture> {
     let (width, height) = gl_size(frame.layout().extent())?;
     frame.layout().check_whole_pixels()?;
-    if let Some(texture) = host::import_in_place(device, frame, memory)? {
+    // In place the driver reads the format as it is, and decodes nothing.
+    if internal_format == gl.internal_format
+        && let Some(texture) = host::import_in_place(device, frame, memory)?
+    {
         return Ok(texture);
     }
     let mapping = Mapping::new(memory)?;
@@ -295,7 +309,7 @@ fn import_host(device: &Rc<DeviceInner>, frame: &Frame, memory: &Memfd) -> Resul
     unsafe {
         device
             .gl
-            .tex_storage_2d(target, 1, gl.internal_format, width, height);
+            .tex_storage_2d(target, 1, internal_format, width, height);
     }
     device.check_gl("glTexStorage2D")?;
     sampling(device, target, Some(gl));

@@ -7,6 +7,8 @@
 //! A context is current on one thread, so nothing here can be sent to another; every call checks that it is current.
 
 mod adapter;
+mod canary;
+mod color;
 mod context;
 mod device;
 mod export;
@@ -18,10 +20,16 @@ mod offer;
 mod raw;
 mod self_test;
 mod semaphore;
+mod srgb;
+mod state;
 mod texture;
 mod transfer;
+mod ycbcr;
+mod ycbcr_to_rgb;
 
 pub use adapter::Adapter;
 pub use device::Device;
 pub use semaphore::Semaphore;
 pub use texture::Texture;
+pub use ycbcr::YcbcrTexture;
+pub use ycbcr_to_rgb::YcbcrToRgb;

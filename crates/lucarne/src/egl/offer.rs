@@ -2,9 +2,11 @@
 
 use std::rc::Rc;
 
+use glow::HasContext as _;
 use khronos_egl as egl;
 
 use super::adapter::Adapter;
+use super::canary;
 use super::device::DeviceInner;
 use super::raw::{self, Library, loaded};
 use super::{export, self_test};
@@ -127,7 +129,7 @@ pub(super) fn gl_extension(name: &'static str) -> Requirement {
     }
 }
 
-/// RGB formats only: those with several format planes are imported plane by plane.
+/// RGB formats only: `Y'CbCr` ones are imported plane by plane, or whole where [`canary`] has seen that work.
 fn formats() -> impl Iterator<Item = &'static FormatInfo> {
     Format::ALL
         .iter()
@@ -170,7 +172,38 @@ fn dma_buf_entries(device: &Rc<DeviceInner>) -> Result<Vec<OfferEntry>> {
             });
         }
     }
+    for info in Format::ALL
+        .iter()
+        .filter(|info| listed.contains(&info.format))
+    {
+        entries.extend(whole_ycbcr_entry(device, info)?);
+    }
     Ok(entries)
+}
+
+/// `Y'CbCr` formats as whole images, sampled through an external texture, where a small one of them has been seen to
+/// work: drivers list more than they can. Only linear ones, as only those can be tried.
+fn whole_ycbcr_entry(device: &Rc<DeviceInner>, info: &FormatInfo) -> Result<Option<OfferEntry>> {
+    if info.color != ColorKind::Yuv {
+        return Ok(None);
+    }
+    let modifiers = query_modifiers(device, info.format)?;
+    let linear = modifiers.iter().any(|(modifier, _)| modifier.is_linear());
+    if !linear || !canary::works(device, info) {
+        return Ok(None);
+    }
+    Ok(Some(OfferEntry {
+        path: MemoryPath::DmaBuf,
+        format: info.format,
+        tiling: Tiling::Explicit(Modifier::LINEAR),
+        planes: u8::try_from(info.planes.len()).unwrap_or(u8::MAX),
+        usage: Usage::SAMPLE,
+        max_extent: max_extent(device),
+        exportable: false,
+        importable: true,
+        dedicated_only: false,
+        external_only: true,
+    }))
 }
 
 fn query_formats(device: &DeviceInner) -> Result<Vec<Format>> {
@@ -268,7 +301,9 @@ fn host_entries(device: &DeviceInner) -> Vec<OfferEntry> {
 fn texture_formats(device: &DeviceInner) -> impl Iterator<Item = (&'static FormatInfo, bool)> {
     formats().filter_map(|info| {
         let gl = info.gl?;
-        let usable = gl.extension.is_none_or(|name| device.has_gl(name));
+        // What OpenGL ES needs an extension for (GL_EXT_texture_norm16) is in desktop OpenGL's core.
+        let core = !device.gl.version().is_embedded;
+        let usable = gl.extension.is_none_or(|name| core || device.has_gl(name));
         // A pitch is a whole number of pixels only where a pixel is a power of two bytes.
         let whole = info.planes[0].block_bytes.is_power_of_two();
         (usable && whole).then_some((info, gl.shares_memory))
@@ -332,7 +367,6 @@ pub(super) fn identify(device: &DeviceInner) -> Result<DeviceId> {
     let plain = loaded(functions.unsigned_bytes, "glGetUnsignedBytevEXT")?;
     let _stale = device.gl_error();
     let devices = {
-        use glow::HasContext as _;
         // SAFETY: glGetIntegerv with a name of GL_EXT_memory_object, which is listed.
         unsafe { device.gl.get_parameter_i32(raw::GL_NUM_DEVICE_UUIDS_EXT) }
     };

@@ -29,6 +29,18 @@ pub(super) const PLANE_ATTRIBUTES: [[i32; 5]; 4] = [
     [0x3278, 0x3279, 0x327A, 0x3447, 0x3448],
     [0x3440, 0x3441, 0x3442, 0x3449, 0x344A],
 ];
+/// Hints of EGL_EXT_image_dma_buf_import: attributes, then values.
+pub(super) const YUV_COLOR_SPACE_HINT_EXT: i32 = 0x327B;
+pub(super) const SAMPLE_RANGE_HINT_EXT: i32 = 0x327C;
+pub(super) const YUV_CHROMA_HORIZONTAL_SITING_HINT_EXT: i32 = 0x327D;
+pub(super) const YUV_CHROMA_VERTICAL_SITING_HINT_EXT: i32 = 0x327E;
+pub(super) const ITU_REC601_EXT: i32 = 0x327F;
+pub(super) const ITU_REC709_EXT: i32 = 0x3280;
+pub(super) const ITU_REC2020_EXT: i32 = 0x3281;
+pub(super) const YUV_FULL_RANGE_EXT: i32 = 0x3282;
+pub(super) const YUV_NARROW_RANGE_EXT: i32 = 0x3283;
+pub(super) const YUV_CHROMA_SITING_0_EXT: i32 = 0x3284;
+pub(super) const YUV_CHROMA_SITING_0_5_EXT: i32 = 0x3285;
 pub(super) const IMAGE_PRESERVED_KHR: i32 = 0x30D2;
 pub(super) const GL_TEXTURE_2D_KHR: u32 = 0x30B1;
 pub(super) const SYNC_NATIVE_FENCE_ANDROID: u32 = 0x3144;

@@ -93,7 +93,7 @@ impl Drop for Texture {
                 Source::MemoryObject(object) => Some(object),
                 _ => None,
             },
-            semaphore: None,
+            ..Trash::default()
         };
         if self.device.is_current() {
             trash.delete(&self.device);
@@ -125,6 +125,9 @@ pub(super) struct Trash {
     pub(super) image: Option<EglImage>,
     pub(super) memory_object: Option<u32>,
     pub(super) semaphore: Option<u32>,
+    pub(super) programs: Vec<glow::NativeProgram>,
+    pub(super) vertex_array: Option<glow::NativeVertexArray>,
+    pub(super) framebuffer: Option<glow::NativeFramebuffer>,
 }
 
 impl Trash {
@@ -148,6 +151,18 @@ impl Trash {
         }
         if let Some(image) = self.image {
             device.destroy_image(image);
+        }
+        for program in self.programs {
+            // SAFETY: glDeleteProgram of a program of this context, once.
+            unsafe { device.gl.delete_program(program) };
+        }
+        if let Some(vertex_array) = self.vertex_array {
+            // SAFETY: glDeleteVertexArrays, as above.
+            unsafe { device.gl.delete_vertex_array(vertex_array) };
+        }
+        if let Some(framebuffer) = self.framebuffer {
+            // SAFETY: glDeleteFramebuffers, as above.
+            unsafe { device.gl.delete_framebuffer(framebuffer) };
         }
     }
 }

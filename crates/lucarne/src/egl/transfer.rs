@@ -7,7 +7,7 @@ use super::import::{Binding, Unpack, gl_format, gl_size, sampling};
 use super::raw::GL_TEXTURE_EXTERNAL_OES;
 use super::texture::{Source, Texture};
 use crate::error::{Error, Requirement, Result};
-use crate::format::GlFormat;
+use crate::format::{ColorKind, GlFormat};
 
 const VERTEX: &str = "#version 300 es
 void main() {
@@ -32,6 +32,19 @@ uniform highp samplerExternalOES frame;
 out vec4 pixel;
 void main() {
     pixel = texelFetch(frame, ivec2(gl_FragCoord.xy), 0);
+}";
+
+/// For whole `Y'CbCr` images: Mesa fetches chroma of those at luma's coordinates, which is the wrong place and beyond the edge;
+/// it samples them rightly.
+const FRAGMENT_YCBCR: &str = "#version 300 es
+#extension GL_OES_EGL_image_external_essl3 : require
+precision highp float;
+precision highp int;
+uniform highp samplerExternalOES frame;
+uniform vec2 extent;
+out vec4 pixel;
+void main() {
+    pixel = texture(frame, gl_FragCoord.xy / extent);
 }";
 
 impl Device {
@@ -80,7 +93,7 @@ impl Device {
             )),
             Source::Image(_) => {
                 let _state = State::save(device);
-                let pass = Pass::new(device, glow::TEXTURE_2D)?;
+                let pass = Pass::new(device, FRAGMENT)?;
                 let name = pass
                     .target
                     .ok_or_else(|| Error::driver("glGenTextures", "nothing"))?;
@@ -143,9 +156,19 @@ pub(super) fn fetch(device: &DeviceInner, texture: &Texture) -> Result<Vec<[f32;
     let _stale = device.gl_error();
     let state = State::save(device);
     let pixels =
-        Pass::new(device, texture.target()).and_then(|pass| pass.run(texture, width, height));
+        Pass::new(device, fragment(texture)).and_then(|pass| pass.run(texture, width, height));
     drop(state);
     pixels
+}
+
+/// The shader that reads every pixel of a texture.
+fn fragment(texture: &Texture) -> &'static str {
+    let color = texture.frame().layout().format_info().color;
+    match (texture.target(), color) {
+        (GL_TEXTURE_EXTERNAL_OES, ColorKind::Yuv) => FRAGMENT_YCBCR,
+        (GL_TEXTURE_EXTERNAL_OES, _) => FRAGMENT_EXTERNAL,
+        _ => FRAGMENT,
+    }
 }
 
 /// A program that fetches every texel, and a floating-point target to fetch it into.
@@ -157,12 +180,7 @@ struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    fn new(device: &'a DeviceInner, target: u32) -> Result<Self> {
-        let fragment = if target == GL_TEXTURE_EXTERNAL_OES {
-            FRAGMENT_EXTERNAL
-        } else {
-            FRAGMENT
-        };
+    fn new(device: &'a DeviceInner, fragment: &str) -> Result<Self> {
         // SAFETY: glCreateProgram with a current context.
         let program = unsafe { device.gl.create_program() }
             .map_err(|error| Error::driver("glCreateProgram", error))?;
@@ -220,6 +238,12 @@ impl<'a> Pass<'a> {
         let gl = &self.device.gl;
         // SAFETY: glUseProgram of a linked program.
         unsafe { gl.use_program(Some(self.program)) };
+        // SAFETY: glGetUniformLocation of a linked program; only the last of the shaders has it.
+        let extent = unsafe { gl.get_uniform_location(self.program, "extent") };
+        // No texture is larger than 65535.
+        let [x, y] = [width, height].map(|side| f32::from(u16::try_from(side).unwrap_or(u16::MAX)));
+        // SAFETY: glUniform2f of the current program; without a location it does nothing.
+        unsafe { gl.uniform_2_f32(extent.as_ref(), x, y) };
         // SAFETY: glBindTexture of a live texture of this target, on unit 0, which the sampler reads by default.
         unsafe { gl.bind_texture(texture.target(), Some(texture.name())) };
         // SAFETY: glDrawArrays: the vertex shader reads no attributes.

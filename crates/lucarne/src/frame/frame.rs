@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use crate::color::ColorDescription;
 use crate::device_id::DeviceId;
 use crate::error::{Error, Result};
 use crate::kernel::{DmaBuf, DmaBufKind, Identity, Memfd, fd};
@@ -130,7 +131,8 @@ pub struct Frame {
 #[derive(Debug)]
 struct Inner {
     layout: FrameLayout,
-    memory: Memory,
+    /// Shared with frames that show the same memory otherwise.
+    memory: Arc<Memory>,
     device: DeviceId,
 }
 
@@ -169,13 +171,34 @@ impl Frame {
                 &sizes,
             )?;
         }
-        Ok(Self {
+        Ok(Self::of_parts(layout, Arc::new(memory), device))
+    }
+
+    /// Memory that a frame has already, with a layout that was checked against it.
+    pub(super) fn of_parts(layout: FrameLayout, memory: Arc<Memory>, device: DeviceId) -> Self {
+        Self {
             inner: Arc::new(Inner {
                 layout,
                 memory,
                 device,
             }),
-        })
+        }
+    }
+
+    /// The same memory with its pixels' numbers taken for other colours.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when they contradict the format: those of
+    /// [`ColorDescription::check`](ColorDescription::check).
+    pub fn with_color(&self, color: ColorDescription) -> Result<Self> {
+        let layout = self.layout().clone().with_color(color)?;
+        let memory = Arc::clone(&self.inner.memory);
+        Ok(Self::of_parts(layout, memory, self.device().clone()))
+    }
+
+    pub(super) fn shared_memory(&self) -> &Arc<Memory> {
+        &self.inner.memory
     }
 
     /// The geometry.
@@ -195,7 +218,7 @@ impl Frame {
 
     /// Whether any of the memory is an emulated dma-buf.
     pub fn is_emulated(&self) -> bool {
-        match &self.inner.memory {
+        match &*self.inner.memory {
             Memory::DmaBuf(buffers) => buffers
                 .iter()
                 .any(|buffer| buffer.kind() == DmaBufKind::Emulated),
@@ -207,7 +230,7 @@ impl Frame {
     /// decide whether an import can be used again. `None` for opaque memory, whose descriptors may share one
     /// inode; there only clones of one frame are the same.
     pub fn identity(&self) -> Option<Identity> {
-        match &self.inner.memory {
+        match &*self.inner.memory {
             Memory::DmaBuf(buffers) => buffers.first().map(DmaBuf::identity),
             Memory::OpaqueFd(_) => None,
             Memory::HostMemory(memfd) => Some(memfd.identity()),
@@ -225,7 +248,7 @@ impl Frame {
         if Arc::ptr_eq(&self.inner, &other.inner) {
             return true;
         }
-        let buffers = |frame: &Self| match &frame.inner.memory {
+        let buffers = |frame: &Self| match &*frame.inner.memory {
             Memory::DmaBuf(buffers) => buffers.iter().map(DmaBuf::identity).collect(),
             Memory::OpaqueFd(_) => Vec::new(),
             Memory::HostMemory(memfd) => vec![memfd.identity()],

@@ -1,5 +1,6 @@
 //! Frames, whose turn it is to touch them, and the fences that pass the turn on.
 
+mod components;
 mod fence;
 #[expect(
     clippy::module_inception,
@@ -11,6 +12,7 @@ mod pool;
 mod semaphore;
 mod state;
 
+pub use components::{ComponentPlace, Components};
 pub use fence::Fence;
 pub use frame::{Frame, Memory, OpaqueFd};
 pub use pool::Pool;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use ash::vk;
 
 use super::adapter::{Adapter, AdapterInner};
-use super::{failed, offer};
+use super::{failed, offer, ycbcr};
 use crate::error::{Error, Requirement, Result, Support};
 use crate::negotiate::{FenceSupport, MemoryPath, Offer, Usage};
 use crate::quirks::Active;
@@ -102,9 +102,12 @@ impl Device {
         let queues = [vk::DeviceQueueCreateInfo::default()
             .queue_family_index(family)
             .queue_priorities(&[1.0])];
+        let mut ycbcr = vk::PhysicalDeviceSamplerYcbcrConversionFeatures::default()
+            .sampler_ycbcr_conversion(ycbcr::has_conversion(inner));
         let create = vk::DeviceCreateInfo::default()
             .queue_create_infos(&queues)
-            .enabled_extension_names(&pointers);
+            .enabled_extension_names(&pointers)
+            .push_next(&mut ycbcr);
         // SAFETY: vkCreateDevice: the family exists, the driver lists every extension, all pointers are locals.
         let device = unsafe { inner.instance.create_device(inner.physical, &create, None) }
             .map_err(failed("vkCreateDevice"))?;
@@ -191,6 +194,12 @@ impl Device {
 
     pub(super) fn inner(&self) -> &Arc<DeviceInner> {
         &self.inner
+    }
+
+    pub(super) fn of_inner(inner: &Arc<DeviceInner>) -> Self {
+        Self {
+            inner: Arc::clone(inner),
+        }
     }
 }
 

@@ -38,10 +38,19 @@ impl Device {
     /// this device; [`Error::Invalid`] when the buffer is smaller than this driver needs; [`Error::Driver`].
     #[doc(alias = "VkImportMemoryFdInfoKHR")]
     pub fn import(&self, frame: &Frame, usage: Usage) -> Result<Image> {
+        self.import_as(frame, frame.layout().format_info(), usage)
+    }
+
+    /// Makes the image of `info`'s `VkFormat`.
+    pub(super) fn import_as(
+        &self,
+        frame: &Frame,
+        info: &FormatInfo,
+        usage: Usage,
+    ) -> Result<Image> {
         let path = frame.memory().path();
         self.path(path)
             .require(&format!("importing {path} frames into Vulkan"))?;
-        let info = frame.layout().format_info();
         self.check_importable(frame, info, usage)?;
         match frame.memory() {
             Memory::DmaBuf(buffers) => import_dma_buf(self.inner(), frame, info, usage, buffers),

@@ -22,18 +22,24 @@ mod memory;
 mod object;
 mod offer;
 mod planes;
+mod rgb_to_ycbcr;
 mod semaphore;
+mod srgb;
 mod staging;
 mod submit_fence;
 mod transfer;
+mod ycbcr;
+mod ycbcr_buffer;
 
 pub use access::Access;
 pub use adapter::Adapter;
 pub use device::Device;
 pub use image::Image;
 pub use instance::{Instance, InstanceOptions};
+pub use rgb_to_ycbcr::RgbToYcbcr;
 pub use semaphore::Semaphore;
 pub use submit_fence::SubmitFence;
+pub use ycbcr_buffer::YcbcrBuffer;
 
 use ash::vk;
 

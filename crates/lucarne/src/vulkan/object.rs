@@ -59,4 +59,10 @@ destroy! {
     Semaphore destroy_semaphore;
     Fence destroy_fence;
     CommandPool destroy_command_pool;
+    ImageView destroy_image_view;
+    ShaderModule destroy_shader_module;
+    Pipeline destroy_pipeline;
+    PipelineLayout destroy_pipeline_layout;
+    DescriptorSetLayout destroy_descriptor_set_layout;
+    DescriptorPool destroy_descriptor_pool;
 }

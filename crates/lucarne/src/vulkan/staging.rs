@@ -53,6 +53,20 @@ impl Staging {
         frame: &Frame,
         direction: Direction,
     ) -> Result<Self> {
+        let usage = match direction {
+            Direction::Export => vk::BufferUsageFlags::TRANSFER_DST,
+            Direction::Import => vk::BufferUsageFlags::TRANSFER_SRC,
+        };
+        Self::with_usage(device, frame, direction, usage)
+    }
+
+    /// A buffer that shaders write, for instance.
+    pub(super) fn with_usage(
+        device: &Arc<DeviceInner>,
+        frame: &Frame,
+        direction: Direction,
+        usage: vk::BufferUsageFlags,
+    ) -> Result<Self> {
         let Memory::HostMemory(memfd) = frame.memory() else {
             return Err(Error::invalid(
                 "memory",
@@ -63,10 +77,6 @@ impl Staging {
         frame.layout().check_whole_pixels()?;
         let mapping = Mapping::new(memfd)?;
         let bytes = mapping.len();
-        let usage = match direction {
-            Direction::Export => vk::BufferUsageFlags::TRANSFER_DST,
-            Direction::Import => vk::BufferUsageFlags::TRANSFER_SRC,
-        };
         let in_place = in_place(device, &mapping, usage)?;
         let (buffer, memory, bounce) = match in_place {
             Some((buffer, memory)) => (buffer, memory, None),
@@ -83,6 +93,10 @@ impl Staging {
             bytes,
             direction,
         })
+    }
+
+    pub(super) fn buffer(&self) -> vk::Buffer {
+        self.buffer.raw()
     }
 
     pub(super) fn is_import(&self) -> bool {
@@ -285,7 +299,7 @@ fn bounced(
     Ok((buffer, memory, Bounce { address }))
 }
 
-fn create_buffer(
+pub(super) fn create_buffer(
     device: &Arc<DeviceInner>,
     size: u64,
     usage: vk::BufferUsageFlags,
@@ -304,7 +318,7 @@ fn create_buffer(
     Ok(Owned::new(device, buffer))
 }
 
-fn bind(
+pub(super) fn bind(
     device: &DeviceInner,
     buffer: &Owned<vk::Buffer>,
     memory: &Owned<vk::DeviceMemory>,

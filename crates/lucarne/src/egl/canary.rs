@@ -1,0 +1,258 @@
+//! Whether whole `Y'CbCr` images work: drivers list formats that they then fail to import, or show in wrong colours.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use glow::HasContext;
+
+use super::device::DeviceInner;
+use super::import;
+use super::raw::GL_TEXTURE_EXTERNAL_OES;
+use super::state::{Bindings, Output};
+use super::texture::Texture;
+use super::ycbcr_to_rgb::link;
+use crate::color::{ColorDescription, Matrix, Range, YcbcrConversion};
+use crate::error::Result;
+use crate::format::{Component, FormatInfo};
+use crate::frame::{Frame, Memory};
+use crate::kernel::{DmaBuf, DmaBufMapping, DmaHeap, Udmabuf};
+use crate::layout::{Extent, FrameLayout};
+
+/// How far a driver's colour may be off: hints that it ignores are off by more.
+const TOLERANCE: f64 = 5.0 / 255.0;
+/// Nobody else has this memory.
+const TIMEOUT: Duration = Duration::from_secs(5);
+const EXTENT: Extent = Extent::new(16, 16);
+/// BT.601 and BT.709 disagree about greens most.
+const COLOR: [f64; 3] = [0.2, 0.7, 0.1];
+
+const FRAGMENT: &str = "#extension GL_OES_EGL_image_external_essl3 : require
+precision highp float;
+uniform highp samplerExternalOES lucarne_view0;
+out vec4 color;
+void main() { color = texture(lucarne_view0, vec2(0.5)); }";
+
+/// The one-coloured pictures that a driver must show in their colour.
+fn descriptions(info: &FormatInfo) -> [ColorDescription; 2] {
+    let first = ColorDescription::default_for(info);
+    let second = ColorDescription {
+        matrix: Matrix::Bt601,
+        range: Range::Full,
+        ..first
+    };
+    [first, second]
+}
+
+/// Imports small linear frames of the format and looks at them. Any failure means no.
+pub(super) fn works(device: &Rc<DeviceInner>, info: &FormatInfo) -> bool {
+    device.has_gl("GL_OES_EGL_image_external_essl3")
+        && descriptions(info)
+            .into_iter()
+            .all(|color| shows(device, info, color).unwrap_or(false))
+}
+
+fn shows(device: &Rc<DeviceInner>, info: &FormatInfo, color: ColorDescription) -> Result<bool> {
+    let Some(frame) = picture(device, info, color)? else {
+        return Ok(false);
+    };
+    let Memory::DmaBuf(buffers) = frame.memory() else {
+        return Ok(false);
+    };
+    let _stale = device.gl_error();
+    let texture = import::import_dma_buf(device, &frame, buffers, true)?;
+    let shown = Probe::new(device)?.look(&texture)?;
+    let close =
+        |(shown, wanted): (&u8, f64)| (f64::from(*shown) / 255.0 - wanted).abs() <= TOLERANCE;
+    Ok(shown.iter().zip(COLOR).all(close))
+}
+
+/// A frame of one colour, or `None` where the machine has no memory to make one of.
+fn picture(
+    device: &DeviceInner,
+    info: &FormatInfo,
+    color: ColorDescription,
+) -> Result<Option<Frame>> {
+    let conversion = YcbcrConversion::of(info, &color)?;
+    let codes = conversion.quantize(conversion.codes(COLOR));
+    let (layout, size) = FrameLayout::linear(EXTENT, info.format)?;
+    let Some(buffer) = allocate(size) else {
+        return Ok(None);
+    };
+    let mut mapping = DmaBufMapping::new(&buffer)?;
+    let mut bytes = vec![0; mapping.len()];
+    for (index, plane) in info.planes.iter().enumerate() {
+        let mut block = 0_u128;
+        for channel in plane.channels {
+            let value = match channel.component {
+                Component::Luma => codes[0],
+                Component::Cb => codes[1],
+                Component::Cr => codes[2],
+                _ => u16::MAX >> (16 - u32::from(channel.bits.clamp(1, 16))),
+            };
+            block |= u128::from(value) << channel.shift;
+        }
+        let block = &block.to_le_bytes()[..usize::from(plane.block_bytes)];
+        let begin = usize::try_from(layout.planes()[index].offset).unwrap_or(usize::MAX);
+        let planes = layout.planes();
+        let end = planes.get(index + 1).map_or(size, |next| next.offset);
+        let end = usize::try_from(end).unwrap_or(0);
+        // Rows begin at multiples of the pitch, which blocks of three or five bytes do not divide.
+        let pitch = usize::try_from(planes[index].pitch).unwrap_or(usize::MAX);
+        for row in bytes
+            .get_mut(begin..end)
+            .unwrap_or_default()
+            .chunks_mut(pitch)
+        {
+            for target in row.chunks_exact_mut(block.len()) {
+                target.copy_from_slice(block);
+            }
+        }
+    }
+    let mut access = mapping.write(TIMEOUT)?;
+    access.copy_in(0, &bytes)?;
+    access.end()?;
+    drop(mapping);
+    let layout = layout.with_color(color)?;
+    let memory = Memory::DmaBuf(vec![buffer]);
+    Frame::new(layout, memory, device.id().clone()).map(Some)
+}
+
+fn allocate(size: u64) -> Option<DmaBuf> {
+    let udmabuf = || Udmabuf::open()?.create(size);
+    let heap = || DmaHeap::open(DmaHeap::SYSTEM)?.create(size);
+    udmabuf().or_else(|_| heap()).ok()
+}
+
+/// A pixel to draw to.
+struct Probe<'a> {
+    device: &'a DeviceInner,
+    program: glow::NativeProgram,
+    array: Option<glow::NativeVertexArray>,
+    renderbuffer: Option<glow::NativeRenderbuffer>,
+    framebuffer: Option<glow::NativeFramebuffer>,
+}
+
+impl<'a> Probe<'a> {
+    fn new(device: &'a DeviceInner) -> Result<Self> {
+        let program = link(device, FRAGMENT)?;
+        let gl = &device.gl;
+        Ok(Self {
+            device,
+            program,
+            // SAFETY: glGenVertexArrays with a current context.
+            array: unsafe { gl.create_vertex_array() }.ok(),
+            // SAFETY: glGenRenderbuffers, as above.
+            renderbuffer: unsafe { gl.create_renderbuffer() }.ok(),
+            // SAFETY: glGenFramebuffers, as above.
+            framebuffer: unsafe { gl.create_framebuffer() }.ok(),
+        })
+    }
+
+    /// The colour that a sampler sees in the middle of the texture.
+    fn look(&self, texture: &Texture) -> Result<[u8; 4]> {
+        let gl = &self.device.gl;
+        let _bindings = Bindings::save(self.device);
+        let _output = Output::save(self.device);
+        let _storage = Storage::bind(self.device, self.renderbuffer);
+        // SAFETY: glRenderbufferStorage of the renderbuffer bound just now.
+        unsafe { gl.renderbuffer_storage(glow::RENDERBUFFER, glow::RGBA8, 1, 1) };
+        // SAFETY: glBindFramebuffer of one of our own, for drawing and reading.
+        unsafe { gl.bind_framebuffer(glow::FRAMEBUFFER, self.framebuffer) };
+        let (point, kind) = (glow::COLOR_ATTACHMENT0, glow::RENDERBUFFER);
+        // SAFETY: glFramebufferRenderbuffer of the bound framebuffer and a renderbuffer of our own.
+        unsafe { gl.framebuffer_renderbuffer(glow::FRAMEBUFFER, point, kind, self.renderbuffer) };
+        // SAFETY: glViewport has no preconditions.
+        unsafe { gl.viewport(0, 0, 1, 1) };
+        // SAFETY: glUseProgram of a linked program.
+        unsafe { gl.use_program(Some(self.program)) };
+        // SAFETY: glActiveTexture with a unit that always exists; samplers read unit 0 by default.
+        unsafe { gl.active_texture(glow::TEXTURE0) };
+        // SAFETY: glBindTexture of a live texture of this target.
+        unsafe { gl.bind_texture(GL_TEXTURE_EXTERNAL_OES, Some(texture.name())) };
+        // SAFETY: glBindVertexArray of an array of our own.
+        unsafe { gl.bind_vertex_array(self.array) };
+        // SAFETY: glDrawArrays: the vertex shader reads no attributes.
+        unsafe { gl.draw_arrays(glow::TRIANGLES, 0, 3) };
+        let mut pixel = [0; 4];
+        let _pack = Pack::unbind(self.device);
+        let target = glow::PixelPackData::Slice(Some(&mut pixel));
+        // SAFETY: glReadPixels writes one pixel of four bytes: no pack buffer is bound, and one pixel has no padding.
+        unsafe { gl.read_pixels(0, 0, 1, 1, glow::RGBA, glow::UNSIGNED_BYTE, target) };
+        self.device.check_gl("looking at a Y'CbCr image")?;
+        Ok(pixel)
+    }
+}
+
+impl Drop for Probe<'_> {
+    fn drop(&mut self) {
+        let gl = &self.device.gl;
+        // SAFETY: glDeleteProgram, once.
+        unsafe { gl.delete_program(self.program) };
+        if let Some(array) = self.array {
+            // SAFETY: glDeleteVertexArrays, once.
+            unsafe { gl.delete_vertex_array(array) };
+        }
+        if let Some(framebuffer) = self.framebuffer {
+            // SAFETY: glDeleteFramebuffers, once.
+            unsafe { gl.delete_framebuffer(framebuffer) };
+        }
+        if let Some(renderbuffer) = self.renderbuffer {
+            // SAFETY: glDeleteRenderbuffers, once.
+            unsafe { gl.delete_renderbuffer(renderbuffer) };
+        }
+    }
+}
+
+/// Puts the caller's renderbuffer back.
+struct Storage<'a> {
+    device: &'a DeviceInner,
+    previous: i32,
+}
+
+impl<'a> Storage<'a> {
+    fn bind(device: &'a DeviceInner, renderbuffer: Option<glow::NativeRenderbuffer>) -> Self {
+        // SAFETY: glGetIntegerv with a name of OpenGL ES 3.
+        let previous = unsafe { device.gl.get_parameter_i32(glow::RENDERBUFFER_BINDING) };
+        // SAFETY: glBindRenderbuffer of one of our own.
+        unsafe {
+            device
+                .gl
+                .bind_renderbuffer(glow::RENDERBUFFER, renderbuffer)
+        };
+        Self { device, previous }
+    }
+}
+
+impl Drop for Storage<'_> {
+    fn drop(&mut self) {
+        let name = std::num::NonZeroU32::new(self.previous.cast_unsigned());
+        let name = name.map(glow::NativeRenderbuffer);
+        // SAFETY: glBindRenderbuffer to what it was.
+        unsafe { self.device.gl.bind_renderbuffer(glow::RENDERBUFFER, name) };
+    }
+}
+
+/// Puts the caller's pack buffer back.
+struct Pack<'a> {
+    device: &'a DeviceInner,
+    previous: i32,
+}
+
+impl<'a> Pack<'a> {
+    fn unbind(device: &'a DeviceInner) -> Self {
+        // SAFETY: glGetIntegerv with a name of OpenGL ES 3.
+        let previous = unsafe { device.gl.get_parameter_i32(glow::PIXEL_PACK_BUFFER_BINDING) };
+        // SAFETY: glBindBuffer to nothing.
+        unsafe { device.gl.bind_buffer(glow::PIXEL_PACK_BUFFER, None) };
+        Self { device, previous }
+    }
+}
+
+impl Drop for Pack<'_> {
+    fn drop(&mut self) {
+        let name = std::num::NonZeroU32::new(self.previous.cast_unsigned());
+        let name = name.map(glow::NativeBuffer);
+        // SAFETY: glBindBuffer to what it was.
+        unsafe { self.device.gl.bind_buffer(glow::PIXEL_PACK_BUFFER, name) };
+    }
+}

@@ -1,0 +1,308 @@
+//! The stage before every video encoder: red, green and blue to `Y'CbCr` in a compute shader.
+
+use std::fmt;
+use std::io::Cursor;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ash::vk;
+
+use super::access::Access;
+use super::device::{Device, DeviceInner};
+use super::failed;
+use super::image::Image;
+use super::object::Owned;
+use super::ycbcr_buffer::YcbcrBuffer;
+use crate::color::ColorDescription;
+use crate::error::{Error, Requirement, Result};
+use crate::format::Format;
+use crate::frame::Fence;
+use crate::layout::Extent;
+use crate::negotiate::MemoryPath;
+
+/// Bytes of the shader's `Pass`: every device has room for 128.
+pub(super) const PUSH_BYTES: u32 = 96;
+/// Invocations in a workgroup, along each axis.
+const WORKGROUP: u32 = 8;
+
+/// A compute pass that makes `NV12`, `NV21`, `P010`, `P012` or `P016` frames of red, green and blue images.
+///
+/// Matrix, range and siting are those of the target's colour description; chroma is a box filter over the pixels that share
+/// a sample. The image's numbers are taken as they are: encoded, not linear, and alpha is ignored. Cloning shares the
+/// pass.
+#[derive(Clone)]
+pub struct RgbToYcbcr {
+    inner: Arc<Pass>,
+}
+
+/// Dropped in this order.
+pub(super) struct Pass {
+    luma: Owned<vk::Pipeline>,
+    chroma: Owned<vk::Pipeline>,
+    layout: Owned<vk::PipelineLayout>,
+    pub(super) set_layout: Owned<vk::DescriptorSetLayout>,
+    pub(super) device: Arc<DeviceInner>,
+}
+
+/// What the shader is told, in the order of its `Pass`.
+pub(super) struct Parameters {
+    pub(super) rows: [[f64; 4]; 3],
+    pub(super) extent: [u32; 2],
+    /// Of luma and of chroma, in words of four bytes.
+    pub(super) offset: [u32; 2],
+    pub(super) pitch: [u32; 2],
+    pub(super) midpoint: [u32; 2],
+    pub(super) max: f64,
+    pub(super) shift: u32,
+    pub(super) bits: u32,
+}
+
+impl Device {
+    /// Makes the pass: compiles its two pipelines, once for any number of targets.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] when the queue's family cannot compute; [`Error::Driver`].
+    pub fn rgb_to_ycbcr(&self) -> Result<RgbToYcbcr> {
+        let device = self.inner();
+        let adapter = device.adapter.inner();
+        // SAFETY: vkGetPhysicalDeviceQueueFamilyProperties with a valid physical device.
+        let families = unsafe {
+            adapter
+                .instance
+                .get_physical_device_queue_family_properties(adapter.physical)
+        };
+        let family = usize::try_from(device.queue_family).unwrap_or(usize::MAX);
+        let computes = families
+            .get(family)
+            .is_some_and(|family| family.queue_flags.contains(vk::QueueFlags::COMPUTE));
+        if !computes {
+            return Err(Error::unsupported(
+                "converting to Y'CbCr",
+                vec![Requirement::other("needs a queue family with compute")],
+            ));
+        }
+        Ok(RgbToYcbcr {
+            inner: Arc::new(Pass::new(device)?),
+        })
+    }
+}
+
+impl RgbToYcbcr {
+    /// Allocates a frame for this pass to write, linear ([`FrameLayout::linear`](crate::FrameLayout::linear)), which others
+    /// can import: in a dma-buf, or in a sealed memfd.
+    ///
+    /// The frame owns the exported descriptor.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for other formats than those above, colours that contradict them, an extent beyond the device's
+    /// limits, and the opaque-fd path; [`Error::Unsupported`] when the device cannot export buffers as dma-bufs;
+    /// [`Error::Driver`]; [`Error::Os`].
+    pub fn export(
+        &self,
+        format: Format,
+        extent: Extent,
+        color: ColorDescription,
+        path: MemoryPath,
+    ) -> Result<YcbcrBuffer> {
+        YcbcrBuffer::new(&self.inner, format, extent, color, path)
+    }
+
+    /// Converts one image into one frame, and takes the turns of both: waits for `acquire`, the image's acquire fence
+    /// (or, for an image that this device wrote itself, the fence of that), and for `gate`, the target's release fence. Returns
+    /// the image's release fence and the target's acquire fence, which are one and the same.
+    ///
+    /// The image needs [`Usage::SAMPLE`](crate::Usage::SAMPLE). Bytes of the target that are no samples keep their values. Blocks
+    /// as [`Device::read`] does, and until the target's last conversion has finished; on the host memory path also until this
+    /// one has, where the CPU must copy. Each wait ends after `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for another device's image or target, or sizes that differ; otherwise as for [`Device::read`].
+    pub fn convert(
+        &self,
+        image: &Image,
+        acquire: &Fence,
+        target: &YcbcrBuffer,
+        gate: &Fence,
+        timeout: Duration,
+    ) -> Result<(Fence, Fence)> {
+        let pass = &self.inner;
+        if !Arc::ptr_eq(&pass.device, image.device()) || !Arc::ptr_eq(pass, target.pass()) {
+            return Err(Error::invalid(
+                "image or target",
+                "of another device or pass",
+                "those of the device and the pass",
+            ));
+        }
+        let (from, to) = (
+            image.frame().layout().extent(),
+            target.frame().layout().extent(),
+        );
+        if from != to {
+            return Err(Error::invalid(
+                "extent",
+                from,
+                format!("the target's, {to}"),
+            ));
+        }
+        let device = Device::of_inner(&pass.device);
+        let mut turn = target.begin(image, gate, timeout)?;
+        let both = Fence::merge(&[acquire.clone(), gate.clone()])?;
+        let read = device.read(image, &both, timeout, Access::Sampled, |commands| {
+            target.record_acquire(commands);
+            pass.record(commands, turn.set(), &target.parameters());
+            target.record_release(commands);
+        });
+        match read {
+            Ok(fence) => {
+                let acquire = turn.end(&fence, timeout)?;
+                Ok((fence, acquire))
+            }
+            Err(error) => {
+                // Whether anything was submitted is not known: the target may go only once nothing is pending.
+                turn.abandon(image.commands().finish(timeout).is_ok());
+                Err(error)
+            }
+        }
+    }
+}
+
+impl Pass {
+    fn new(device: &Arc<DeviceInner>) -> Result<Self> {
+        let raw = &device.device;
+        let binding = |index, kind| {
+            vk::DescriptorSetLayoutBinding::default()
+                .binding(index)
+                .descriptor_type(kind)
+                .descriptor_count(1)
+                .stage_flags(vk::ShaderStageFlags::COMPUTE)
+        };
+        let bindings = [
+            binding(0, vk::DescriptorType::SAMPLED_IMAGE),
+            binding(1, vk::DescriptorType::STORAGE_BUFFER),
+        ];
+        let create = vk::DescriptorSetLayoutCreateInfo::default().bindings(&bindings);
+        // SAFETY: vkCreateDescriptorSetLayout with two bindings of one descriptor each.
+        let set_layout = unsafe { raw.create_descriptor_set_layout(&create, None) }
+            .map_err(failed("vkCreateDescriptorSetLayout"))?;
+        let set_layout = Owned::new(device, set_layout);
+        let ranges = [vk::PushConstantRange::default()
+            .stage_flags(vk::ShaderStageFlags::COMPUTE)
+            .size(PUSH_BYTES)];
+        let sets = [set_layout.raw()];
+        let create = vk::PipelineLayoutCreateInfo::default()
+            .set_layouts(&sets)
+            .push_constant_ranges(&ranges);
+        // SAFETY: vkCreatePipelineLayout: every device has 128 bytes of push constants.
+        let layout = unsafe { raw.create_pipeline_layout(&create, None) }
+            .map_err(failed("vkCreatePipelineLayout"))?;
+        let layout = Owned::new(device, layout);
+        let code = include_bytes!("rgb_to_ycbcr.spv");
+        let words = ash::util::read_spv(&mut Cursor::new(&code[..]))
+            .map_err(|error| Error::os("reading a shader of this crate", error))?;
+        let create = vk::ShaderModuleCreateInfo::default().code(&words);
+        // SAFETY: vkCreateShaderModule: SPIR-V 1.0 that the shader compiler has validated.
+        let module = unsafe { raw.create_shader_module(&create, None) }
+            .map_err(failed("vkCreateShaderModule"))?;
+        let module = Owned::new(device, module);
+        Ok(Self {
+            luma: pipeline(device, &layout, &module, c"luma")?,
+            chroma: pipeline(device, &layout, &module, c"chroma")?,
+            layout,
+            set_layout,
+            device: Arc::clone(device),
+        })
+    }
+
+    /// Records both planes. `set` holds the image and the buffer.
+    fn record(&self, commands: vk::CommandBuffer, set: vk::DescriptorSet, parameters: &Parameters) {
+        let raw = &self.device.device;
+        let point = vk::PipelineBindPoint::COMPUTE;
+        let layout = self.layout.raw();
+        // SAFETY: vkCmdBindDescriptorSets with a set of this layout, which no pending commands use and which is not
+        // updated before these have finished (`Turn`).
+        unsafe { raw.cmd_bind_descriptor_sets(commands, point, layout, 0, &[set], &[]) };
+        let bytes = parameters.bytes();
+        let stage = vk::ShaderStageFlags::COMPUTE;
+        // SAFETY: vkCmdPushConstants with as many bytes as the layout's range.
+        unsafe { raw.cmd_push_constants(commands, layout, stage, 0, &bytes) };
+        let samples = 32 / parameters.bits;
+        let [width, height] = parameters.extent;
+        let words = |samples_across: u32| samples_across.div_ceil(samples);
+        let planes = [
+            (&self.luma, words(width), height),
+            // Two channels for each sample.
+            (
+                &self.chroma,
+                words(2 * width.div_ceil(2)),
+                height.div_ceil(2),
+            ),
+        ];
+        for (pipeline, across, down) in planes {
+            // SAFETY: vkCmdBindPipeline with a compute pipeline of this device.
+            unsafe { raw.cmd_bind_pipeline(commands, point, pipeline.raw()) };
+            let groups = |count: u32| count.div_ceil(WORKGROUP);
+            // SAFETY: vkCmdDispatch: at most 65535 groups along an axis, as extents end at 32768; the shader writes within
+            // the planes that `FrameLayout` has found to fit the buffer.
+            unsafe { raw.cmd_dispatch(commands, groups(across), groups(down), 1) };
+        }
+    }
+}
+
+fn pipeline(
+    device: &Arc<DeviceInner>,
+    layout: &Owned<vk::PipelineLayout>,
+    module: &Owned<vk::ShaderModule>,
+    entry: &std::ffi::CStr,
+) -> Result<Owned<vk::Pipeline>> {
+    let stage = vk::PipelineShaderStageCreateInfo::default()
+        .stage(vk::ShaderStageFlags::COMPUTE)
+        .module(module.raw())
+        .name(entry);
+    let create = vk::ComputePipelineCreateInfo::default()
+        .stage(stage)
+        .layout(layout.raw());
+    let cache = vk::PipelineCache::null();
+    // SAFETY: vkCreateComputePipelines: the module has this entry point, and the layout its bindings and constants.
+    let made = unsafe {
+        device
+            .device
+            .create_compute_pipelines(cache, &[create], None)
+    };
+    let made = made.map_err(|(_, result)| failed("vkCreateComputePipelines")(result))?;
+    let pipeline = made
+        .first()
+        .ok_or_else(|| Error::driver("vkCreateComputePipelines", "success, but no pipeline"))?;
+    Ok(Owned::new(device, *pipeline))
+}
+
+impl Parameters {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "shaders compute in 32 bits"
+    )]
+    fn bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let single = |value: f64| (value as f32).to_ne_bytes();
+        for value in self.rows.as_flattened() {
+            bytes.extend(single(*value));
+        }
+        for pair in [self.extent, self.offset, self.pitch, self.midpoint] {
+            bytes.extend(pair.map(u32::to_ne_bytes).as_flattened());
+        }
+        bytes.extend(single(self.max));
+        bytes.extend(self.shift.to_ne_bytes());
+        bytes.extend(self.bits.to_ne_bytes());
+        // The shader's structure ends at a multiple of its largest alignment.
+        bytes.resize(usize::try_from(PUSH_BYTES).unwrap_or(0), 0);
+        bytes
+    }
+}
+
+impl fmt::Debug for RgbToYcbcr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RgbToYcbcr").finish_non_exhaustive()
+    }
+}
