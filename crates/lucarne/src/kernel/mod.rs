@@ -12,6 +12,7 @@ pub(crate) mod fd;
 pub(crate) mod implicit_sync;
 pub(crate) mod mapping;
 pub(crate) mod memfd;
+pub(crate) mod shared_words;
 pub(crate) mod sync_file;
 #[cfg(feature = "drm")]
 pub(crate) mod syncobj;
@@ -25,6 +26,7 @@ pub use drm_node::{DrmFile, DumbBuffer, GemHandle};
 pub use implicit_sync::FenceRole;
 pub use mapping::Mapping;
 pub use memfd::Memfd;
+pub use shared_words::SharedWords;
 pub use sync_file::{FenceInfo, FenceStatus, SyncFile, SyncFileInfo};
 #[cfg(feature = "drm")]
 pub use syncobj::{Timeline, TimelineDevice, TimelinePoint};
