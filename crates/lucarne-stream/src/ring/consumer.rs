@@ -165,6 +165,16 @@ impl<W: Words> RingConsumer<W> {
         wake_wanted(&self.words, PRODUCER_SLEEPS)
     }
 
+    /// Whether a frame after `last` may still be taken.
+    pub(crate) fn has_more(&self, last: u64) -> bool {
+        let head = self.words.load(HEAD, Ordering::Acquire);
+        head > last
+            && (0..self.slots).any(|slot| {
+                let state = self.words.load(at(slot, STATE), Ordering::Relaxed);
+                matches!(unpack(state), Some((sequence, Phase::Published)) if sequence > last)
+            })
+    }
+
     /// How many messages the producer says it has sent on the socket.
     pub(crate) fn mail(&self) -> u64 {
         self.words.load(MAIL, Ordering::Acquire)

@@ -85,7 +85,7 @@ pub struct Configure {
 }
 
 impl Configure {
-    /// How many descriptors come with it: the ring, two eventfds, and each slot's objects.
+    /// How many descriptors come with it: the ring, and each slot's objects.
     pub fn descriptors(&self) -> usize {
         let objects: usize = self.slots.iter().map(|slot| slot.objects).sum();
         FIXED_DESCRIPTORS + objects

@@ -32,8 +32,8 @@ pub const MAX_NAME: usize = 128;
 pub const MAX_TEXT: usize = 1024;
 /// The most slots that a generation can have.
 pub const MAX_SLOTS: usize = 16;
-/// Descriptors of a `Configure` before those of its slots: the ring and two eventfds.
-pub const FIXED_DESCRIPTORS: usize = 3;
+/// Descriptors of a `Configure` before those of its slots: the ring's.
+pub const FIXED_DESCRIPTORS: usize = 1;
 /// The most descriptors that come with one message.
 pub const MAX_DESCRIPTORS: usize = FIXED_DESCRIPTORS + MAX_SLOTS * MAX_PLANES;
 
@@ -51,7 +51,8 @@ const END: u32 = 11;
 const RETIRE: u32 = 12;
 const DRAINED: u32 = 13;
 const GOODBYE: u32 = 14;
-const FRAME: u32 = 15;
+const WAKE: u32 = 15;
+const FRAME: u32 = 16;
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,6 +86,8 @@ pub enum Message {
     Drained(u64),
     /// Either: the connection ends after this, and why.
     Goodbye(Farewell),
+    /// Either: look at the ring.
+    Wake,
     /// A frame by itself, on a socket of the program's own.
     Frame(Box<FrameMessage>),
 }
@@ -117,6 +120,7 @@ impl Message {
             Self::Retire(_) => "Retire",
             Self::Drained(_) => "Drained",
             Self::Goodbye(_) => "Goodbye",
+            Self::Wake => "Wake",
             Self::Frame(_) => "Frame",
         }
     }
@@ -137,6 +141,7 @@ impl Message {
             Self::Retire(_) => RETIRE,
             Self::Drained(_) => DRAINED,
             Self::Goodbye(_) => GOODBYE,
+            Self::Wake => WAKE,
             Self::Frame(_) => FRAME,
         }
     }
@@ -164,7 +169,7 @@ impl Message {
             }
             Self::ImportFailed(failed) => failed.put(&mut writer),
             Self::Fence(fence) => fence.put(&mut writer),
-            Self::Pause | Self::Resume | Self::End => {}
+            Self::Pause | Self::Resume | Self::End | Self::Wake => {}
             Self::Frame(frame) => frame.put(&mut writer)?,
         }
         writer.finish()
@@ -205,6 +210,7 @@ impl Message {
             RETIRE => Self::Retire(reader.u64("generation")?),
             DRAINED => Self::Drained(reader.u64("generation")?),
             GOODBYE => Self::Goodbye(Farewell::take(reader)?),
+            WAKE => Self::Wake,
             FRAME => Self::Frame(Box::new(FrameMessage::take(reader)?)),
             other => {
                 let limit = format!("{HELLO} to {FRAME}");

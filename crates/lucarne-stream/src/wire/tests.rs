@@ -263,7 +263,12 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
         any::<u64>().prop_map(Message::Ready),
         failed(),
         fence.prop_map(Message::Fence),
-        prop::sample::select(vec![Message::Pause, Message::Resume, Message::End]),
+        prop::sample::select(vec![
+            Message::Pause,
+            Message::Resume,
+            Message::End,
+            Message::Wake
+        ]),
         any::<u64>().prop_map(Message::Retire),
         any::<u64>().prop_map(Message::Drained),
         farewell().prop_map(Message::Goodbye),

@@ -1,0 +1,131 @@
+//! Streams of frames that the CPU makes, each of which shows its number.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use lucarne::cpu;
+use lucarne::{Agreement, Extent, Frame};
+use lucarne_stream::{
+    Allocate, Consumer, ConsumerOptions, Delivery, Import, Options, Producer, Reading, Received,
+};
+
+pub const SOON: Duration = Duration::from_secs(5);
+pub const EXTENT: Extent = Extent::new(64, 16);
+
+/// Descriptors are counted by process: one test at a time.
+pub fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+pub fn open_descriptors() -> Vec<String> {
+    let entries = std::fs::read_dir("/proc/self/fd").expect("/proc");
+    let links = entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    let mut links: Vec<String> = links.map(|link| link.display().to_string()).collect();
+    links.sort();
+    links
+}
+
+pub fn device() -> cpu::Device {
+    let adapter = cpu::Adapter::new(cpu::Allocator::HostMemory);
+    adapter.open().expect("host memory is always there")
+}
+
+pub type Image = cpu::Image;
+
+fn allocate(agreement: &Agreement) -> lucarne::Result<(Image, Frame)> {
+    let image = device().export(agreement)?;
+    let frame = image.frame().clone();
+    Ok((image, frame))
+}
+
+fn import(frame: &Frame) -> lucarne::Result<Image> {
+    device().import(frame)
+}
+
+pub fn producer(folder: &Path, options: Options) -> Producer<impl Allocate<Image = Image>> {
+    let options = options.directory(folder);
+    Producer::bind("scene", &device().offer(), options, allocate).expect("the name is free")
+}
+
+pub fn connect(
+    folder: &Path,
+    options: impl Into<ConsumerOptions>,
+) -> lucarne_stream::Result<Consumer<impl Import<Image = Image>>> {
+    let options = options.into().directory(folder);
+    Consumer::connect("scene", &device().offer(), options, import)
+}
+
+pub fn consumer(folder: &Path, delivery: Delivery) -> Consumer<impl Import<Image = Image>> {
+    connect(folder, delivery).expect("the stream is there")
+}
+
+/// Writes `number` into every pixel and sends the frame. Says how many consumers got it.
+pub fn send(producer: &mut Producer<impl Allocate<Image = Image>>, number: u32) -> usize {
+    let slot = producer.acquire(SOON).expect("a slot");
+    let image = slot.image();
+    let pixels = number.to_le_bytes().repeat(image.row_bytes(0) / 4);
+    let written = image.write(slot.gate(), SOON, |rows| {
+        (0..image.rows(0)).try_for_each(|row| rows.write_row(0, row, &pixels))
+    });
+    let fence = written.expect("written");
+    producer
+        .send(slot, fence, lucarne_stream::now())
+        .expect("sent")
+}
+
+/// The number in a frame; all pixels must show the same one.
+pub fn number(reading: &Reading<Image>, fence: &lucarne::Fence) -> u32 {
+    let image = reading.image();
+    let mut numbers = Vec::new();
+    let read = image.read(fence, SOON, |rows| {
+        let mut row_bytes = vec![0; image.row_bytes(0)];
+        for row in 0..image.rows(0) {
+            rows.read_row(0, row, &mut row_bytes)?;
+            numbers.extend(
+                row_bytes
+                    .chunks_exact(4)
+                    .map(|pixel| u32::from_le_bytes([pixel[0], pixel[1], pixel[2], pixel[3]])),
+            );
+        }
+        Ok(())
+    });
+    let _done = read.expect("read");
+    assert!(
+        numbers.iter().all(|number| *number == numbers[0]),
+        "a torn frame: {} and others",
+        numbers[0]
+    );
+    numbers[0]
+}
+
+/// Reads a frame's number and gives the frame back.
+pub fn finish(received: Received<Image>) -> u32 {
+    let (reading, fence) = received.acquire();
+    let number = number(&reading, &fence);
+    reading.release(lucarne::Fence::Signaled).expect("released");
+    number
+}
+
+/// Serves both ends until they are connected.
+pub fn join(
+    producer: &mut Producer<impl Allocate<Image = Image>>,
+    consumer: &mut Consumer<impl Import<Image = Image>>,
+) {
+    let consumers = producer.consumers();
+    until("the consumer is ready", || {
+        producer.dispatch().expect("served");
+        consumer.dispatch().expect("served");
+        producer.consumers() > consumers
+    });
+}
+
+/// Repeats `step` until it says that it is done.
+pub fn until(what: &str, mut step: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !step() {
+        assert!(begun.elapsed() < SOON, "{what}: did not happen");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
