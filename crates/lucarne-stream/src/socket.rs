@@ -11,7 +11,7 @@ use rustix::net::{
 };
 
 use crate::error::{Error, Result};
-use crate::wire::{MAX_DESCRIPTORS, MAX_MESSAGE, Malformed, Message};
+use crate::wire::{MAX_DESCRIPTORS, MAX_MESSAGE, Malformed, Message, WAKE_MESSAGE};
 
 /// Room for the control data of one message.
 const CONTROL: usize = rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS));
@@ -81,6 +81,13 @@ impl Socket {
     /// Sends one message with its descriptors, which stay the caller's. Does not block.
     pub(crate) fn send(&self, message: &Message, fds: &[BorrowedFd<'_>]) -> Result<()> {
         send(self.fd.as_fd(), message, fds)
+    }
+
+    /// Wakes a peer that sleeps. One whose socket is full has something to read, and so is awake; one that is gone is found
+    /// out by its hang-up. Does not block, whatever the peer does to its end, and does not allocate.
+    pub(crate) fn wake(&self) {
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        let _ = rustix::net::send(&self.fd, &WAKE_MESSAGE, flags);
     }
 
     /// Receives one message with its descriptors. Does not block: `None` where there is none.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use lucarne::{Fence, FenceRole, Frame, SharedWords};
 
 use crate::error::{Error, Result};
-use crate::producer::{route, wake};
+use crate::producer::route;
 use crate::ring::{Damage, FenceRoute, RingConsumer, Taken};
 use crate::socket::Socket;
 use crate::wire::{Configure, FenceFor, Message};
@@ -41,7 +41,7 @@ impl<I> Incoming<I> {
         // Whatever became of the fence, the slot goes back: the producer needs it.
         let way = routed.as_ref().map_or(FenceRoute::Signaled, |way| *way);
         if self.ring.release(taken.slot, taken.sequence, way) {
-            wake(&self.socket);
+            self.socket.wake();
         }
         routed.map(|_| ())
     }

@@ -61,7 +61,10 @@ impl Flight {
     /// Back into the pool, gated by its writer and all of its readers.
     fn land(mut self, patience: Duration) {
         let (reading, acquire) = self.sent.receive().acquire();
-        self.fences.push(acquire);
+        // Nothing is allocated for frames whose work is over.
+        if !matches!(acquire, Fence::Signaled) {
+            self.fences.push(acquire);
+        }
         if self.attached {
             match reading.frame().implicit_fence(FenceRole::Release) {
                 Ok(fence) => self.fences.push(fence),

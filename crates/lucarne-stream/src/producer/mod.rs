@@ -27,7 +27,6 @@ use flight::Flights;
 pub(crate) use flight::route;
 pub use options::{MAX_CONSUMERS, Options};
 use peer::Peer;
-pub(crate) use peer::wake;
 
 /// How long a producer that never sleeps leaves newcomers waiting.
 const HOUSEKEEPING: Duration = Duration::from_millis(50);

@@ -54,12 +54,6 @@ impl Ring {
     }
 }
 
-/// Wakes a peer that sleeps. One whose socket is full has something to read, and so is awake.
-pub(crate) fn wake(socket: &Socket) {
-    // A peer that is gone is found out by its hang-up.
-    let _ = socket.send(&Message::Wake, &[]);
-}
-
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) id: u64,
@@ -161,7 +155,7 @@ impl Peer {
             }
         }
         if sleeps {
-            wake(&self.socket);
+            self.socket.wake();
         }
         Ok(true)
     }

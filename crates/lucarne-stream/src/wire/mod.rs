@@ -54,6 +54,9 @@ const GOODBYE: u32 = 14;
 const WAKE: u32 = 15;
 const FRAME: u32 = 16;
 
+/// A whole `Wake`: it goes with frames, for which nothing is allocated.
+pub(crate) const WAKE_MESSAGE: [u8; 16] = [15, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {

@@ -327,6 +327,8 @@ fn the_documented_bytes() {
         7, 0, 0, 0, 0, 0, 0, 0, // generation
     ];
     assert_eq!(ready, expected);
+    let wake = Message::Wake.encode().expect("a message");
+    assert_eq!(wake, WAKE_MESSAGE);
     let describe = Message::Describe(1, 1).encode().expect("a message");
     assert_eq!(&describe[16..], b"LUCARNE\0\x01\0\0\0\x01\0\0\0");
 }
