@@ -1,30 +1,19 @@
 //! Several consumers as one: what all of them can use.
 
-use lucarne::negotiate::{FenceSupport, OfferEntry, Strike};
+use lucarne::negotiate::{FenceSupport, OfferEntry};
 use lucarne::{Comparison, DeviceId, MemoryPath, Offer, Support, Usage};
 
-/// What one consumer can do, and what failed when it tried.
+/// What one consumer can do.
 #[derive(Debug)]
 pub(crate) struct Side<'a> {
     pub(crate) offer: &'a Offer,
     pub(crate) usage: Usage,
-    pub(crate) struck: &'a [Strike],
 }
 
 impl Side<'_> {
-    /// The entries that are left after the strikes.
     fn entries(&self) -> impl Iterator<Item = &OfferEntry> {
-        self.offer.entries.iter().filter(|entry| {
-            entry.importable && !self.struck.iter().any(|strike| hits(strike, entry))
-        })
+        self.offer.entries.iter().filter(|entry| entry.importable)
     }
-}
-
-/// Whether `strike` means this entry.
-pub(crate) fn hits(strike: &Strike, entry: &OfferEntry) -> bool {
-    strike.path == entry.path
-        && strike.format.is_none_or(|format| format == entry.format)
-        && (strike.modifier.is_none() || strike.modifier == entry.tiling.modifier())
 }
 
 /// The offer of an imagined consumer that can use exactly what all of `sides` can, and the usage that it needs.
@@ -157,49 +146,30 @@ mod tests {
             .rung
     }
 
-    fn side<'a>(offer: &'a Offer, struck: &'a [Strike]) -> Side<'a> {
-        Side {
-            offer,
-            usage: Usage::SAMPLE,
-            struck,
-        }
+    fn side(offer: &Offer) -> Side<'_> {
+        let usage = Usage::SAMPLE;
+        Side { offer, usage }
     }
 
     #[test]
     fn one_consumer_is_itself() {
-        assert_eq!(agree(&[side(&full(1), &[])]), Rung::TiledDmaBuf);
+        assert_eq!(agree(&[side(&full(1))]), Rung::TiledDmaBuf);
     }
 
     #[test]
     fn one_on_another_device_makes_it_linear_for_all() {
         let (here, there) = (full(1), full(2));
-        let both = [side(&here, &[]), side(&there, &[])];
+        let both = [side(&here), side(&there)];
         assert_eq!(agree(&both), Rung::LinearDmaBuf);
-        let both = [side(&there, &[]), side(&here, &[])];
+        let both = [side(&there), side(&here)];
         assert_eq!(agree(&both), Rung::LinearDmaBuf);
-    }
-
-    #[test]
-    fn one_strike_counts_for_all() {
-        let (one, two) = (full(1), full(1));
-        let strike = Strike {
-            path: MemoryPath::DmaBuf,
-            format: None,
-            modifier: None,
-            reason: "tried".to_owned(),
-        };
-        let struck = [strike];
-        assert_eq!(
-            agree(&[side(&one, &[]), side(&two, &struck)]),
-            Rung::HostMemory
-        );
     }
 
     #[test]
     fn what_one_lacks_all_lack_and_limits_are_the_smallest() {
         let host = entry(MemoryPath::HostMemory, Format::XRGB8888, LINEAR, 640);
         let (one, two) = (full(1), some_offer(1, vec![host]));
-        let sides = [side(&one, &[]), side(&two, &[])];
+        let sides = [side(&one), side(&two)];
         let (joint, _) = offer(&one.device, &sides).expect("two");
         assert_eq!(joint.entries.len(), 1);
         assert_eq!(joint.entries[0].max_extent, Extent::new(640, 640));

@@ -111,10 +111,7 @@ fn consume(folder: &Path, delivery: Delivery, keep: Duration) {
 }
 
 /// Sends frames until `enough`, and says how long the longest wait for a slot was.
-fn run(
-    producer: &mut lucarne_stream::Producer<impl lucarne_stream::Allocate<Image = Image>>,
-    mut enough: impl FnMut(u32) -> bool,
-) -> Duration {
+fn run(producer: &mut Ours, mut enough: impl FnMut(u32) -> bool) -> Duration {
     let mut longest = Duration::ZERO;
     for frame in 1.. {
         if enough(frame) {
@@ -129,11 +126,7 @@ fn run(
 }
 
 /// Lets an actor connect while the producer serves.
-fn joined(
-    producer: &mut lucarne_stream::Producer<impl lucarne_stream::Allocate<Image = Image>>,
-    role: &str,
-    folder: &Path,
-) -> Actor {
+fn joined(producer: &mut Ours, role: &str, folder: &Path) -> Actor {
     let consumers = producer.consumers();
     let actor = Actor::new(role, folder);
     until("it connects", || {

@@ -23,7 +23,6 @@ impl Joined {
         Side {
             offer: &self.hello.offer,
             usage: self.hello.usage,
-            struck: &self.struck,
         }
     }
 }
@@ -35,6 +34,7 @@ impl<A: Allocate> Producer<A> {
         if std::mem::take(&mut self.stale) {
             self.arrange();
         }
+        self.configure_all();
         self.move_on();
     }
 
@@ -49,8 +49,13 @@ impl<A: Allocate> Producer<A> {
             }
             return;
         }
+        // A generation may be on its way for a consumer that has gone meanwhile.
+        let wanted = self.pending.as_ref().is_some_and(|pending| pending.wanted);
+        if !self.renew && !wanted && self.is_served() {
+            self.pending = None;
+        }
         if !self.renew && self.newest().is_some_and(|newest| self.suits_all(&newest)) {
-            return self.configure_newcomers();
+            return;
         }
         for _ in 0..MAX_ATTEMPTS {
             let Some(agreement) = self.agree() else {
@@ -58,16 +63,25 @@ impl<A: Allocate> Producer<A> {
             };
             match self.make(agreement) {
                 Ok(generation) => {
-                    self.renew = false;
                     self.pending = Some(Pending {
                         generation: Arc::new(generation),
-                        deadline: Deadline::new(self.patience()),
+                        wanted: std::mem::take(&mut self.renew),
                     });
-                    return self.configure_newcomers();
+                    return;
                 }
                 Err((agreement, error)) => self.strike_own(&agreement, &error),
             }
         }
+    }
+
+    /// Whether every consumer gets frames, in a generation that suits it.
+    fn is_served(&self) -> bool {
+        let Some(active) = &self.active else {
+            return false;
+        };
+        let number = active.generation.number;
+        let mut joined = self.peers.iter().filter(|peer| peer.joined().is_some());
+        joined.all(|peer| ready_for(peer, number)) && self.suits_all(&active.generation)
     }
 
     fn newest(&self) -> Option<Arc<Generation<A::Image>>> {
@@ -94,6 +108,7 @@ impl<A: Allocate> Producer<A> {
             .formats(&[made.format])
             .paths(&[made.path()])
             .usage(made.producer, usage);
+        request.struck = joined.struck.clone();
         // Rung 1 would be found before rung 2, and rules nothing out.
         if made.rung == Rung::LinearDmaBuf {
             let tiled = offer
@@ -133,11 +148,12 @@ impl<A: Allocate> Producer<A> {
                 .map(|peer| (peer.id, serving(&peer)))
                 .max_by_key(|(id, serves)| (!serves, *id))?;
             let text = refusal.to_string();
-            self.part(
-                last,
-                Some(Farewell::new(Reason::Incompatible, &text)),
-                &text,
-            );
+            let farewell = Farewell::new(Reason::Incompatible, &text);
+            self.part(last, Some(farewell), &text);
+            if !self.renew && self.is_served() {
+                self.pending = None;
+                return None;
+            }
         }
     }
 
@@ -148,6 +164,10 @@ impl<A: Allocate> Producer<A> {
         let mut request = self.request.clone();
         request.consumer = usage;
         request.struck.extend(self.struck.iter().cloned());
+        // What one consumer could not import is of no use to all together.
+        let struck = self.peers.iter().filter_map(Peer::joined);
+        let struck = struck.flat_map(|joined| &joined.struck);
+        request.struck.extend(struck.cloned());
         Some(negotiate(&self.offer, &offer, &request))
     }
 
@@ -192,16 +212,23 @@ impl<A: Allocate> Producer<A> {
             .extend(modifiers.map(|modifier| strike(Some(*modifier))));
     }
 
-    /// Sends the newest generation to everybody who has not got it yet.
-    fn configure_newcomers(&mut self) {
+    /// Sends the newest generation to everybody who has not got it yet. Those who get frames already come last: what a
+    /// newcomer cannot import after all is not their concern.
+    fn configure_all(&mut self) {
         let Some(generation) = self.newest() else {
             return;
         };
         let patience = self.patience();
         let active = self.active.as_ref().map(|active| active.generation.number);
+        let serves = |peer: &Peer| active.is_some_and(|active| ready_for(peer, active));
+        let number = generation.number;
+        let on_trial =
+            |peer: &Peer| peer.joined().is_some() && !serves(peer) && !ready_for(peer, number);
+        let trial = self.peers.iter().any(on_trial);
         let mut broken = Vec::new();
         for peer in &mut self.peers {
-            if peer.joined().is_none() || peer.newest() == Some(generation.number) {
+            let has_it = peer.rings.iter().any(|ring| ring.generation == number);
+            if peer.joined().is_none() || has_it || (trial && serves(peer)) {
                 continue;
             }
             let name = &self.offer.name;
@@ -222,8 +249,8 @@ impl<A: Allocate> Producer<A> {
         };
         let number = pending.generation.number;
         let waiting = |peer: &Peer| peer.joined().is_some() && !ready_for(peer, number);
-        // Whoever did not answer in time has been cut off by its own deadline.
-        if self.peers.iter().any(waiting) && !pending.deadline.is_over() {
+        // Whoever does not answer in time is cut off by its own deadline.
+        if self.peers.iter().any(waiting) {
             return;
         }
         let Some(pending) = self.pending.take() else {

@@ -242,6 +242,8 @@ impl<A: Allocate> Producer<A> {
             }
         }
         if peer.joined().is_some() {
+            // A generation that was made for it may not be needed any more.
+            self.stale |= self.pending.is_some();
             self.report(ProducerEvent::Left {
                 consumer: id,
                 reason: reason.to_owned(),

@@ -114,7 +114,8 @@ struct Active<I> {
 #[derive(Debug)]
 struct Pending<I> {
     generation: Arc<Generation<I>>,
-    deadline: Deadline,
+    /// The program asked for it.
+    wanted: bool,
 }
 
 impl<A: Allocate> Producer<A> {
@@ -303,8 +304,7 @@ impl<A: Allocate> Producer<A> {
             .starved
             .map(|since| patience.saturating_sub(since.elapsed()));
         let deadlines = self.peers.iter().filter_map(|peer| peer.deadline);
-        let pending = self.pending.iter().map(|pending| pending.deadline);
-        let deadlines = deadlines.chain(pending).filter_map(|one| one.left());
+        let deadlines = deadlines.filter_map(|one| one.left());
         deadlines.chain(starved).min()
     }
 

@@ -6,9 +6,7 @@ use std::time::{Duration, Instant};
 
 use lucarne::cpu;
 use lucarne::{Agreement, Extent, Frame};
-use lucarne_stream::{
-    Allocate, Consumer, ConsumerOptions, Delivery, Import, Options, Producer, Reading, Received,
-};
+use lucarne_stream::{Consumer, ConsumerOptions, Delivery, Options, Producer, Reading, Received};
 
 pub const SOON: Duration = Duration::from_secs(5);
 pub const EXTENT: Extent = Extent::new(64, 16);
@@ -33,6 +31,8 @@ pub fn device() -> cpu::Device {
 }
 
 pub type Image = cpu::Image;
+pub type Ours = Producer<fn(&Agreement) -> lucarne::Result<(Image, Frame)>>;
+pub type Theirs = Consumer<fn(&Frame) -> lucarne::Result<Image>>;
 
 fn allocate(agreement: &Agreement) -> lucarne::Result<(Image, Frame)> {
     let image = device().export(agreement)?;
@@ -44,25 +44,26 @@ fn import(frame: &Frame) -> lucarne::Result<Image> {
     device().import(frame)
 }
 
-pub fn producer(folder: &Path, options: Options) -> Producer<impl Allocate<Image = Image>> {
+pub fn producer(folder: &Path, options: Options) -> Ours {
     let options = options.directory(folder);
-    Producer::bind("scene", &device().offer(), options, allocate).expect("the name is free")
+    Producer::bind("scene", &device().offer(), options, allocate as fn(&_) -> _)
+        .expect("the name is free")
 }
 
 pub fn connect(
     folder: &Path,
     options: impl Into<ConsumerOptions>,
-) -> lucarne_stream::Result<Consumer<impl Import<Image = Image>>> {
+) -> lucarne_stream::Result<Theirs> {
     let options = options.into().directory(folder);
-    Consumer::connect("scene", &device().offer(), options, import)
+    Consumer::connect("scene", &device().offer(), options, import as fn(&_) -> _)
 }
 
-pub fn consumer(folder: &Path, delivery: Delivery) -> Consumer<impl Import<Image = Image>> {
+pub fn consumer(folder: &Path, delivery: Delivery) -> Theirs {
     connect(folder, delivery).expect("the stream is there")
 }
 
 /// Writes `number` into every pixel and sends the frame. Says how many consumers got it.
-pub fn send(producer: &mut Producer<impl Allocate<Image = Image>>, number: u32) -> usize {
+pub fn send(producer: &mut Ours, number: u32) -> usize {
     let slot = producer.acquire(SOON).expect("a slot");
     let image = slot.image();
     let pixels = number.to_le_bytes().repeat(image.row_bytes(0) / 4);
@@ -109,10 +110,7 @@ pub fn finish(received: Received<Image>) -> u32 {
 }
 
 /// Serves both ends until they are connected.
-pub fn join(
-    producer: &mut Producer<impl Allocate<Image = Image>>,
-    consumer: &mut Consumer<impl Import<Image = Image>>,
-) {
+pub fn join(producer: &mut Ours, consumer: &mut Theirs) {
     let consumers = producer.consumers();
     until("the consumer is ready", || {
         producer.dispatch().expect("served");
