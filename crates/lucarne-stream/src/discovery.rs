@@ -94,15 +94,19 @@ impl Listener {
         prepare(folder)?;
         let lock = lock(&folder.join(format!(".{name}.lock")), name)?;
         let path = folder.join(name);
-        let address = address(&path)?;
-        // Whoever bound it before held the lock, and is gone.
-        match rustix::fs::unlink(&path) {
+        // Under another name until it listens: whoever sees the name can connect. What a dead producer left there is
+        // replaced in the same step; it held the lock, and is gone.
+        let unready = folder.join(format!(".{name}.new"));
+        let address = address(&unready)?;
+        match rustix::fs::unlink(&unready) {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(errno) => return Err(Error::os("removing a stale socket", errno)),
         }
         let socket = seqpacket()?;
         rustix::net::bind(&socket, &address).map_err(|errno| Error::os("bind", errno))?;
         rustix::net::listen(&socket, BACKLOG).map_err(|errno| Error::os("listen", errno))?;
+        rustix::fs::rename(&unready, &path)
+            .map_err(|errno| Error::os("naming a stream's socket", errno))?;
         Ok(Self {
             socket,
             path,
@@ -136,7 +140,7 @@ impl Drop for Listener {
 }
 
 /// Makes the folder, or checks that it is this user's alone: who could write there could take any name.
-fn prepare(folder: &Path) -> Result<()> {
+pub(crate) fn prepare(folder: &Path) -> Result<()> {
     let made = std::fs::DirBuilder::new().mode(0o700).create(folder);
     if let Err(error) = made
         && error.kind() != ErrorKind::AlreadyExists

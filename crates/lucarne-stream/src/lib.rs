@@ -12,6 +12,7 @@ mod producer;
 mod ring;
 mod socket;
 mod transfer;
+mod watcher;
 pub mod wire;
 
 pub use consumer::{Consumer, ConsumerEvent, ConsumerOptions, Reading, Received};
@@ -22,6 +23,7 @@ pub use producer::{MAX_CONSUMERS, Options, Producer, ProducerEvent};
 pub use ring::{Breach, Damage, MAX_DAMAGE};
 pub use socket::Peer;
 pub use transfer::{receive_frame, send_frame};
+pub use watcher::{Change, Watcher};
 pub use wire::Delivery;
 
 /// The time on `CLOCK_MONOTONIC`, which timestamps are on.

@@ -13,6 +13,7 @@ use lucarne_stream::{
     Consumer, ConsumerEvent, ConsumerOptions, Delivery, Error, Options, Producer, ProducerEvent,
 };
 
+#[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
 use common::*;
 

@@ -6,6 +6,7 @@ use lucarne::Fence;
 use lucarne_stream::{Delivery, Options};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
+#[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
 use common::*;
 

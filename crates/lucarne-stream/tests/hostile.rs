@@ -9,7 +9,9 @@ use lucarne::negotiate::Strike;
 use lucarne_stream::wire::{FenceFor, ImportFailed, Message, Reason};
 use lucarne_stream::{Delivery, Options};
 
+#[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
+#[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "common/raw.rs"]
 mod raw;
 use common::*;

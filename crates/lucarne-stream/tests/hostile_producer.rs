@@ -8,7 +8,9 @@ use lucarne::{Comparison, DeviceId, Format, FrameLayout, Memfd, Rung, Usage};
 use lucarne_stream::wire::{Configure, FenceFor, Message, Reason, SlotLayout};
 use lucarne_stream::{ConsumerEvent, Delivery, Error};
 
+#[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
+#[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "common/raw.rs"]
 mod raw;
 use common::*;
@@ -176,7 +178,7 @@ fn offer_bad_memory(scene: &Scene) {
     let small = Memfd::create("small", 4095).expect("a memfd");
     let large = Memfd::create("large", 8192).expect("a memfd");
     let zeros = Memfd::create("zeros", 4096).expect("a memfd");
-    let (pipe, end) = rustix::pipe::pipe().expect("a pipe");
+    let (pipe, _end) = rustix::pipe::pipe().expect("a pipe");
     let (page, _ring) = ring(1, 2);
     let (other, _ring) = ring(2, 2);
     let (page, other) = (page.as_fd(), other.as_fd());

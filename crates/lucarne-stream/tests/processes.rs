@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use lucarne_stream::{ConsumerOptions, Delivery, Error, Options};
 use rustix::process::{Pid, Signal, kill_process};
 
+#[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
 use common::*;
 

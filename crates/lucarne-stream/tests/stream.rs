@@ -5,9 +5,10 @@ use std::time::Duration;
 use lucarne::{Extent, Request};
 use lucarne_stream::wire::{Reason, State};
 use lucarne_stream::{
-    ConsumerEvent, Delivery, Error, Options, ProducerEvent, describe, streams_in,
+    Change, ConsumerEvent, Delivery, Error, Options, ProducerEvent, Watcher, describe, streams_in,
 };
 
+#[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
 use common::*;
 
@@ -272,6 +273,48 @@ fn streams_are_listed_and_names_are_taken_once() {
     assert_eq!(streams_in(folder.path()).expect("a folder"), []);
     drop(producer(folder.path(), Options::new(EXTENT)));
     assert!(!left.exists());
+}
+
+#[test]
+fn a_watcher_sees_streams_come_and_go() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path().join("streams");
+    let mut watcher = Watcher::of(&folder).expect("a folder that it makes");
+    let mut expect = |expected: &[Change]| {
+        let mut seen = Vec::new();
+        until("the change", || {
+            seen.extend(watcher.changes().expect("watched"));
+            seen.len() >= expected.len()
+        });
+        assert_eq!(seen, expected);
+    };
+    let scene = || "scene".to_owned();
+    for _ in 0..3 {
+        let made = producer(&folder, Options::new(EXTENT));
+        expect(&[Change::Arrived(scene())]);
+        drop(made);
+        expect(&[Change::Departed(scene())]);
+    }
+    // What a killed producer leaves behind is none.
+    drop(std::os::unix::net::UnixListener::bind(folder.join("scene")).expect("a socket"));
+    assert_eq!(watcher.refresh().expect("watched"), []);
+    let _made = producer(&folder, Options::new(EXTENT));
+    assert_eq!(
+        watcher.refresh().expect("watched"),
+        [Change::Arrived(scene())]
+    );
+}
+
+#[test]
+fn a_folder_that_others_may_write_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let open = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(folder.path(), open).expect("ours");
+    let error = Watcher::of(folder.path()).expect_err("anybody's");
+    assert!(error.to_string().contains("0700"), "{error}");
 }
 
 #[test]

@@ -184,7 +184,6 @@ fn give_back<I>(held: Option<Held<I>>) {
 macro_rules! held_accessors {
     ($($state:ident)*) => {$(
         impl<I> $state<I> {
-            #[expect(clippy::expect_used, reason = "only what consumes the value takes it")]
             fn held(&self) -> &Held<I> {
                 self.held.as_ref().expect("held until it is consumed")
             }

@@ -69,7 +69,7 @@ impl<A: Allocate> Producer<A> {
                     });
                     return;
                 }
-                Err((agreement, error)) => self.strike_own(&agreement, &error),
+                Err(failed) => self.strike_own(&failed.0, &failed.1),
             }
         }
     }
@@ -175,7 +175,7 @@ impl<A: Allocate> Producer<A> {
     fn make(
         &mut self,
         agreement: Agreement,
-    ) -> std::result::Result<Generation<A::Image>, (Agreement, lucarne::Error)> {
+    ) -> std::result::Result<Generation<A::Image>, Box<(Agreement, lucarne::Error)>> {
         let mut images = Vec::new();
         let mut frames = Vec::new();
         for _ in 0..self.options.slots {
@@ -184,7 +184,7 @@ impl<A: Allocate> Producer<A> {
                     images.push(image);
                     frames.push(frame);
                 }
-                Err(error) => return Err((agreement, error)),
+                Err(error) => return Err(Box::new((agreement, error))),
             }
         }
         self.generations += 1;

@@ -45,7 +45,7 @@ fn ends(slots: usize) -> Ends {
 fn all_words_lie_within_the_memory() {
     let last = at(MAX_SLOTS - 1, SLOT_WORDS - 1);
     assert!((last as u64 + 1) * 8 <= RING_BYTES);
-    assert!(MAIL < FIRST_SLOT);
+    const { assert!(MAIL < FIRST_SLOT) };
     // Damage is the last thing in a slot.
     assert_eq!(DAMAGE + MAX_DAMAGE, SLOT_WORDS);
 }

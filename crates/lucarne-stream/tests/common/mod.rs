@@ -8,16 +8,16 @@ use lucarne::cpu;
 use lucarne::{Agreement, Extent, Frame};
 use lucarne_stream::{Consumer, ConsumerOptions, Delivery, Options, Producer, Reading, Received};
 
-pub const SOON: Duration = Duration::from_secs(5);
-pub const EXTENT: Extent = Extent::new(64, 16);
+pub(crate) const SOON: Duration = Duration::from_secs(5);
+pub(crate) const EXTENT: Extent = Extent::new(64, 16);
 
 /// Descriptors are counted by process: one test at a time.
-pub fn alone() -> MutexGuard<'static, ()> {
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-pub fn open_descriptors() -> Vec<String> {
+pub(crate) fn open_descriptors() -> Vec<String> {
     let entries = std::fs::read_dir("/proc/self/fd").expect("/proc");
     let links = entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
     let mut links: Vec<String> = links.map(|link| link.display().to_string()).collect();
@@ -25,14 +25,14 @@ pub fn open_descriptors() -> Vec<String> {
     links
 }
 
-pub fn device() -> cpu::Device {
+pub(crate) fn device() -> cpu::Device {
     let adapter = cpu::Adapter::new(cpu::Allocator::HostMemory);
     adapter.open().expect("host memory is always there")
 }
 
-pub type Image = cpu::Image;
-pub type Ours = Producer<fn(&Agreement) -> lucarne::Result<(Image, Frame)>>;
-pub type Theirs = Consumer<fn(&Frame) -> lucarne::Result<Image>>;
+pub(crate) type Image = cpu::Image;
+pub(crate) type Ours = Producer<fn(&Agreement) -> lucarne::Result<(Image, Frame)>>;
+pub(crate) type Theirs = Consumer<fn(&Frame) -> lucarne::Result<Image>>;
 
 fn allocate(agreement: &Agreement) -> lucarne::Result<(Image, Frame)> {
     let image = device().export(agreement)?;
@@ -44,13 +44,13 @@ fn import(frame: &Frame) -> lucarne::Result<Image> {
     device().import(frame)
 }
 
-pub fn producer(folder: &Path, options: Options) -> Ours {
+pub(crate) fn producer(folder: &Path, options: Options) -> Ours {
     let options = options.directory(folder);
     Producer::bind("scene", &device().offer(), options, allocate as fn(&_) -> _)
         .expect("the name is free")
 }
 
-pub fn connect(
+pub(crate) fn connect(
     folder: &Path,
     options: impl Into<ConsumerOptions>,
 ) -> lucarne_stream::Result<Theirs> {
@@ -58,12 +58,12 @@ pub fn connect(
     Consumer::connect("scene", &device().offer(), options, import as fn(&_) -> _)
 }
 
-pub fn consumer(folder: &Path, delivery: Delivery) -> Theirs {
+pub(crate) fn consumer(folder: &Path, delivery: Delivery) -> Theirs {
     connect(folder, delivery).expect("the stream is there")
 }
 
 /// Writes `number` into every pixel and sends the frame. Says how many consumers got it.
-pub fn send(producer: &mut Ours, number: u32) -> usize {
+pub(crate) fn send(producer: &mut Ours, number: u32) -> usize {
     let slot = producer.acquire(SOON).expect("a slot");
     let image = slot.image();
     let pixels = number.to_le_bytes().repeat(image.row_bytes(0) / 4);
@@ -77,7 +77,7 @@ pub fn send(producer: &mut Ours, number: u32) -> usize {
 }
 
 /// The number in a frame; all pixels must show the same one.
-pub fn number(reading: &Reading<Image>, fence: &lucarne::Fence) -> u32 {
+pub(crate) fn number(reading: &Reading<Image>, fence: &lucarne::Fence) -> u32 {
     let image = reading.image();
     let mut numbers = Vec::new();
     let read = image.read(fence, SOON, |rows| {
@@ -102,7 +102,7 @@ pub fn number(reading: &Reading<Image>, fence: &lucarne::Fence) -> u32 {
 }
 
 /// Reads a frame's number and gives the frame back.
-pub fn finish(received: Received<Image>) -> u32 {
+pub(crate) fn finish(received: Received<Image>) -> u32 {
     let (reading, fence) = received.acquire();
     let number = number(&reading, &fence);
     reading.release(lucarne::Fence::Signaled).expect("released");
@@ -110,7 +110,7 @@ pub fn finish(received: Received<Image>) -> u32 {
 }
 
 /// Serves both ends until they are connected.
-pub fn join(producer: &mut Ours, consumer: &mut Theirs) {
+pub(crate) fn join(producer: &mut Ours, consumer: &mut Theirs) {
     let consumers = producer.consumers();
     until("the consumer is ready", || {
         producer.dispatch().expect("served");
@@ -120,7 +120,7 @@ pub fn join(producer: &mut Ours, consumer: &mut Theirs) {
 }
 
 /// Repeats `step` until it says that it is done.
-pub fn until(what: &str, mut step: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut step: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !step() {
         assert!(begun.elapsed() < SOON, "{what}: did not happen");

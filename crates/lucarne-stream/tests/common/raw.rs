@@ -24,13 +24,13 @@ fn seqpacket() -> OwnedFd {
 
 /// A connection without any manners.
 #[derive(Debug)]
-pub struct Raw {
+pub(crate) struct Raw {
     socket: OwnedFd,
 }
 
 impl Raw {
     /// Connects to a producer, and says nothing.
-    pub fn connect(folder: &Path) -> Self {
+    pub(crate) fn connect(folder: &Path) -> Self {
         let socket = seqpacket();
         let address = SocketAddrUnix::new(folder.join("scene")).expect("short enough");
         rustix::net::connect(&socket, &address).expect("somebody listens");
@@ -38,7 +38,7 @@ impl Raw {
     }
 
     /// Takes a producer's place.
-    pub fn listen(folder: &Path) -> OwnedFd {
+    pub(crate) fn listen(folder: &Path) -> OwnedFd {
         let socket = seqpacket();
         let address = SocketAddrUnix::new(folder.join("scene")).expect("short enough");
         rustix::net::bind(&socket, &address).expect("bound");
@@ -46,13 +46,13 @@ impl Raw {
         socket
     }
 
-    pub fn accept(listener: &OwnedFd) -> Self {
+    pub(crate) fn accept(listener: &OwnedFd) -> Self {
         let socket = rustix::net::accept(listener).expect("somebody connects");
         Self { socket }
     }
 
     /// Sends anything. False where the other side has hung up or does not read.
-    pub fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> bool {
+    pub(crate) fn send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> bool {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253))];
         let mut control = SendAncillaryBuffer::new(&mut space);
         if !fds.is_empty() {
@@ -62,11 +62,11 @@ impl Raw {
         rustix::net::sendmsg(&self.socket, &[IoSlice::new(bytes)], &mut control, flags).is_ok()
     }
 
-    pub fn say(&self, message: &Message) -> bool {
+    pub(crate) fn say(&self, message: &Message) -> bool {
         self.send(&message.encode().expect("a message"), &[])
     }
 
-    pub fn hello(&self, delivery: Delivery) {
+    pub(crate) fn hello(&self, delivery: Delivery) {
         let hello = Hello {
             lowest: 1,
             highest: 1,
@@ -78,7 +78,7 @@ impl Raw {
     }
 
     /// The next message, if there is one; `Err` once the other side has hung up.
-    pub fn hear(&self) -> Result<Option<(Message, Vec<OwnedFd>)>, ()> {
+    pub(crate) fn hear(&self) -> Result<Option<(Message, Vec<OwnedFd>)>, ()> {
         let mut bytes = vec![0; 65_536];
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(253))];
         let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -104,7 +104,7 @@ impl Raw {
     }
 
     /// Waits for the other side's farewell and its hang-up, while `serve` keeps that side going.
-    pub fn farewell(&self, mut serve: impl FnMut()) -> Option<Farewell> {
+    pub(crate) fn farewell(&self, mut serve: impl FnMut()) -> Option<Farewell> {
         let mut last = None;
         until("the other side hangs up", || {
             serve();
@@ -121,7 +121,7 @@ impl Raw {
     }
 
     /// Waits for a Configure, and gives it with its ring.
-    pub fn configure(&self, mut serve: impl FnMut()) -> (Configure, Ring) {
+    pub(crate) fn configure(&self, mut serve: impl FnMut()) -> (Configure, Ring) {
         let mut found = None;
         until("a Configure comes", || {
             serve();
@@ -139,27 +139,27 @@ impl Raw {
 
 /// A ring in the hands of somebody who writes what they like. Words as docs/protocol.md numbers them.
 #[derive(Debug)]
-pub struct Ring {
+pub(crate) struct Ring {
     words: SharedWords,
 }
 
 impl Ring {
-    pub fn new() -> (Memfd, Self) {
+    pub(crate) fn new() -> (Memfd, Self) {
         let memory = Memfd::create("ring", 4096).expect("a memfd");
         let words = SharedWords::new(&memory).expect("mapped");
         (memory, Self { words })
     }
 
-    pub fn get(&self, word: usize) -> u64 {
+    pub(crate) fn get(&self, word: usize) -> u64 {
         self.words.word(word).load(Ordering::Acquire)
     }
 
-    pub fn set(&self, word: usize, value: u64) {
+    pub(crate) fn set(&self, word: usize, value: u64) {
         self.words.word(word).store(value, Ordering::Release);
     }
 
     /// The slot that was published under the newest number, if it still is.
-    pub fn published(&self) -> Option<(usize, u64)> {
+    pub(crate) fn published(&self) -> Option<(usize, u64)> {
         let head = self.get(24);
         let state = |slot: &usize| self.get(64 + 8 * slot) == head << 4 | 1;
         (0..16).find(state).map(|slot| (slot, head))
@@ -167,6 +167,6 @@ impl Ring {
 }
 
 /// The descriptors of frames, for a Configure.
-pub fn of(memory: &[Memfd]) -> Vec<BorrowedFd<'_>> {
+pub(crate) fn of(memory: &[Memfd]) -> Vec<BorrowedFd<'_>> {
     memory.iter().map(|memfd| memfd.as_fd()).collect()
 }
