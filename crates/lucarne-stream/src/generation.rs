@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use lucarne::{Agreement, Fence, Frame, Pool, Writing};
 
-/// Makes a producer's images. Any closure like this one does:
+/// Makes a producer's images. Any closure like this one does, with any backend's device:
 ///
-/// ```ignore
-/// |agreement: &Agreement| {
+/// ```
+/// # use lucarne::{Agreement, cpu};
+/// # fn allocator(device: cpu::Device) -> impl lucarne_stream::Allocate {
+/// move |agreement: &Agreement| {
 ///     let image = device.export(agreement)?;
 ///     let frame = image.frame().clone();
 ///     Ok((image, frame))
 /// }
+/// # }
 /// ```
 pub trait Allocate {
     /// What the program draws into.

@@ -11,6 +11,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::SocketType;
 
 use crate::error::{Error, Result};
+use crate::kind;
 use crate::socket;
 use crate::wire::{FrameMessage, Malformed, Message, SlotLayout};
 
@@ -39,6 +40,7 @@ pub(crate) fn frame(
     slot: &SlotLayout,
     fds: Vec<OwnedFd>,
 ) -> Result<Frame> {
+    fds.iter().try_for_each(kind::check_memory)?;
     let one = |mut fds: Vec<OwnedFd>| {
         fds.pop().filter(|_| fds.is_empty()).ok_or(Error::Invalid {
             field: "descriptors of a frame",

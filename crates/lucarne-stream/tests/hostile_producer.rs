@@ -193,7 +193,7 @@ fn offer_bad_memory(scene: &Scene) {
         (
             "a frame that is a pipe",
             vec![page, one, pipe.as_fd()],
-            "a pipe",
+            "pipe",
         ),
         (
             "a ring that may shrink",

@@ -176,7 +176,7 @@ fn what_is_no_frame_is_refused_and_closed() {
     let cases: [(&str, Vec<BorrowedFd<'_>>, &[u8], &str); 9] = [
         ("short", vec![small.as_fd()], &good, "plane"),
         ("unsealed", vec![unsealed.as_fd()], &good, "shrink"),
-        ("a pipe", vec![pipe.as_fd()], &good, "a pipe"),
+        ("a pipe", vec![pipe.as_fd()], &good, "pipe:"),
         ("none", vec![], &good, "descriptors"),
         ("too many", vec![memfd.as_fd(); 2], &good, "descriptors"),
         ("far too many", vec![memfd.as_fd(); 253], &good, "cut off"),

@@ -13,6 +13,7 @@ use super::incoming::Incoming;
 use super::{Coming, Consumer, ConsumerEvent, Link};
 use crate::error::{Error, Result};
 use crate::generation::Import;
+use crate::kind;
 use crate::ring::{RING_BYTES, RingConsumer};
 use crate::transfer;
 use crate::wire::{
@@ -129,6 +130,7 @@ impl<A: Import> Consumer<A> {
         if self.fences.len() >= MAX_FENCES {
             self.fences.remove(0);
         }
+        kind::check_fence(&fd)?;
         self.fences.push((of, fd));
         Ok(())
     }
@@ -214,6 +216,7 @@ impl<A: Import> Consumer<A> {
     }
 
     fn ring(&self, fd: OwnedFd, configure: &Configure) -> Result<RingConsumer<SharedWords>> {
+        kind::check_memory(&fd)?;
         let memory = Memfd::new(fd)?;
         if memory.size() != RING_BYTES {
             let limit = format!("{RING_BYTES} bytes");

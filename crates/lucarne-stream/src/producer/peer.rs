@@ -9,6 +9,7 @@ use rustix::event::epoll;
 
 use super::session::Kept;
 use crate::error::{Error, Result};
+use crate::kind;
 use crate::ring::{FenceRoute, FrameNote, RING_BYTES, RingProducer};
 use crate::socket::{Inbox, Peer as Who, Socket};
 use crate::transfer::Deadline;
@@ -176,6 +177,7 @@ impl Peer {
                 expected: "one for each frame that is out",
             });
         }
+        kind::check_fence(&fd)?;
         self.fences.push((of, fd));
         Ok(())
     }
@@ -190,6 +192,7 @@ impl Peer {
             match self.socket.receive(inbox)? {
                 Some((Message::Fence(came), mut fds)) if came == of => {
                     if let Some(fd) = fds.pop() {
+                        kind::check_fence(&fd)?;
                         return Ok(sync_file(fd));
                     }
                 }
