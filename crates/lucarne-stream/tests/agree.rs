@@ -284,6 +284,44 @@ fn fences_that_have_not_signalled_travel_both_ways() {
 }
 
 #[test]
+fn fences_of_frames_that_nobody_took_are_closed() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut producer = producer(folder.path(), Options::new(EXTENT));
+    let mut consumer = consumer(folder.path(), Delivery::Latest);
+    join(&mut producer, &mut consumer);
+    let before = open_descriptors().len();
+    for _ in 0..20 {
+        let slot = producer.acquire(SOON).expect("a slot");
+        // The frame before was taken back, and gates the slot with the fence that it was sent with.
+        let (drawn, draw) = pending();
+        producer.send(slot, drawn, Duration::ZERO).expect("sent");
+        signal(&draw);
+    }
+    let received = consumer.receive(SOON).expect("a frame");
+    assert_eq!(received.sequence(), 20);
+    let (reading, acquire) = received.acquire();
+    acquire.wait(SOON).expect("it is drawn");
+    drop(acquire);
+    reading.release(Fence::Signaled).expect("released");
+    // All slots come back, and their fences with them.
+    let slots: Vec<_> = (0..3)
+        .map(|_| producer.acquire(SOON).expect("a slot"))
+        .collect();
+    drop(slots);
+    for _ in 0..3 {
+        let slot = producer.acquire(SOON).expect("a slot");
+        producer
+            .send(slot, Fence::Signaled, Duration::ZERO)
+            .expect("sent");
+        let (reading, _) = consumer.receive(SOON).expect("a frame").acquire();
+        reading.release(Fence::Signaled).expect("released");
+    }
+    assert!(producer.try_acquire().expect("no error").is_some());
+    assert_eq!(open_descriptors().len(), before);
+}
+
+#[test]
 fn modifiers_that_only_one_side_has_are_not_agreed_on() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");

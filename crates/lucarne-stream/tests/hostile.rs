@@ -320,4 +320,7 @@ fn imports_that_always_fail_end_in_a_refusal() {
         farewell.text
     );
     scene.serve();
+    // The honest one noticed nothing: it was configured once.
+    let events = std::iter::from_fn(|| scene.honest.event()).count();
+    assert_eq!(events, 1);
 }
