@@ -4,6 +4,7 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use lucarne::PeerCredentials;
 use rustix::io::Errno;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
@@ -19,8 +20,9 @@ const CONTROL: usize = rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS));
 /// Who is at the other end, as the kernel knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// The process that connected or listened; it may have died since, and its number may be another's.
-    pub pid: u32,
+    /// The process that connected or listened, where it has a number here; it may have died since, and its number may be
+    /// another's.
+    pub pid: Option<u32>,
     /// Its user.
     pub uid: u32,
 }
@@ -57,11 +59,10 @@ impl Socket {
 
     /// Who is at the other end.
     pub(crate) fn peer(&self) -> Result<Peer> {
-        let credentials = rustix::net::sockopt::socket_peercred(&self.fd)
-            .map_err(|errno| Error::os("SO_PEERCRED", errno))?;
+        let credentials = PeerCredentials::of(&self.fd)?;
         Ok(Peer {
-            pid: credentials.pid.as_raw_nonzero().get().unsigned_abs(),
-            uid: credentials.uid.as_raw(),
+            pid: credentials.pid,
+            uid: credentials.uid,
         })
     }
 

@@ -259,7 +259,7 @@ fn streams_are_listed_and_names_are_taken_once() {
     });
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(found[0].name, "scene");
-    assert_eq!(found[0].producer.pid, std::process::id());
+    assert_eq!(found[0].producer.pid, Some(std::process::id()));
     assert_eq!(found[0].description.extent, EXTENT);
     assert_eq!(found[0].description.state, State::Waiting);
     assert!(found[0].age < SOON);
@@ -273,6 +273,36 @@ fn streams_are_listed_and_names_are_taken_once() {
     assert_eq!(streams_in(folder.path()).expect("a folder"), []);
     drop(producer(folder.path(), Options::new(EXTENT)));
     assert!(!left.exists());
+}
+
+#[test]
+fn a_program_that_has_all_slots_itself_waits_without_spinning() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let patience = Duration::from_millis(20);
+    let mut producer = producer(folder.path(), Options::new(EXTENT).patience(patience));
+    let mut consumer = consumer(folder.path(), Delivery::Every);
+    join(&mut producer, &mut consumer);
+    let slots: Vec<_> = (0..3)
+        .map(|_| producer.acquire(SOON).expect("a slot"))
+        .collect();
+    let busy = || rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let before = busy();
+    let wait = Duration::from_millis(300);
+    let error = producer
+        .acquire(wait)
+        .map(|_| ())
+        .expect_err("it has them all");
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+    let after = busy();
+    let used = (after.tv_sec - before.tv_sec) * 1_000_000_000 + after.tv_nsec - before.tv_nsec;
+    assert!(
+        used < 100_000_000,
+        "{used} ns of 300 ms were spent spinning"
+    );
+    assert_eq!(producer.consumers(), 1, "it has nothing to do with it");
+    drop(slots);
+    producer.acquire(SOON).map(|_| ()).expect("a slot");
 }
 
 #[test]

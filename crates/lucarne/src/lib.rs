@@ -124,7 +124,8 @@ pub use format::{
 pub use frame::{Fence, Frame, Free, Memory, OpaqueFd, Pool, Reading, Received, Sent, Writing};
 pub use kernel::{
     CpuRead, CpuWrite, DmaBuf, DmaBufKind, DmaBufMapping, DmaHeap, FenceInfo, FenceRole,
-    FenceStatus, Identity, Mapping, Memfd, SharedWords, SyncFile, SyncFileInfo, Udmabuf,
+    FenceStatus, Identity, Mapping, Memfd, PeerCredentials, SharedWords, SyncFile, SyncFileInfo,
+    Udmabuf,
 };
 #[cfg(feature = "drm")]
 pub use kernel::{DrmFile, DumbBuffer, GemHandle, Timeline, TimelineDevice, TimelinePoint};

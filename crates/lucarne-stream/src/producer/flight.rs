@@ -185,11 +185,12 @@ impl<A: Allocate> Producer<A> {
             let out = peer.rings.iter().flat_map(|ring| ring.end.all_out());
             out.map(|(_, sequence)| sequence).min()
         };
+        // From now on again, so that who waits here sleeps meanwhile.
+        self.starved = Some(Instant::now());
         // Nobody: the program itself has all slots.
         let Some(first) = self.peers.iter().filter_map(oldest).min() else {
             return;
         };
-        self.starved = None;
         let slowest = self
             .peers
             .iter()

@@ -3,6 +3,7 @@
 //! Together with the backends, this is the only place with unsafe code. Every descriptor is an
 //! [`OwnedFd`](std::os::fd::OwnedFd), is close-on-exec, and is held once.
 
+pub(crate) mod credentials;
 pub(crate) mod dma_buf;
 pub(crate) mod dma_buf_mapping;
 pub(crate) mod dma_heap;
@@ -18,6 +19,7 @@ pub(crate) mod sync_file;
 pub(crate) mod syncobj;
 pub(crate) mod udmabuf;
 
+pub use credentials::PeerCredentials;
 pub use dma_buf::{DmaBuf, DmaBufKind, Identity};
 pub use dma_buf_mapping::{CpuRead, CpuWrite, DmaBufMapping};
 pub use dma_heap::DmaHeap;
