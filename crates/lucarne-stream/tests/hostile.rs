@@ -17,7 +17,9 @@ mod raw;
 use common::*;
 use raw::Raw;
 
-const PATIENCE: Duration = Duration::from_millis(200);
+fn patience() -> Duration {
+    scaled(200)
+}
 
 /// An honest pair; hostile ones come to it.
 struct Scene {
@@ -29,7 +31,7 @@ struct Scene {
 
 fn scene() -> Scene {
     let folder = tempfile::tempdir().expect("a folder");
-    let options = Options::new(EXTENT).slots(5).patience(PATIENCE);
+    let options = Options::new(EXTENT).slots(5).patience(patience());
     let mut producer = producer(folder.path(), options);
     let mut honest = consumer(folder.path(), Delivery::Every);
     join(&mut producer, &mut honest);
@@ -51,7 +53,7 @@ impl Scene {
         let received = self.honest.receive(SOON).expect("a frame");
         assert_eq!(received.dropped(), 0);
         assert_eq!(finish(received), self.frame);
-        assert!(begun.elapsed() < 4 * PATIENCE, "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < 4 * patience(), "{:?}", begun.elapsed());
     }
 
     fn connect(&self) -> Raw {

@@ -145,7 +145,7 @@ fn a_killed_consumer_gives_its_slots_back_at_once() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     // Patience that would show if it were needed.
-    let options = Options::new(EXTENT).patience(Duration::from_secs(4));
+    let options = Options::new(EXTENT).patience(scaled(4000));
     let mut producer = producer(folder.path(), options);
     // Two keepers have a slot each, and the third is written and taken back.
     let mut keepers = Vec::new();
@@ -166,11 +166,7 @@ fn a_killed_consumer_gives_its_slots_back_at_once() {
     let slots: Vec<_> = (0..3)
         .map(|_| producer.acquire(SOON).expect("a slot"))
         .collect();
-    assert!(
-        begun.elapsed() < Duration::from_secs(2),
-        "{:?}",
-        begun.elapsed()
-    );
+    assert!(begun.elapsed() < scaled(2000), "{:?}", begun.elapsed());
     drop(slots);
     assert_eq!(producer.consumers(), 1);
     send(&mut producer, 5);
@@ -181,9 +177,7 @@ fn a_killed_consumer_gives_its_slots_back_at_once() {
 fn a_stopped_consumer_holds_nobody_up_and_goes_on_later() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
-    let options = Options::new(EXTENT)
-        .slots(4)
-        .patience(Duration::from_secs(4));
+    let options = Options::new(EXTENT).slots(4).patience(scaled(4000));
     let mut producer = producer(folder.path(), options);
     let mut stopped = joined(&mut producer, "reader", folder.path());
     let mut reader = joined(&mut producer, "reader", folder.path());
@@ -192,7 +186,7 @@ fn a_stopped_consumer_holds_nobody_up_and_goes_on_later() {
     stopped.says("frame");
     stopped.signal(Signal::STOP);
     let longest = run(&mut producer, |frame| frame > 200);
-    assert!(longest < Duration::from_secs(2), "{longest:?}");
+    assert!(longest < scaled(2000), "{longest:?}");
     assert_eq!(producer.consumers(), 2);
     stopped.signal(Signal::CONT);
     // It missed most of them.
@@ -256,7 +250,7 @@ fn forty_kills_leave_nothing_behind() {
         });
         drop(actor);
         let longest = run(&mut producer, |frame| frame > 3);
-        assert!(longest < Duration::from_secs(2), "{longest:?}");
+        assert!(longest < scaled(2000), "{longest:?}");
     }
     until("all are gone", || {
         producer.dispatch().expect("served");

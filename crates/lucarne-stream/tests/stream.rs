@@ -207,7 +207,7 @@ fn a_consumer_keeps_its_frame_and_finds_the_next_producer() {
 fn a_consumer_that_keeps_its_frames_is_cut_off_and_others_go_on() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
-    let patience = Duration::from_millis(50);
+    let patience = scaled(50);
     let mut producer = producer(folder.path(), Options::new(EXTENT).patience(patience));
     let mut greedy = consumer(folder.path(), Delivery::Every);
     join(&mut producer, &mut greedy);

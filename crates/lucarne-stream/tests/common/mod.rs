@@ -8,8 +8,19 @@ use lucarne::cpu;
 use lucarne::{Agreement, Extent, Frame};
 use lucarne_stream::{Consumer, ConsumerOptions, Delivery, Options, Producer, Reading, Received};
 
-pub(crate) const SOON: Duration = Duration::from_secs(5);
+/// Longer than anything here takes, in the guest too.
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 pub(crate) const EXTENT: Extent = Extent::new(64, 16);
+
+/// A time that is measured; ten times as long in the guest, whose processor is emulated.
+pub(crate) fn scaled(milliseconds: u64) -> Duration {
+    let guest = std::env::var_os("LUCARNE_GUEST").is_some();
+    Duration::from_millis(if guest {
+        10 * milliseconds
+    } else {
+        milliseconds
+    })
+}
 
 /// Descriptors are counted by process: one test at a time.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
