@@ -123,6 +123,45 @@ fn modules_name_only_what_the_arrows_allow() {
     assert!(found.is_empty(), "{found:#?}");
 }
 
+/// What lucarne-stream names of the core that it must not, and whether it has unsafe code.
+fn stream_breaches(code: &str) -> Vec<String> {
+    let names = source::named(code, "lucarne");
+    let backends = names
+        .iter()
+        .filter(|name| BACKENDS.contains(&name.as_str()));
+    let mut found: Vec<String> = backends
+        .map(|name| format!("names lucarne::{name}"))
+        .collect();
+    if source::mentions(code, "unsafe") {
+        found.push("has unsafe code".to_owned());
+    }
+    found
+}
+
+#[test]
+fn streams_see_no_backend() {
+    let files = rust_files(&root().join("crates/lucarne-stream/src"));
+    assert!(
+        files.len() > 15,
+        "{} files: is this the crate?",
+        files.len()
+    );
+    for path in files {
+        let text = fs::read_to_string(&path).expect("a file of ours");
+        let found = stream_breaches(&source::code(&text));
+        assert!(found.is_empty(), "{}: {found:?}", path.display());
+    }
+    for broken in [
+        "use lucarne::{Frame, cpu};",
+        "lucarne::vulkan::Device",
+        "unsafe {}",
+    ] {
+        assert_eq!(stream_breaches(broken).len(), 1, "{broken}");
+    }
+    let fine = "#![forbid(unsafe_code)] // unsafe\nuse lucarne::negotiate::Offer;";
+    assert_eq!(stream_breaches(&source::code(fine)), [""; 0]);
+}
+
 /// The check itself, on code that breaks each rule.
 #[test]
 fn each_breach_is_seen() {

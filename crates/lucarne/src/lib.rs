@@ -135,7 +135,8 @@ pub use frame::{
 };
 pub use kernel::{
     CpuRead, CpuWrite, DmaBuf, DmaBufKind, DmaBufMapping, DmaHeap, FenceInfo, FenceRole,
-    FenceStatus, Identity, Mapping, Memfd, SyncFile, SyncFileInfo, Udmabuf,
+    FenceStatus, Identity, Mapping, Memfd, PeerCredentials, SharedWords, SyncFile, SyncFileInfo,
+    Udmabuf,
 };
 #[cfg(feature = "drm")]
 pub use kernel::{DrmFile, DumbBuffer, GemHandle, Timeline, TimelineDevice, TimelinePoint};

@@ -123,7 +123,14 @@ fn kind(fd: BorrowedFd<'_>) -> Result<DmaBufKind> {
         return Ok(DmaBufKind::Kernel);
     }
     match rustix::fs::fcntl_get_seals(fd) {
-        Ok(seals) if seals.contains(SealFlags::SHRINK) => Ok(DmaBufKind::Emulated),
+        Ok(seals) if seals.contains(SealFlags::SHRINK) && fd::is_tmpfs(fd)? => {
+            Ok(DmaBufKind::Emulated)
+        }
+        Ok(seals) if seals.contains(SealFlags::SHRINK) => Err(Error::invalid(
+            "buffer",
+            "a memfd of huge pages",
+            "one of ordinary pages: huge ones can run out, and reading then ends in SIGBUS, seals or not",
+        )),
         Ok(_) => Err(Error::invalid(
             "buffer",
             "a memfd that may still shrink",

@@ -11,6 +11,8 @@ use crate::error::{Error, Result};
 
 /// `DMA_BUF_MAGIC` of `linux/magic.h`: what `fstatfs` answers for every real dma-buf.
 const DMA_BUF_MAGIC: u32 = 0x444d_4142;
+/// `TMPFS_MAGIC` of `linux/magic.h`: what it answers for a memfd of ordinary pages.
+const TMPFS_MAGIC: u32 = 0x0102_1994;
 
 /// A new descriptor for the same object, close-on-exec.
 pub(crate) fn duplicate(fd: impl AsFd, what: &'static str) -> Result<OwnedFd> {
@@ -19,6 +21,15 @@ pub(crate) fn duplicate(fd: impl AsFd, what: &'static str) -> Result<OwnedFd> {
 
 /// Whether the kernel says that this is a dma-buf.
 pub(crate) fn is_dma_buf(fd: impl AsFd) -> Result<bool> {
+    Ok(file_system(fd)? == DMA_BUF_MAGIC)
+}
+
+/// Whether a memfd is one of ordinary pages.
+pub(crate) fn is_tmpfs(fd: impl AsFd) -> Result<bool> {
+    Ok(file_system(fd)? == TMPFS_MAGIC)
+}
+
+fn file_system(fd: impl AsFd) -> Result<u32> {
     let stat = rustix::fs::fstatfs(fd).map_err(|errno| Error::os("fstatfs of a buffer", errno))?;
     // The field is signed or unsigned by platform; the magic's 32 bits are all that counts.
     #[expect(
@@ -27,7 +38,7 @@ pub(crate) fn is_dma_buf(fd: impl AsFd) -> Result<bool> {
     )]
     #[expect(clippy::cast_sign_loss, reason = "compared bit by bit")]
     let magic = stat.f_type as u32;
-    Ok(magic == DMA_BUF_MAGIC)
+    Ok(magic)
 }
 
 /// Refuses what no driver exports as memory of `bytes` bytes: dma-bufs, sealed memfds and devices can be, and nothing

@@ -40,11 +40,11 @@ impl Memfd {
         Self::new(fd)
     }
 
-    /// Takes a descriptor and checks that it is a memfd which cannot shrink.
+    /// Takes a descriptor and checks that it is a memfd which cannot shrink, of ordinary pages.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] when it is something else, is not sealed, or is empty; [`Error::Os`] when the kernel
+    /// [`Error::Invalid`] when it is something else, is not sealed, is of huge pages, or is empty; [`Error::Os`] when the kernel
     /// does not answer. The descriptor is closed in every failing case.
     pub fn new(fd: OwnedFd) -> Result<Self> {
         let Ok(seals) = rustix::fs::fcntl_get_seals(&fd) else {
@@ -55,6 +55,13 @@ impl Memfd {
                 "memory",
                 "a memfd that may still shrink",
                 "sealed with F_SEAL_SHRINK, so that reading it cannot end in SIGBUS",
+            ));
+        }
+        if !fd::is_tmpfs(&fd)? {
+            return Err(Error::invalid(
+                "memory",
+                "a memfd of huge pages",
+                "one of ordinary pages: huge ones can run out, and reading then ends in SIGBUS, seals or not",
             ));
         }
         let size = fd::size(&fd)?;
@@ -79,5 +86,28 @@ impl Memfd {
 impl AsFd for Memfd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whoever else holds such a memfd can take its pages back with `fallocate`, and keep the machine's last ones.
+    #[test]
+    fn huge_pages_are_refused_although_they_can_be_sealed() {
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING | MemfdFlags::HUGETLB;
+        let fd = match rustix::fs::memfd_create("huge", flags) {
+            Ok(fd) => fd,
+            // Kernels without CONFIG_HUGETLBFS cannot be attacked this way either.
+            Err(errno) => {
+                assert_eq!(errno, rustix::io::Errno::INVAL);
+                return;
+            }
+        };
+        rustix::fs::ftruncate(&fd, 64 << 20).expect("a size, and no pages yet");
+        rustix::fs::fcntl_add_seals(&fd, SealFlags::SHRINK).expect("a seal");
+        let error = Memfd::new(fd).expect_err("huge pages");
+        assert!(error.to_string().contains("huge pages"), "{error}");
     }
 }

@@ -114,6 +114,13 @@ pub struct Offer {
 }
 
 impl Offer {
+    /// The entries that were not withdrawn.
+    pub fn standing(&self) -> impl Iterator<Item = &OfferEntry> {
+        let withdrawn =
+            |entry: &&OfferEntry| self.withdrawn.iter().any(|strike| strike.hits(entry));
+        self.entries.iter().filter(move |entry| !withdrawn(entry))
+    }
+
     /// Whether the device has `path` at all.
     pub fn path(&self, path: MemoryPath) -> Support {
         let answer = self.paths.iter().find(|(known, _)| *known == path);

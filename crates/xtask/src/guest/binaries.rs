@@ -10,9 +10,10 @@ use crate::process::{self, Job};
 use crate::workspace::Workspace;
 
 /// Packages whose tests say something about the kernel that they run on.
-const PACKAGES: [&str; 5] = [
+const PACKAGES: [&str; 6] = [
     "lucarne",
     "lucarne-conformance",
+    "lucarne-stream",
     "lucarne-udmabuf",
     "lucarne-tests",
     "lucarne-examples",

@@ -1,0 +1,387 @@
+//! The end of a stream that watches.
+
+mod incoming;
+mod options;
+mod session;
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lucarne::negotiate::{FencePath, RefusedRung};
+use lucarne::{Extent, Fence, FenceRole, Format, Offer, Rung, SyncFile};
+use rustix::event::{PollFlags, epoll};
+
+use crate::discovery;
+use crate::error::{Error, Result};
+use crate::generation::Import;
+use crate::ring::{Breach, Damage, FenceRoute, Taken};
+use crate::socket::{Inbox, Peer, Socket};
+use crate::transfer::{Deadline, poll};
+use crate::wire::{Delivery, Farewell, FenceFor, Hello, Message, Reason, VERSIONS};
+
+use incoming::Incoming;
+pub use incoming::{Reading, Received};
+pub use options::ConsumerOptions;
+
+/// How long a consumer that never sleeps may not notice that its producer is gone.
+const HOUSEKEEPING: Duration = Duration::from_millis(50);
+/// Events that wait to be asked for; older ones are dropped, for a program that does not ask.
+const MAX_EVENTS: usize = 256;
+
+/// Something that happened to a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConsumerEvent {
+    /// Frames are made differently from now on, and have been imported.
+    Generation {
+        /// Its number.
+        number: u64,
+        /// The frames' size.
+        extent: Extent,
+        /// Their format.
+        format: Format,
+        /// The rung of the ladder, which says the memory path.
+        rung: Rung,
+        /// Each better rung, and why it was refused.
+        refused: Vec<RefusedRung>,
+        /// How acquire fences come.
+        acquire: FencePath,
+        /// How release fences go.
+        release: FencePath,
+    },
+    /// Something could not be imported; the producer was told and tries something else.
+    ImportFailed {
+        /// Of which generation.
+        number: u64,
+        /// Why.
+        reason: String,
+    },
+    /// No frames for a while.
+    Paused,
+    /// Frames again.
+    Resumed,
+    /// The producer has ended the stream.
+    Ended,
+    /// The connection is over: the producer died, hung up, or broke the protocol.
+    Lost {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// How the connection is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Link {
+    Up,
+    /// The producer said that no more frames come.
+    Ended,
+    /// Gone, and why, where the producer told.
+    Lost(Option<Farewell>),
+}
+
+/// A generation that frames can come from.
+#[derive(Debug)]
+struct Coming<I> {
+    incoming: Arc<Incoming<I>>,
+    /// The last frame that was taken from it.
+    last: u64,
+    /// Messages received since its Configure.
+    mail: u64,
+    retired: bool,
+}
+
+/// A consumer of a named stream.
+///
+/// It has no thread: everything happens within [`receive`](Self::receive) and [`dispatch`](Self::dispatch). An event loop
+/// polls [`as_fd`](AsFd::as_fd) for reading after [`try_receive`](Self::try_receive) had nothing.
+#[derive(Debug)]
+pub struct Consumer<A: Import> {
+    import: A,
+    name: String,
+    folder: PathBuf,
+    offer: Offer,
+    options: ConsumerOptions,
+    epoll: OwnedFd,
+    socket: Arc<Socket>,
+    producer: Peer,
+    link: Link,
+    comings: Vec<Coming<A::Image>>,
+    fences: Vec<(FenceFor, SyncFile)>,
+    last: u64,
+    looked: Instant,
+    inbox: Inbox,
+    events: VecDeque<ConsumerEvent>,
+}
+
+impl<A: Import> Consumer<A> {
+    /// Connects to a stream. What `import` makes of each slot is kept as long as the producer uses the slot.
+    ///
+    /// `options` is a [`Delivery`] or more. Does not wait for the producer's answer: that comes with the first frame.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] while there is no such stream; [`Error::Name`]; [`Error::User`]; [`Error::Malformed`] for an
+    /// offer of too many entries; [`Error::Os`].
+    pub fn connect(
+        name: &str,
+        offer: &Offer,
+        options: impl Into<ConsumerOptions>,
+        import: A,
+    ) -> Result<Self> {
+        let options = options.into();
+        let folder = match &options.directory {
+            Some(folder) => folder.clone(),
+            None => discovery::directory()?,
+        };
+        let mut offer = offer.clone();
+        offer.entries.retain(|entry| entry.importable);
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
+            .map_err(|errno| Error::os("epoll_create1", errno))?;
+        let (socket, producer) = greet(&folder, name, &offer, &options)?;
+        let consumer = Self {
+            import,
+            name: name.to_owned(),
+            folder,
+            offer,
+            options,
+            epoll,
+            socket: Arc::new(socket),
+            producer,
+            link: Link::Up,
+            comings: Vec::new(),
+            fences: Vec::new(),
+            last: 0,
+            looked: Instant::now(),
+            inbox: Inbox::new(),
+            events: VecDeque::new(),
+        };
+        consumer.watch_socket()?;
+        Ok(consumer)
+    }
+
+    /// Connects again, after the producer was lost: to whoever has the name now. Frames that are held stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// As for [`connect`](Self::connect).
+    pub fn reconnect(&mut self) -> Result<()> {
+        let (socket, producer) = greet(&self.folder, &self.name, &self.offer, &self.options)?;
+        self.close();
+        self.socket = Arc::new(socket);
+        self.producer = producer;
+        self.link = Link::Up;
+        self.last = 0;
+        self.watch_socket()
+    }
+
+    /// The next frame, or `None` where there is none yet. Does not block.
+    ///
+    /// After `None`, the descriptor becomes readable when something has come.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Ended`] once the producer has ended the stream and everything was taken; [`Error::Refused`] when the
+    /// producer refused; [`Error::PeerGone`] once it is gone and everything was taken; [`Error::Malformed`],
+    /// [`Error::Breach`] and [`Error::Unexpected`] when it broke the protocol, which ends the connection.
+    pub fn try_receive(&mut self) -> Result<Option<Received<A::Image>>> {
+        if self.looked.elapsed() >= HOUSEKEEPING || self.mail_waits() {
+            self.dispatch()?;
+        }
+        if let Some(received) = self.take()? {
+            return Ok(Some(received));
+        }
+        for coming in &self.comings {
+            coming.incoming.ring.announce_sleep();
+        }
+        // What was published before the announcement is seen here; what comes after wakes.
+        let received = self.take()?;
+        if received.is_some() {
+            self.awake();
+            return Ok(received);
+        }
+        match &self.link {
+            Link::Up => Ok(None),
+            Link::Ended => Err(Error::Ended),
+            Link::Lost(None) => Err(Error::PeerGone),
+            Link::Lost(Some(farewell)) => Err(Error::Refused(farewell.clone())),
+        }
+    }
+
+    /// As [`try_receive`](Self::try_receive), but waits for a frame, `timeout` at most.
+    ///
+    /// # Errors
+    ///
+    /// As for `try_receive`; [`Error::Timeout`].
+    pub fn receive(&mut self, timeout: Duration) -> Result<Received<A::Image>> {
+        let until = Deadline::new(timeout);
+        loop {
+            if let Some(received) = self.try_receive()? {
+                return Ok(received);
+            }
+            if until.is_over() {
+                return Err(until.error("a frame's arrival"));
+            }
+            poll(self.epoll.as_fd(), PollFlags::IN, until.left())?;
+            self.awake();
+            self.dispatch()?;
+        }
+    }
+
+    /// The next thing that happened, if any.
+    pub fn event(&mut self) -> Option<ConsumerEvent> {
+        self.events.pop_front()
+    }
+
+    /// The producer's process, as the kernel knows it.
+    pub fn producer(&self) -> Peer {
+        self.producer
+    }
+
+    fn awake(&self) {
+        for coming in &self.comings {
+            coming.incoming.ring.awake();
+        }
+    }
+
+    /// Whether the producer says that it has sent more than was read.
+    fn mail_waits(&self) -> bool {
+        let mut comings = self.comings.iter();
+        self.link == Link::Up && comings.any(|coming| coming.incoming.ring.mail() != coming.mail)
+    }
+
+    fn take(&mut self) -> Result<Option<Received<A::Image>>> {
+        match self.look() {
+            Err(error) => {
+                self.hang_up(&error);
+                Err(error)
+            }
+            found => found,
+        }
+    }
+
+    /// Looks through all rings: Latest wants the newest generation's frames, Every the oldest's first.
+    fn look(&mut self) -> Result<Option<Received<A::Image>>> {
+        let count = self.comings.len();
+        let delivery = self.options.delivery;
+        for step in 0..count {
+            let at = match delivery {
+                Delivery::Latest => count - 1 - step,
+                Delivery::Every => step,
+            };
+            let coming = &mut self.comings[at];
+            let Some(taken) = coming.incoming.ring.take(delivery, coming.last)? else {
+                continue;
+            };
+            coming.last = taken.sequence;
+            let incoming = coming.incoming.clone();
+            let dropped = taken.sequence.saturating_sub(self.last + 1);
+            let dropped = if self.last == 0 { 0 } else { dropped };
+            let mut received = Received::new(incoming.clone(), taken, dropped, Fence::Signaled);
+            if taken.sequence <= self.last {
+                // An older generation's, after a newer one's: given back by being dropped.
+                continue;
+            }
+            check_damage(&taken, incoming.configure.extent)?;
+            received.gate(self.acquire_fence(&incoming, &taken)?);
+            self.last = taken.sequence;
+            return Ok(Some(received));
+        }
+        self.drain();
+        Ok(None)
+    }
+
+    fn acquire_fence(&mut self, incoming: &Incoming<A::Image>, taken: &Taken) -> Result<Fence> {
+        let of = FenceFor {
+            generation: incoming.configure.generation,
+            sequence: taken.sequence,
+            slot: taken.slot,
+        };
+        let fence = match taken.note.fence {
+            FenceRoute::Signaled => Fence::Signaled,
+            FenceRoute::Attached => {
+                incoming.frames[taken.slot].implicit_fence(FenceRole::Acquire)?
+            }
+            FenceRoute::Mailed => {
+                if !self.fences.iter().any(|(kept, _)| *kept == of) {
+                    self.read_socket(false)?;
+                }
+                let at = self.fences.iter().position(|(kept, _)| *kept == of);
+                let at = at.ok_or(Error::Unexpected {
+                    message: "a frame that names a Fence",
+                    expected: "the Fence, before it",
+                })?;
+                Fence::sync_file(self.fences.swap_remove(at).1)
+            }
+        };
+        // Fences of frames that were dropped are of no use.
+        self.fences
+            .retain(|(kept, _)| kept.sequence > taken.sequence);
+        Ok(fence)
+    }
+
+    fn report(&mut self, event: ConsumerEvent) {
+        if self.events.len() >= MAX_EVENTS {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+}
+
+fn check_damage(taken: &Taken, extent: Extent) -> Result<()> {
+    let within = |damage: Damage| {
+        damage.x + damage.width <= extent.width && damage.y + damage.height <= extent.height
+    };
+    let list = taken.note.damage.as_ref();
+    if list.is_none_or(|list| list.iter().all(within)) {
+        return Ok(());
+    }
+    Err(Error::Breach(Breach {
+        word: "damage",
+        slot: taken.slot,
+        got: list.map_or(0, |list| list.rectangles[0]),
+        limit: "within the frame",
+    }))
+}
+
+/// Connects and says hello.
+fn greet(
+    folder: &std::path::Path,
+    name: &str,
+    offer: &Offer,
+    options: &ConsumerOptions,
+) -> Result<(Socket, Peer)> {
+    let socket = discovery::connect(folder, name)?;
+    let producer = socket.check_user(options.other_users)?;
+    let hello = Hello {
+        lowest: VERSIONS.0,
+        highest: VERSIONS.1,
+        delivery: options.delivery,
+        usage: options.usage,
+        offer: offer.clone(),
+    };
+    match socket.send(&Message::Hello(Box::new(hello)), &[]) {
+        // Refused before it could say anything: the reason is there to be read.
+        Ok(()) | Err(Error::PeerGone) => Ok((socket, producer)),
+        Err(error) => Err(error),
+    }
+}
+
+impl<A: Import> AsFd for Consumer<A> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}
+
+impl<A: Import> Drop for Consumer<A> {
+    fn drop(&mut self) {
+        if self.link == Link::Up {
+            let message = Message::Goodbye(Farewell::new(Reason::Done, ""));
+            // The hang-up says the same.
+            let _ = self.socket.send(&message, &[]);
+        }
+        self.close();
+    }
+}

@@ -1,0 +1,65 @@
+//! What a consumer's program decides.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lucarne::Usage;
+
+use crate::wire::Delivery;
+
+/// How a stream is watched.
+#[derive(Clone, Debug)]
+pub struct ConsumerOptions {
+    pub(super) delivery: Delivery,
+    pub(super) usage: Usage,
+    pub(super) patience: Duration,
+    pub(super) other_users: bool,
+    pub(super) directory: Option<PathBuf>,
+}
+
+impl ConsumerOptions {
+    /// Frames to be sampled.
+    pub fn new(delivery: Delivery) -> Self {
+        Self {
+            delivery,
+            usage: Usage::SAMPLE,
+            patience: Duration::from_millis(500),
+            other_users: false,
+            directory: None,
+        }
+    }
+
+    /// What is done with the frames.
+    #[must_use]
+    pub fn usage(mut self, usage: Usage) -> Self {
+        self.usage = usage;
+        self
+    }
+
+    /// How long a release fence that cannot travel is waited for.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Watches streams of other users too.
+    #[must_use]
+    pub fn allow_other_users(mut self) -> Self {
+        self.other_users = true;
+        self
+    }
+
+    /// The folder of the socket, instead of [`directory`](crate::directory).
+    #[must_use]
+    pub fn directory(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.directory = Some(folder.into());
+        self
+    }
+}
+
+impl From<Delivery> for ConsumerOptions {
+    fn from(delivery: Delivery) -> Self {
+        Self::new(delivery)
+    }
+}

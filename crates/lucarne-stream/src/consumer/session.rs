@@ -1,0 +1,306 @@
+//! What happens on the consumer's socket.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use lucarne::negotiate::Strike;
+use lucarne::{Memfd, SharedWords};
+use rustix::event::epoll;
+use rustix::io::Errno;
+
+use super::incoming::Incoming;
+use super::{Coming, Consumer, ConsumerEvent, Link};
+use crate::error::{Error, Result};
+use crate::generation::Import;
+use crate::kind;
+use crate::ring::{RING_BYTES, RingConsumer};
+use crate::transfer;
+use crate::wire::{
+    Configure, Farewell, FenceFor, ImportFailed, MAX_SLOTS, Malformed, Message, Reason, VERSIONS,
+};
+
+/// Messages that are handled before frames have their turn again.
+const MESSAGES: usize = 256;
+/// The most fences that are kept for frames which have not been taken.
+const MAX_FENCES: usize = 2 * MAX_SLOTS;
+/// The most generations that a producer can have under way at once.
+const MAX_GENERATIONS: usize = 8;
+
+impl<A: Import> Consumer<A> {
+    pub(super) fn watch_socket(&self) -> Result<()> {
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP;
+        let token = epoll::EventData::new_u64(0);
+        epoll::add(&self.epoll, &*self.socket, token, flags)
+            .map_err(|errno| Error::os("epoll_ctl", errno))
+    }
+
+    /// Serves the socket: new generations, farewells. Does not block, except for the imports of a new generation.
+    ///
+    /// # Errors
+    ///
+    /// Those of the protocol that [`try_receive`](Self::try_receive) names; [`Error::Os`].
+    pub fn dispatch(&mut self) -> Result<()> {
+        self.looked = Instant::now();
+        self.read_socket(true)?;
+        self.drain();
+        Ok(())
+    }
+
+    /// Handles the messages that have come; up to a Wake if told so, as what that is for comes first.
+    pub(super) fn read_socket(&mut self, to_wake: bool) -> Result<()> {
+        for _ in 0..MESSAGES {
+            if matches!(self.link, Link::Lost(_)) {
+                return Ok(());
+            }
+            let handled = match self.socket.receive(&mut self.inbox) {
+                Ok(Some((Message::Wake, _))) if to_wake => return Ok(()),
+                Ok(Some((Message::Wake, _))) => Ok(()),
+                Ok(Some((message, fds))) => {
+                    for coming in &mut self.comings {
+                        coming.mail += 1;
+                    }
+                    self.handle(message, fds)
+                }
+                Ok(None) => return Ok(()),
+                Err(Error::PeerGone) => {
+                    self.lose(None, "the producer is gone");
+                    return Ok(());
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = handled {
+                self.hang_up(&error);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, message: Message, mut fds: Vec<OwnedFd>) -> Result<()> {
+        match message {
+            Message::Configure(configure) => self.configure(*configure, fds),
+            Message::Retire(generation) => {
+                for coming in &mut self.comings {
+                    coming.retired |= coming.incoming.configure.generation <= generation;
+                }
+                Ok(())
+            }
+            Message::Fence(of) => match fds.pop() {
+                Some(fd) => self.keep_fence(of, fd),
+                None => Ok(()),
+            },
+            Message::Pause => {
+                self.report(ConsumerEvent::Paused);
+                Ok(())
+            }
+            Message::Resume => {
+                self.report(ConsumerEvent::Resumed);
+                Ok(())
+            }
+            Message::End => {
+                self.report(ConsumerEvent::Ended);
+                self.link = Link::Ended;
+                Ok(())
+            }
+            Message::Refused(farewell) | Message::Goodbye(farewell) => {
+                let text = farewell.text.clone();
+                self.lose(Some(farewell), &text);
+                Ok(())
+            }
+            other => Err(Error::Unexpected {
+                message: other.name(),
+                expected: "Configure, Retire, Fence, Pause, Resume, End, Refused or Goodbye",
+            }),
+        }
+    }
+
+    fn keep_fence(&mut self, of: FenceFor, fd: OwnedFd) -> Result<()> {
+        // It has been dropped, or came before this consumer did.
+        if of.sequence <= self.last {
+            return Ok(());
+        }
+        if self.fences.iter().any(|(kept, _)| *kept == of) {
+            return Err(Error::Unexpected {
+                message: "Fence",
+                expected: "one for each frame",
+            });
+        }
+        // A frame that was taken back leaves its fence behind: the oldest are of no use.
+        if self.fences.len() >= MAX_FENCES {
+            drop(self.fences.remove(0));
+        }
+        self.fences.push((of, kind::fence(fd)?));
+        Ok(())
+    }
+
+    /// Imports a generation, and tells the producer whether that worked.
+    fn configure(&mut self, configure: Configure, fds: Vec<OwnedFd>) -> Result<()> {
+        let newest = self
+            .comings
+            .iter()
+            .map(|coming| coming.incoming.configure.generation);
+        let newest = newest.max().unwrap_or(0);
+        if configure.generation <= newest || configure.version > VERSIONS.1 {
+            let limit = format!("more than {newest}, in a version up to {}", VERSIONS.1);
+            let got = configure.generation;
+            return Err(Malformed::new("configure.generation", got, limit).into());
+        }
+        if self.comings.len() >= MAX_GENERATIONS {
+            return Err(Error::Unexpected {
+                message: "Configure",
+                expected: "Retire of earlier generations",
+            });
+        }
+        let generation = configure.generation;
+        let answer = match self.take_in(configure, fds)? {
+            Ok(incoming) => {
+                self.welcome(incoming);
+                Message::Ready(generation)
+            }
+            Err(strike) => {
+                self.report(ConsumerEvent::ImportFailed {
+                    number: generation,
+                    reason: strike.reason.clone(),
+                });
+                Message::ImportFailed(ImportFailed { generation, strike })
+            }
+        };
+        match self.socket.send(&answer, &[]) {
+            // What it has sent before it went is still to be read.
+            Err(Error::PeerGone) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Checks what came, and imports it. The inner error is the import's: something else may work.
+    fn take_in(
+        &mut self,
+        configure: Configure,
+        fds: Vec<OwnedFd>,
+    ) -> Result<std::result::Result<Incoming<A::Image>, Strike>> {
+        let mut fds = fds.into_iter();
+        let ring = fds.next().ok_or_else(|| {
+            Malformed::new("descriptors", "none", "the ring's, and those of the slots")
+        })?;
+        let ring = self.ring(ring, &configure)?;
+        let path = configure.rung.path();
+        let of = (configure.extent, configure.format, path);
+        let mut frames = Vec::new();
+        let mut images = Vec::new();
+        for slot in &configure.slots {
+            let own: Vec<OwnedFd> = fds.by_ref().take(slot.objects).collect();
+            let frame = transfer::frame(of, &configure.device, slot, own)?;
+            match self.import.import(&frame) {
+                Ok(image) => images.push(image),
+                Err(error) => {
+                    return Ok(Err(Strike {
+                        path,
+                        format: Some(configure.format),
+                        modifier: slot.tiling.modifier(),
+                        reason: error.to_string(),
+                    }));
+                }
+            }
+            frames.push(frame);
+        }
+        Ok(Ok(Incoming {
+            configure,
+            frames,
+            images,
+            ring,
+            socket: self.socket.clone(),
+            patience: self.options.patience,
+        }))
+    }
+
+    fn ring(&self, fd: OwnedFd, configure: &Configure) -> Result<RingConsumer<SharedWords>> {
+        kind::check_memory(&fd)?;
+        let memory = Memfd::new(fd)?;
+        if memory.size() != RING_BYTES {
+            let limit = format!("{RING_BYTES} bytes");
+            return Err(Malformed::new("the ring's size", memory.size(), limit).into());
+        }
+        let words = SharedWords::new(&memory)?;
+        let slots = configure.slots.len();
+        Ok(RingConsumer::new(words, configure.generation, slots)?)
+    }
+
+    fn welcome(&mut self, incoming: Incoming<A::Image>) {
+        let configure = &incoming.configure;
+        let event = ConsumerEvent::Generation {
+            number: configure.generation,
+            extent: configure.extent,
+            format: configure.format,
+            rung: configure.rung,
+            refused: configure.refused.clone(),
+            acquire: configure.acquire.clone(),
+            release: configure.release.clone(),
+        };
+        self.report(event);
+        self.comings.push(Coming {
+            incoming: Arc::new(incoming),
+            last: 0,
+            mail: 0,
+            retired: false,
+        });
+    }
+
+    /// Lets go of generations that are over and that nobody holds a frame of.
+    pub(super) fn drain(&mut self) {
+        let over = |coming: &Coming<A::Image>| {
+            coming.retired
+                && Arc::strong_count(&coming.incoming) == 1
+                && !coming.incoming.ring.has_more(coming.last)
+        };
+        while let Some(at) = self.comings.iter().position(over) {
+            let coming = self.comings.remove(at);
+            let generation = coming.incoming.configure.generation;
+            drop(coming);
+            // A producer that does not read it does not need it.
+            let _ = self.socket.send(&Message::Drained(generation), &[]);
+        }
+    }
+
+    /// Ends the connection because of what the producer did.
+    pub(super) fn hang_up(&mut self, error: &Error) {
+        let reason = if error.is_breach() {
+            Reason::Protocol
+        } else {
+            Reason::Resources
+        };
+        let text = error.to_string();
+        // It may be gone, or not reading.
+        let _ = self
+            .socket
+            .send(&Message::Goodbye(Farewell::new(reason, &text)), &[]);
+        self.close();
+        self.lose(None, &text);
+    }
+
+    /// The connection is over. What was published can still be taken.
+    fn lose(&mut self, farewell: Option<Farewell>, reason: &str) {
+        if matches!(self.link, Link::Lost(_)) {
+            return;
+        }
+        let result = epoll::delete(&self.epoll, &*self.socket);
+        debug_assert!(matches!(result, Ok(()) | Err(Errno::NOENT)), "{result:?}");
+        if self.link == Link::Ended {
+            return;
+        }
+        self.link = Link::Lost(farewell);
+        self.report(ConsumerEvent::Lost {
+            reason: reason.to_owned(),
+        });
+    }
+
+    /// Lets go of every generation and of the socket; frames that are held keep theirs.
+    pub(super) fn close(&mut self) {
+        self.comings.clear();
+        self.fences.clear();
+        let result = epoll::delete(&self.epoll, &*self.socket);
+        debug_assert!(matches!(result, Ok(()) | Err(Errno::NOENT)), "{result:?}");
+        // Held frames keep the socket open for their release fences; the producer must see the end now.
+        let _ = rustix::net::shutdown(&*self.socket, rustix::net::Shutdown::Both);
+    }
+}

@@ -1,0 +1,281 @@
+//! Names: where streams are found, and who may have one.
+
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rustix::event::PollFlags;
+use rustix::fs::{FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::error::{Error, Result};
+use crate::socket::{Inbox, Peer, Socket};
+use crate::transfer::Deadline;
+use crate::wire::{Description, Message, VERSIONS};
+
+/// The longest name.
+pub const MAX_STREAM_NAME: usize = 64;
+/// How long one producer may take to describe itself.
+const DESCRIBE: Duration = Duration::from_millis(500);
+/// Connections that wait to be accepted; beyond these, connecting fails at once.
+const BACKLOG: i32 = 128;
+
+/// The folder of this user's streams: `$XDG_RUNTIME_DIR/lucarne`.
+///
+/// # Errors
+///
+/// [`Error::Os`] when `XDG_RUNTIME_DIR` is not set to an absolute path.
+pub fn directory() -> Result<PathBuf> {
+    let base = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    match base.filter(|base| base.is_absolute()) {
+        Some(base) => Ok(base.join("lucarne")),
+        None => Err(Error::Os {
+            operation: "finding the folder of streams",
+            source: ErrorKind::NotFound.into(),
+            help: "set XDG_RUNTIME_DIR to a folder of this user's own, as a login session does",
+        }),
+    }
+}
+
+/// Checks a stream's name: 1 to 64 of `a-z A-Z 0-9 - _ .`, no dot first.
+///
+/// # Errors
+///
+/// [`Error::Name`].
+pub fn check_name(name: &str) -> Result<()> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    let problem = if name.is_empty() {
+        "it is empty"
+    } else if name.len() > MAX_STREAM_NAME {
+        "it is longer than 64 characters"
+    } else if name.starts_with('.') {
+        "it begins with a dot"
+    } else if !name.bytes().all(allowed) {
+        "only letters and digits of ASCII, '-', '_' and '.' are allowed"
+    } else {
+        return Ok(());
+    };
+    Err(Error::Name {
+        name: name.to_owned(),
+        problem,
+    })
+}
+
+fn address(path: &Path) -> Result<SocketAddrUnix> {
+    SocketAddrUnix::new(path).map_err(|errno| Error::Os {
+        operation: "naming a socket",
+        source: errno.into(),
+        help: "the path of a socket has at most 107 bytes: use a shorter folder",
+    })
+}
+
+fn seqpacket() -> Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
+        .map_err(|errno| Error::os("socket", errno))
+}
+
+/// A bound name: the listening socket and the lock that says somebody listens. Both go when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    socket: OwnedFd,
+    path: PathBuf,
+    // Held, not read: closing it gives the lock up, which must come last.
+    _lock: OwnedFd,
+}
+
+impl Listener {
+    /// Takes a name, from a producer that died if need be.
+    pub(crate) fn bind(folder: &Path, name: &str) -> Result<Self> {
+        check_name(name)?;
+        prepare(folder)?;
+        let lock = lock(&folder.join(format!(".{name}.lock")), name)?;
+        let path = folder.join(name);
+        // Under another name until it listens: whoever sees the name can connect. What a dead producer left there is
+        // replaced in the same step; it held the lock, and is gone.
+        let unready = folder.join(format!(".{name}.new"));
+        let address = address(&unready)?;
+        match rustix::fs::unlink(&unready) {
+            Ok(()) | Err(Errno::NOENT) => {}
+            Err(errno) => return Err(Error::os("removing a stale socket", errno)),
+        }
+        let socket = seqpacket()?;
+        rustix::net::bind(&socket, &address).map_err(|errno| Error::os("bind", errno))?;
+        rustix::net::listen(&socket, BACKLOG).map_err(|errno| Error::os("listen", errno))?;
+        rustix::fs::rename(&unready, &path)
+            .map_err(|errno| Error::os("naming a stream's socket", errno))?;
+        Ok(Self {
+            socket,
+            path,
+            _lock: lock,
+        })
+    }
+
+    /// The next connection, or `None` where nobody waits. Does not block.
+    pub(crate) fn accept(&self) -> Result<Option<Socket>> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        match rustix::net::accept_with(&self.socket, flags) {
+            Ok(fd) => Ok(Some(Socket::new(fd))),
+            // The peer may have gone between its connecting and this.
+            Err(Errno::AGAIN | Errno::CONNABORTED | Errno::INTR) => Ok(None),
+            Err(errno) => Err(Error::os("accept", errno)),
+        }
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // The lock is still held: this is our own socket. If it cannot be removed, the next producer of that name does.
+        let _ = rustix::fs::unlink(&self.path);
+    }
+}
+
+/// Makes the folder, or checks that it is this user's alone: who could write there could take any name.
+pub(crate) fn prepare(folder: &Path) -> Result<()> {
+    let made = std::fs::DirBuilder::new().mode(0o700).create(folder);
+    if let Err(error) = made
+        && error.kind() != ErrorKind::AlreadyExists
+    {
+        return Err(Error::os("making the folder of streams", error));
+    }
+    let found = std::fs::symlink_metadata(folder)
+        .map_err(|error| Error::os("looking at the folder of streams", error))?;
+    let own = found.uid() == rustix::process::geteuid().as_raw();
+    if !found.is_dir() || !own || found.permissions().mode() & 0o022 != 0 {
+        return Err(Error::Os {
+            operation: "using the folder of streams",
+            source: ErrorKind::PermissionDenied.into(),
+            help: "it must be a folder that belongs to this user and that nobody else may write (mode 0700)",
+        });
+    }
+    Ok(())
+}
+
+/// The lock of a name. The file stays: removing it would let two producers lock two files of one name.
+fn lock(path: &Path, name: &str) -> Result<OwnedFd> {
+    let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)
+        .map_err(|errno| Error::os("opening a stream's lock file", errno))?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(Errno::AGAIN) => Err(Error::InUse {
+            name: name.to_owned(),
+        }),
+        Err(errno) => Err(Error::os("locking a stream's name", errno)),
+    }
+}
+
+/// Connects to a producer. Does not block.
+pub(crate) fn connect(folder: &Path, name: &str) -> Result<Socket> {
+    check_name(name)?;
+    let socket = seqpacket()?;
+    match rustix::net::connect(&socket, &address(&folder.join(name))?) {
+        Ok(()) => Ok(Socket::new(socket)),
+        // Nothing there, or a socket that a dead producer left behind.
+        Err(Errno::NOENT | Errno::CONNREFUSED) => Err(Error::NotFound {
+            name: name.to_owned(),
+        }),
+        Err(Errno::AGAIN) => Err(Error::Os {
+            operation: "connecting to a stream",
+            source: Errno::AGAIN.into(),
+            help: "its producer does not accept connections: it is stopped, or very busy",
+        }),
+        Err(errno) => Err(Error::os("connecting to a stream", errno)),
+    }
+}
+
+/// A stream that was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its name.
+    pub name: String,
+    /// Its producer, as the kernel knows it.
+    pub producer: Peer,
+    /// What the producer says about it.
+    pub description: Description,
+    /// How long the producer has had the name.
+    pub age: Duration,
+}
+
+/// Every stream of this user, by name; sockets of dead producers are left out. A producer that does not answer within half a
+/// second is left out too.
+///
+/// # Errors
+///
+/// As for [`directory`]; [`Error::Os`] when the folder cannot be read.
+pub fn streams() -> Result<Vec<Found>> {
+    streams_in(&directory()?)
+}
+
+/// As [`streams`], in a folder of the caller's choice.
+///
+/// # Errors
+///
+/// [`Error::Os`] when the folder cannot be read.
+pub fn streams_in(folder: &Path) -> Result<Vec<Found>> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(Error::os("reading the folder of streams", error)),
+    };
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| check_name(name).is_ok())
+        .collect();
+    names.sort();
+    let described = names
+        .into_iter()
+        .filter_map(|name| describe(folder, &name).ok());
+    Ok(described.collect())
+}
+
+/// Asks one producer about its stream; half a second at most.
+///
+/// # Errors
+///
+/// [`Error::NotFound`]; [`Error::Timeout`]; [`Error::Malformed`] and [`Error::Unexpected`] for a producer that breaks the
+/// protocol.
+pub fn describe(folder: &Path, name: &str) -> Result<Found> {
+    let socket = connect(folder, name)?;
+    let producer = socket.check_user(true)?;
+    socket.send(&Message::Describe(VERSIONS.0, VERSIONS.1), &[])?;
+    let until = Deadline::new(DESCRIBE);
+    let mut inbox = Inbox::new();
+    let description = loop {
+        match socket.receive(&mut inbox)? {
+            Some((Message::Description(description), _)) => break description,
+            Some((Message::Refused(farewell), _)) => return Err(Error::Refused(farewell)),
+            Some((other, _)) => {
+                return Err(Error::Unexpected {
+                    message: other.name(),
+                    expected: "Description",
+                });
+            }
+            None => until.wait(socket.as_fd(), PollFlags::IN, "the description of a stream")?,
+        }
+    };
+    let age = now().saturating_sub(description.since);
+    Ok(Found {
+        name: name.to_owned(),
+        producer,
+        description: *description,
+        age: Duration::from_nanos(age),
+    })
+}
+
+/// Nanoseconds on `CLOCK_MONOTONIC`.
+pub(crate) fn now() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or(0);
+    seconds * 1_000_000_000 + nanoseconds
+}

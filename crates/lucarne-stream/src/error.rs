@@ -1,0 +1,126 @@
+//! What can go wrong between two ends of a stream, and what would make it work.
+
+use std::io;
+use std::time::Duration;
+
+use lucarne::Refusal;
+
+use crate::ring::Breach;
+use crate::wire::{Farewell, Malformed};
+
+/// The result of every fallible call of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An operation that did not happen, and why.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The core refused: memory, a layout, a fence, or the program's own allocation or import.
+    #[error(transparent)]
+    Core(#[from] lucarne::Error),
+    /// The kernel refused.
+    #[error("{operation} failed: {source}{}{help}", if help.is_empty() { "" } else { ": " })]
+    Os {
+        /// The system call and its object.
+        operation: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+        /// What would make it work, or nothing.
+        help: &'static str,
+    },
+    /// The peer sent a message that is none.
+    #[error("the peer broke the protocol: {0}")]
+    Malformed(#[from] Malformed),
+    /// The peer wrote a value into the ring that cannot be there.
+    #[error("the peer broke the protocol: {0}")]
+    Breach(#[from] Breach),
+    /// The peer sent a message that has no place here.
+    #[error("the peer broke the protocol: it sent {message}, but {expected} was to come")]
+    Unexpected {
+        /// What came.
+        message: &'static str,
+        /// What would have been right.
+        expected: &'static str,
+    },
+    /// The peer said no.
+    #[error("the peer refused: {} ({:?})", .0.text, .0.reason)]
+    Refused(Farewell),
+    /// The peer hung up, or died.
+    #[error("the peer is gone")]
+    PeerGone,
+    /// The socket takes no more messages: its reader is slow, or stopped.
+    #[error("the socket is full: the peer does not read its messages")]
+    SocketFull,
+    /// The peer runs as another user.
+    #[error(
+        "the peer's user id is {peer}, but must be {own}; other users can be allowed in the options"
+    )]
+    User {
+        /// The peer's.
+        peer: u32,
+        /// This process's.
+        own: u32,
+    },
+    /// Something did not happen before its deadline.
+    #[error("{waiting_for} did not happen within {} ms", after.as_millis())]
+    Timeout {
+        /// What was waited for.
+        waiting_for: &'static str,
+        /// The deadline that passed.
+        after: Duration,
+    },
+    /// A name that cannot be a stream's.
+    #[error("{name:?} cannot name a stream: {problem}")]
+    Name {
+        /// The name.
+        name: String,
+        /// The rule that it breaks.
+        problem: &'static str,
+    },
+    /// No producer has this name.
+    #[error("there is no stream {name:?}")]
+    NotFound {
+        /// The name.
+        name: String,
+    },
+    /// Another producer has this name.
+    #[error("there is a stream {name:?} already")]
+    InUse {
+        /// The name.
+        name: String,
+    },
+    /// The stream has ended, and all of its frames have been taken.
+    #[error("the stream has ended")]
+    Ended,
+    /// Two sides have nothing in common.
+    #[error(transparent)]
+    Incompatible(#[from] Box<Refusal>),
+    /// A value of the program's own is out of its limits.
+    #[error("{field} is {got}, but must be {limit}")]
+    Invalid {
+        /// The value's name.
+        field: &'static str,
+        /// What was given.
+        got: String,
+        /// What would have been accepted.
+        limit: String,
+    },
+}
+
+impl Error {
+    pub(crate) fn os(operation: &'static str, source: impl Into<io::Error>) -> Self {
+        Self::Os {
+            operation,
+            source: source.into(),
+            help: "",
+        }
+    }
+
+    /// Whether the peer broke the protocol.
+    pub fn is_breach(&self) -> bool {
+        matches!(
+            self,
+            Self::Malformed(_) | Self::Breach(_) | Self::Unexpected { .. }
+        )
+    }
+}

@@ -1,0 +1,127 @@
+//! What one agreement became: images, and the slots that they lie in.
+
+use std::sync::Arc;
+
+use lucarne::{Agreement, Fence, Frame, Pool, Writing};
+
+/// Makes a producer's images. Any closure like this one does, with any backend's device:
+///
+/// ```
+/// # use lucarne::{Agreement, cpu};
+/// # fn allocator(device: cpu::Device) -> impl lucarne_stream::Allocate {
+/// move |agreement: &Agreement| {
+///     let image = device.export(agreement)?;
+///     let frame = image.frame().clone();
+///     Ok((image, frame))
+/// }
+/// # }
+/// ```
+pub trait Allocate {
+    /// What the program draws into.
+    type Image;
+
+    /// Makes one image as agreed, and the frame that others see of it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the device answers; the stream then tries something else that all sides can do.
+    fn allocate(&mut self, agreement: &Agreement) -> lucarne::Result<(Self::Image, Frame)>;
+}
+
+impl<F, I> Allocate for F
+where
+    F: FnMut(&Agreement) -> lucarne::Result<(I, Frame)>,
+{
+    type Image = I;
+
+    fn allocate(&mut self, agreement: &Agreement) -> lucarne::Result<(I, Frame)> {
+        self(agreement)
+    }
+}
+
+/// Imports a consumer's frames, once for each slot and generation. Any closure like `|frame| device.import(frame)` does.
+pub trait Import {
+    /// What the program reads from.
+    type Image;
+
+    /// Imports one frame.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the device answers: the producer hears it, and tries something else.
+    fn import(&mut self, frame: &Frame) -> lucarne::Result<Self::Image>;
+}
+
+impl<F, I> Import for F
+where
+    F: FnMut(&Frame) -> lucarne::Result<I>,
+{
+    type Image = I;
+
+    fn import(&mut self, frame: &Frame) -> lucarne::Result<I> {
+        self(frame)
+    }
+}
+
+/// One generation of a producer's slots.
+#[derive(Debug)]
+pub(crate) struct Generation<I> {
+    pub(crate) number: u64,
+    pub(crate) agreement: Agreement,
+    pub(crate) pool: Pool,
+    pub(crate) images: Vec<I>,
+}
+
+impl<I> Generation<I> {
+    pub(crate) fn frames(&self) -> &[Frame] {
+        self.pool.frames()
+    }
+}
+
+/// A slot whose turn it is to be written. Dropping it gives it back unsent.
+#[derive(Debug)]
+#[must_use = "dropping a slot sends nothing"]
+pub struct Slot<I> {
+    pub(crate) writing: Writing,
+    pub(crate) gate: Fence,
+    pub(crate) generation: Arc<Generation<I>>,
+}
+
+impl<I> Slot<I> {
+    /// The program's own image, to draw into.
+    #[expect(
+        clippy::missing_panics_doc,
+        reason = "there are as many images as slots"
+    )]
+    pub fn image(&self) -> &I {
+        self.generation
+            .images
+            .get(self.writing.index())
+            .expect("one image for each slot")
+    }
+
+    /// What others see of it.
+    pub fn frame(&self) -> &Frame {
+        self.writing.frame()
+    }
+
+    /// The release fences of its last readers: wait for it before writing.
+    pub fn gate(&self) -> &Fence {
+        &self.gate
+    }
+
+    /// The slot's number within its generation.
+    pub fn index(&self) -> usize {
+        self.writing.index()
+    }
+
+    /// What was agreed on for it.
+    pub fn agreement(&self) -> &Agreement {
+        &self.generation.agreement
+    }
+
+    /// The generation's number.
+    pub fn generation(&self) -> u64 {
+        self.generation.number
+    }
+}

@@ -1,0 +1,96 @@
+//! Named streams of frames between processes: one producer, up to 64 consumers, no copied pixel.
+//!
+//! A [`Producer`] takes a name and says what its device can do. Each [`Consumer`] says what *its* device can do; all of them
+//! agree on one format, modifier and memory path, the producer makes its images, and each consumer imports them once. From
+//! then on a frame costs each side a few words in shared memory: no descriptor, no allocation, no copy, and a system call only
+//! where the other side sleeps.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use lucarne::{Agreement, Extent, Fence, Frame, cpu};
+//! use lucarne_stream::{Consumer, ConsumerOptions, Delivery, Options, Producer};
+//!
+//! const SOON: Duration = Duration::from_secs(5);
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let folder = tempfile::tempdir()?;
+//! # let folder = folder.path();
+//! // The producer's process. A `vulkan::Device` or an `egl::Device` is used in the same way.
+//! let device = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?;
+//! let offer = device.offer();
+//! let options = Options::new(Extent::new(640, 480)).directory(folder);
+//! let allocate = |agreement: &Agreement| {
+//!     let image = device.export(agreement)?;
+//!     let frame = image.frame().clone();
+//!     Ok((image, frame))
+//! };
+//! let mut producer = Producer::bind("scene", &offer, options, allocate)?;
+//!
+//! // The consumer's process.
+//! let device = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?;
+//! let options = ConsumerOptions::new(Delivery::Latest).directory(folder);
+//! let import = |frame: &Frame| device.import(frame);
+//! let mut consumer = Consumer::connect("scene", &device.offer(), options, import)?;
+//! # while producer.consumers() == 0 {
+//! #     producer.dispatch()?;
+//! #     consumer.dispatch()?;
+//! # }
+//!
+//! // Each frame: take a slot, wait for its gate, draw, send …
+//! let slot = producer.acquire(SOON)?;
+//! let drawn = slot.image().write(slot.gate(), SOON, |rows| rows.write_row(0, 0, &[255; 2560]))?;
+//! producer.send(slot, drawn, lucarne_stream::now())?;
+//!
+//! // … receive, wait for the acquire fence, read, give back.
+//! let (reading, acquire) = consumer.receive(SOON)?.acquire();
+//! let mut row = [0; 2560];
+//! let read = reading.image().read(&acquire, SOON, |rows| rows.read_row(0, 0, &mut row))?;
+//! reading.release(read)?;
+//! assert_eq!(row, [255; 2560]);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it promises
+//!
+//! - **Nothing from a peer is believed.** Messages and the words of the ring are read once and checked; sizes and seals are the
+//!   kernel's answers; descriptors are counted, and closed when they are too many. The worst that a peer can do is to spoil
+//!   its own frames.
+//! - **Nobody waits for a peer beyond a deadline.** Slow, stopped and silent consumers are cut off when the producer runs out of
+//!   slots for longer than its [patience](Options::patience); the slots of one that dies come back at once.
+//! - **A producer that dies leaves its last frame** with whoever holds it, and [`Consumer::reconnect`] finds the next one.
+//!
+//! There are no threads in here, and no async runtime: both ends give a descriptor to poll and calls that do not block.
+//! The protocol, byte by byte, is in the repository's `docs/protocol.md`.
+
+#![forbid(unsafe_code)]
+
+mod consumer;
+mod discovery;
+mod error;
+mod generation;
+mod joint;
+mod kind;
+mod producer;
+mod ring;
+mod socket;
+mod transfer;
+mod watcher;
+pub mod wire;
+
+pub use consumer::{Consumer, ConsumerEvent, ConsumerOptions, Reading, Received};
+pub use discovery::{Found, MAX_STREAM_NAME, check_name, describe, directory, streams, streams_in};
+pub use error::{Error, Result};
+pub use generation::{Allocate, Import, Slot};
+pub use producer::{MAX_CONSUMERS, Options, Producer, ProducerEvent};
+pub use ring::{Breach, Damage, MAX_DAMAGE};
+pub use socket::Peer;
+pub use transfer::{receive_frame, send_frame};
+pub use watcher::{Change, Watcher};
+pub use wire::Delivery;
+
+/// The time on `CLOCK_MONOTONIC`, which timestamps are on.
+pub fn now() -> std::time::Duration {
+    std::time::Duration::from_nanos(discovery::now())
+}

@@ -1,0 +1,332 @@
+//! Agreeing with all consumers together, and moving them from one generation to the next.
+
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use lucarne::negotiate::Strike;
+use lucarne::{Agreement, Pool, Refusal, Request, Rung, negotiate};
+
+use super::flight::Flights;
+use super::peer::{Joined, Peer, Ring};
+use super::{Active, Pending, Producer, ProducerEvent};
+use crate::error::Result;
+use crate::generation::{Allocate, Generation};
+use crate::joint::{self, Side};
+use crate::transfer::{self, Deadline};
+use crate::wire::{Configure, Farewell, Message, Reason, VERSIONS};
+
+/// How often the producer's own device may fail to make what it offered.
+const MAX_ATTEMPTS: usize = 16;
+
+impl Joined {
+    fn side(&self) -> Side<'_> {
+        Side {
+            offer: &self.hello.offer,
+            usage: self.hello.usage,
+        }
+    }
+}
+
+impl<A: Allocate> Producer<A> {
+    /// Brings consumers and generations together: configures newcomers, makes a new generation where they need one, and
+    /// moves on to it once everybody is ready.
+    pub(super) fn settle(&mut self) {
+        if std::mem::take(&mut self.stale) {
+            self.arrange();
+        }
+        self.configure_all();
+        self.move_on();
+    }
+
+    /// Gives every consumer a generation that it can use.
+    fn arrange(&mut self) {
+        let anybody = self.peers.iter().any(|peer| peer.joined().is_some());
+        if !anybody {
+            // The next consumer finds the new request.
+            if std::mem::take(&mut self.renew) {
+                self.active = None;
+                self.pending = None;
+            }
+            return;
+        }
+        // A generation may be on its way for a consumer that has gone meanwhile.
+        let wanted = self.pending.as_ref().is_some_and(|pending| pending.wanted);
+        if !self.renew && !wanted && self.is_served() {
+            self.pending = None;
+        }
+        if !self.renew && self.newest().is_some_and(|newest| self.suits_all(&newest)) {
+            return;
+        }
+        for _ in 0..MAX_ATTEMPTS {
+            let Some(agreement) = self.agree() else {
+                return;
+            };
+            match self.make(agreement) {
+                Ok(generation) => {
+                    self.pending = Some(Pending {
+                        generation: Arc::new(generation),
+                        wanted: std::mem::take(&mut self.renew),
+                    });
+                    return;
+                }
+                Err(failed) => self.strike_own(&failed.0, &failed.1),
+            }
+        }
+    }
+
+    /// Whether every consumer gets frames, in a generation that suits it.
+    fn is_served(&self) -> bool {
+        let Some(active) = &self.active else {
+            return false;
+        };
+        let number = active.generation.number;
+        let mut joined = self.peers.iter().filter(|peer| peer.joined().is_some());
+        joined.all(|peer| ready_for(peer, number)) && self.suits_all(&active.generation)
+    }
+
+    fn newest(&self) -> Option<Arc<Generation<A::Image>>> {
+        let pending = self.pending.as_ref().map(|pending| &pending.generation);
+        let active = self.active.as_ref().map(|active| &active.generation);
+        pending.or(active).cloned()
+    }
+
+    /// Whether all consumers that want frames can use a generation.
+    fn suits_all(&self, generation: &Generation<A::Image>) -> bool {
+        let joined = self.peers.iter().filter_map(Peer::joined);
+        joined
+            .into_iter()
+            .all(|joined| self.suits(joined, generation))
+    }
+
+    /// Whether a consumer would agree on just what this generation is.
+    fn suits(&self, joined: &Joined, generation: &Generation<A::Image>) -> bool {
+        let made = &generation.agreement;
+        let Some((offer, usage)) = joint::offer(&self.offer.device, &[joined.side()]) else {
+            return false;
+        };
+        let mut request = Request::new(made.extent)
+            .formats(&[made.format])
+            .paths(&[made.path()])
+            .usage(made.producer, usage);
+        request.struck = joined.struck.clone();
+        // Rung 1 would be found before rung 2, and rules nothing out.
+        if made.rung == Rung::LinearDmaBuf {
+            let tiled = offer
+                .entries
+                .iter()
+                .filter_map(|entry| entry.tiling.modifier());
+            for modifier in tiled.filter(|modifier| !modifier.is_linear()) {
+                request = request.strike(Strike {
+                    path: made.path(),
+                    format: None,
+                    modifier: Some(modifier),
+                    reason: "this generation is linear".to_owned(),
+                });
+            }
+        }
+        let Ok(agreement) = negotiate(&self.offer, &offer, &request) else {
+            return false;
+        };
+        let fits = |frame: &lucarne::Frame| {
+            let modifier = frame.layout().tiling().modifier();
+            modifier.is_none_or(|modifier| agreement.modifiers.contains(&modifier))
+        };
+        agreement.rung == made.rung && generation.frames().iter().all(fits)
+    }
+
+    /// Negotiates with everybody. Whoever cannot agree is refused, the newest first, until the others can. `None` where
+    /// nobody is left.
+    fn agree(&mut self) -> Option<Agreement> {
+        loop {
+            let refusal = match self.negotiate_jointly()? {
+                Ok(agreement) => return Some(agreement),
+                Err(refusal) => refusal,
+            };
+            let newcomers = self.peers.iter().filter(|peer| peer.joined().is_some());
+            let serving = |peer: &&Peer| peer.rings.iter().any(|ring| ring.ready);
+            let (last, _) = newcomers
+                .map(|peer| (peer.id, serving(&peer)))
+                .max_by_key(|(id, serves)| (!serves, *id))?;
+            let text = refusal.to_string();
+            let farewell = Farewell::new(Reason::Incompatible, &text);
+            self.part(last, Some(farewell), &text);
+            if !self.renew && self.is_served() {
+                self.pending = None;
+                return None;
+            }
+        }
+    }
+
+    fn negotiate_jointly(&self) -> Option<std::result::Result<Agreement, Box<Refusal>>> {
+        let joined = self.peers.iter().filter_map(Peer::joined);
+        let sides: Vec<Side<'_>> = joined.map(Joined::side).collect();
+        let (offer, usage) = joint::offer(&self.offer.device, &sides)?;
+        let mut request = self.request.clone();
+        request.consumer = usage;
+        request.struck.extend(self.struck.iter().cloned());
+        // What one consumer could not import is of no use to all together.
+        let struck = self.peers.iter().filter_map(Peer::joined);
+        let struck = struck.flat_map(|joined| &joined.struck);
+        request.struck.extend(struck.cloned());
+        Some(negotiate(&self.offer, &offer, &request))
+    }
+
+    /// Makes the images of a new generation.
+    fn make(
+        &mut self,
+        agreement: Agreement,
+    ) -> std::result::Result<Generation<A::Image>, Box<(Agreement, lucarne::Error)>> {
+        let mut images = Vec::new();
+        let mut frames = Vec::new();
+        for _ in 0..self.options.slots {
+            match self.allocate.allocate(&agreement) {
+                Ok((image, frame)) => {
+                    images.push(image);
+                    frames.push(frame);
+                }
+                Err(error) => return Err(Box::new((agreement, error))),
+            }
+        }
+        self.generations += 1;
+        Ok(Generation {
+            number: self.generations,
+            agreement,
+            pool: Pool::new(frames),
+            images,
+        })
+    }
+
+    /// What the producer's own device offered and could not make is not tried again.
+    fn strike_own(&mut self, agreement: &Agreement, error: &lucarne::Error) {
+        let strike = |modifier| Strike {
+            path: agreement.path(),
+            format: Some(agreement.format),
+            modifier,
+            reason: error.to_string(),
+        };
+        if agreement.modifiers.is_empty() {
+            self.struck.push(strike(None));
+        }
+        let modifiers = agreement.modifiers.iter();
+        self.struck
+            .extend(modifiers.map(|modifier| strike(Some(*modifier))));
+    }
+
+    /// Sends the newest generation to everybody who has not got it yet. Those who get frames already come last: what a
+    /// newcomer cannot import after all is not their concern.
+    fn configure_all(&mut self) {
+        let Some(generation) = self.newest() else {
+            return;
+        };
+        let patience = self.patience();
+        let active = self.active.as_ref().map(|active| active.generation.number);
+        let serves = |peer: &Peer| active.is_some_and(|active| ready_for(peer, active));
+        let number = generation.number;
+        let on_trial =
+            |peer: &Peer| peer.joined().is_some() && !serves(peer) && !ready_for(peer, number);
+        let trial = self.peers.iter().any(on_trial);
+        let mut broken = Vec::new();
+        for peer in &mut self.peers {
+            let has_it = peer.rings.iter().any(|ring| ring.generation == number);
+            if peer.joined().is_none() || has_it || (trial && serves(peer)) {
+                continue;
+            }
+            let name = &self.offer.name;
+            match configure(peer, &generation, name, active) {
+                Ok(()) => peer.deadline = Some(Deadline::new(patience)),
+                Err(error) => broken.push((peer.id, error)),
+            }
+        }
+        for (id, error) in broken {
+            self.hang_up(id, &error);
+        }
+    }
+
+    /// Goes over to the pending generation, if every consumer is ready for it or gone.
+    fn move_on(&mut self) {
+        let Some(pending) = &self.pending else {
+            return;
+        };
+        let number = pending.generation.number;
+        let waiting = |peer: &Peer| peer.joined().is_some() && !ready_for(peer, number);
+        // Whoever does not answer in time is cut off by its own deadline.
+        if self.peers.iter().any(waiting) {
+            return;
+        }
+        let Some(pending) = self.pending.take() else {
+            return;
+        };
+        self.active = Some(Active {
+            generation: pending.generation,
+            flights: Flights::new(),
+        });
+        let mut broken = Vec::new();
+        for peer in self.peers.iter_mut().filter(|peer| peer.joined().is_some()) {
+            peer.drop_rings(|one| one >= number);
+            // Earlier ones too, which some may have imported before another could not.
+            if number > 1
+                && let Err(error) = peer.send(&Message::Retire(number - 1), &[])
+            {
+                broken.push((peer.id, error));
+            }
+        }
+        for (id, error) in broken {
+            self.hang_up(id, &error);
+        }
+        if let Some(active) = &self.active {
+            let agreement = &active.generation.agreement;
+            let event = ProducerEvent::Generation {
+                number,
+                extent: agreement.extent,
+                format: agreement.format,
+                rung: agreement.rung,
+            };
+            self.report(event);
+        }
+    }
+}
+
+fn ready_for(peer: &Peer, generation: u64) -> bool {
+    let mut rings = peer.rings.iter();
+    rings.any(|ring| ring.generation == generation && ring.ready)
+}
+
+/// Sends a generation to a consumer, with a ring of its own.
+fn configure<I>(
+    peer: &mut Peer,
+    generation: &Generation<I>,
+    producer: &str,
+    active: Option<u64>,
+) -> Result<()> {
+    let Some(joined) = peer.joined() else {
+        return Ok(());
+    };
+    let consumer_usage = joined.hello.usage;
+    let agreement = &generation.agreement;
+    let frames = generation.frames();
+    let device = frames.first().map(|frame| frame.device().clone());
+    let ring = Ring::new(generation.number, frames.len())?;
+    let message = Message::Configure(Box::new(Configure {
+        version: VERSIONS.1.min(joined.hello.highest),
+        generation: generation.number,
+        extent: agreement.extent,
+        format: agreement.format,
+        rung: agreement.rung,
+        devices: agreement.devices,
+        producer_usage: agreement.producer,
+        consumer_usage,
+        device: device.unwrap_or_default(),
+        acquire: agreement.acquire.clone(),
+        release: agreement.release.clone(),
+        refused: agreement.refused.clone(),
+        producer: producer.to_owned(),
+        slots: frames.iter().map(transfer::slot_layout).collect(),
+    }));
+    let mut fds = vec![ring.memory.as_fd()];
+    fds.extend(frames.iter().flat_map(transfer::descriptors));
+    peer.send(&message, &fds)?;
+    // What it was configured for before and is not in use will never be.
+    peer.drop_rings(|one| Some(one) == active);
+    peer.rings.push(ring);
+    Ok(())
+}

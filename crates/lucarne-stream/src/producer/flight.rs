@@ -1,0 +1,305 @@
+//! Frames on their way: out to consumers, and back into the pool once the last reader is done.
+
+use std::time::{Duration, Instant};
+
+use lucarne::{Fence, FenceRole, Frame, Sent};
+
+use super::peer::Peer;
+use super::{Active, Producer, ProducerEvent};
+use crate::error::{Error, Result};
+use crate::generation::{Allocate, Slot};
+use crate::ring::{Collected, Damage, DamageList, FenceRoute, FrameNote, MAX_SEQUENCE};
+use crate::socket::Inbox;
+use crate::wire::{Farewell, FenceFor, MAX_SLOTS, Message, Reason};
+
+/// The slots of a generation that are out.
+#[derive(Debug)]
+pub(super) struct Flights {
+    slots: [Option<Flight>; MAX_SLOTS],
+}
+
+/// A frame that some consumers have.
+#[derive(Debug)]
+struct Flight {
+    sent: Sent,
+    readers: usize,
+    fences: Vec<Fence>,
+    /// Some reader's fence is attached to the frame's dma-bufs.
+    attached: bool,
+}
+
+impl Flights {
+    pub(super) fn new() -> Self {
+        Self {
+            slots: [const { None }; MAX_SLOTS],
+        }
+    }
+
+    /// One reader fewer. Without any, the frame goes back into its pool.
+    pub(super) fn back(&mut self, slot: usize, patience: Duration) {
+        let Some(flight) = self.slots.get_mut(slot).and_then(Option::as_mut) else {
+            return;
+        };
+        flight.readers = flight.readers.saturating_sub(1);
+        if flight.readers == 0
+            && let Some(flight) = self.slots[slot].take()
+        {
+            flight.land(patience);
+        }
+    }
+
+    fn released(&mut self, slot: usize, fence: Option<Fence>, attached: bool, patience: Duration) {
+        if let Some(flight) = self.slots.get_mut(slot).and_then(Option::as_mut) {
+            flight.fences.extend(fence);
+            flight.attached |= attached;
+        }
+        self.back(slot, patience);
+    }
+}
+
+impl Flight {
+    /// Back into the pool, gated by its writer and all of its readers.
+    fn land(mut self, patience: Duration) {
+        let (reading, acquire) = self.sent.receive().acquire();
+        // Nothing is allocated for frames whose work is over.
+        if !matches!(acquire, Fence::Signaled) {
+            self.fences.push(acquire);
+        }
+        if self.attached {
+            match reading.frame().implicit_fence(FenceRole::Release) {
+                Ok(fence) => self.fences.push(fence),
+                // Said to be attached where nothing can be: the reader's own frames suffer, and nobody else's.
+                Err(_) => self.attached = false,
+            }
+        }
+        let gate = Fence::merge(&self.fences).unwrap_or_else(|_| {
+            // Fences that cannot be merged are waited for here; one that is none, or never signals, gates nothing.
+            for fence in &self.fences {
+                let _ = fence.wait(patience);
+            }
+            Fence::Signaled
+        });
+        reading.release(gate);
+    }
+}
+
+impl<A: Allocate> Producer<A> {
+    /// A slot that is free, after looking what has come back.
+    pub(super) fn free_slot(&mut self) -> Option<Slot<A::Image>> {
+        self.collect();
+        let active = self.active.as_ref()?;
+        let free = active.generation.pool.acquire()?;
+        let (writing, gate) = free.acquire();
+        Some(Slot {
+            writing,
+            gate,
+            generation: active.generation.clone(),
+        })
+    }
+
+    /// Takes back what consumers have released.
+    fn collect(&mut self) {
+        let Some(active) = &mut self.active else {
+            return;
+        };
+        let patience = self.options.patience;
+        let mut broken = Vec::new();
+        for peer in &mut self.peers {
+            if let Err(error) = collect_from(peer, active, &mut self.inbox, patience) {
+                broken.push((peer.id, error));
+            }
+        }
+        for (id, error) in broken {
+            self.hang_up(id, &error);
+        }
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        slot: Slot<A::Image>,
+        acquire: Fence,
+        timestamp: Duration,
+        damage: Option<&[Damage]>,
+    ) -> Result<usize> {
+        let generation = slot.generation.number;
+        let index = slot.index();
+        let frame = slot.frame().clone();
+        let is_active = self
+            .active
+            .as_ref()
+            .is_some_and(|active| active.generation.number == generation);
+        if !is_active || self.sequence >= MAX_SEQUENCE {
+            return Ok(0);
+        }
+        let patience = self.options.patience;
+        let (acquire, route) = route(&frame, acquire, FenceRole::Acquire, patience)?;
+        self.sequence += 1;
+        let note = FrameNote {
+            timestamp: u64::try_from(timestamp.as_nanos()).unwrap_or(u64::MAX),
+            fence: route,
+            damage: damage.and_then(DamageList::new),
+        };
+        let file = match (&acquire, route) {
+            (Fence::SyncFile(file), FenceRoute::Mailed) => Some(file.as_ref()),
+            _ => None,
+        };
+        let mut readers = 0;
+        let mut broken = Vec::new();
+        let mut back = std::mem::take(&mut self.back);
+        for peer in &mut self.peers {
+            let what = (index, self.sequence);
+            match peer.publish(generation, what, &note, file, &mut back) {
+                Ok(true) => readers += 1,
+                Ok(false) => {}
+                Err(error) => broken.push((peer.id, error)),
+            }
+        }
+        let sent = slot.writing.send(acquire.clone());
+        if let Some(active) = &mut self.active {
+            if readers > 0 {
+                active.flights.slots[index] = Some(Flight {
+                    sent,
+                    readers,
+                    fences: Vec::new(),
+                    attached: false,
+                });
+            }
+            for older in back.drain(..) {
+                active.flights.back(older, self.options.patience);
+            }
+        }
+        self.back = back;
+        for (id, error) in broken {
+            self.hang_up(id, &error);
+        }
+        Ok(readers)
+    }
+
+    /// After the configured patience, cuts off whoever keeps the oldest frame.
+    pub(super) fn cut_off_the_slowest(&mut self) {
+        let since = *self.starved.get_or_insert_with(Instant::now);
+        if since.elapsed() < self.options.patience {
+            return;
+        }
+        let oldest = |peer: &Peer| {
+            let out = peer.rings.iter().flat_map(|ring| ring.end.all_out());
+            out.map(|(_, sequence)| sequence).min()
+        };
+        // From now on again, so that who waits here sleeps meanwhile.
+        self.starved = Some(Instant::now());
+        // Nobody: the program itself has all slots.
+        let Some(first) = self.peers.iter().filter_map(oldest).min() else {
+            return;
+        };
+        let slowest = self
+            .peers
+            .iter()
+            .filter(|peer| oldest(peer) == Some(first))
+            .map(|peer| peer.id)
+            .collect::<Vec<u64>>();
+        for id in slowest {
+            let text = "it kept a frame while the producer had no free slot";
+            self.part(id, Some(Farewell::new(Reason::TooSlow, text)), text);
+        }
+    }
+
+    /// Ends a connection because of an error.
+    pub(super) fn hang_up(&mut self, id: u64, error: &Error) {
+        let text = error.to_string();
+        let farewell = match error {
+            Error::PeerGone => None,
+            Error::SocketFull | Error::Timeout { .. } => Some(Reason::TooSlow),
+            error if error.is_breach() => Some(Reason::Protocol),
+            _ => Some(Reason::Resources),
+        };
+        self.part(
+            id,
+            farewell.map(|reason| Farewell::new(reason, &text)),
+            &text,
+        );
+    }
+
+    /// Ends a connection: its slots are free at once.
+    pub(super) fn part(&mut self, id: u64, farewell: Option<Farewell>, reason: &str) {
+        let Some(at) = self.peers.iter().position(|peer| peer.id == id) else {
+            return;
+        };
+        let mut peer = self.peers.swap_remove(at);
+        if let Some(farewell) = farewell {
+            let never_served = peer.rings.iter().all(|ring| !ring.ready);
+            let message = if never_served {
+                Message::Refused(farewell)
+            } else {
+                Message::Goodbye(farewell)
+            };
+            // It may not be reading any more; the hang-up tells it as well.
+            let _ = peer.send(&message, &[]);
+        }
+        if let Some(active) = &mut self.active {
+            let number = active.generation.number;
+            let rings = peer.rings.iter().filter(|ring| ring.generation == number);
+            for (slot, _) in rings.flat_map(|ring| ring.end.all_out()) {
+                active.flights.back(slot, self.options.patience);
+            }
+        }
+        if peer.joined().is_some() {
+            // A generation that was made for it may not be needed any more.
+            self.stale |= self.pending.is_some();
+            self.report(ProducerEvent::Left {
+                consumer: id,
+                reason: reason.to_owned(),
+            });
+        }
+    }
+}
+
+fn collect_from<I>(
+    peer: &mut Peer,
+    active: &mut Active<I>,
+    inbox: &mut Inbox,
+    patience: Duration,
+) -> Result<()> {
+    let generation = active.generation.number;
+    for slot in 0..active.generation.images.len() {
+        let Some(ring) = peer.serving(generation) else {
+            return Ok(());
+        };
+        let Some(sequence) = ring.end.out(slot) else {
+            continue;
+        };
+        let (fence, attached) = match ring.end.collect(slot)? {
+            Collected::Held => continue,
+            Collected::Released(FenceRoute::Signaled) => (None, false),
+            Collected::Released(FenceRoute::Attached) => (None, true),
+            Collected::Released(FenceRoute::Mailed) => {
+                let of = FenceFor {
+                    generation,
+                    sequence,
+                    slot,
+                };
+                (Some(peer.take_fence(of, inbox)?), false)
+            }
+        };
+        active.flights.released(slot, fence, attached, patience);
+    }
+    Ok(())
+}
+
+/// How a fence gets to consumers. One that cannot travel is waited for.
+pub(crate) fn route(
+    frame: &Frame,
+    fence: Fence,
+    role: FenceRole,
+    patience: Duration,
+) -> Result<(Fence, FenceRoute)> {
+    if matches!(fence, Fence::Signaled) || fence.is_signaled()? {
+        return Ok((Fence::Signaled, FenceRoute::Signaled));
+    }
+    if frame.implicit_sync().is_yes() && frame.attach_fence(role, &fence, patience).is_ok() {
+        return Ok((fence, FenceRoute::Attached));
+    }
+    match fence.to_sync_file(patience)? {
+        None => Ok((Fence::Signaled, FenceRoute::Signaled)),
+        Some(file) => Ok((Fence::SyncFile(file), FenceRoute::Mailed)),
+    }
+}

@@ -1,0 +1,323 @@
+//! The end of a stream that makes frames.
+
+mod agree;
+mod flight;
+mod options;
+mod peer;
+mod session;
+
+use std::collections::VecDeque;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lucarne::negotiate::Strike;
+use lucarne::{Extent, Fence, Format, Offer, Request, Rung};
+use rustix::event::epoll;
+
+use crate::discovery::{self, Listener};
+use crate::error::{Error, Result};
+use crate::generation::{Allocate, Generation, Slot};
+use crate::ring::Damage;
+use crate::socket::{Inbox, Peer as Who};
+use crate::transfer::Deadline;
+use crate::wire::{Delivery, Message};
+
+use flight::Flights;
+pub(crate) use flight::route;
+pub use options::{MAX_CONSUMERS, Options};
+use peer::Peer;
+
+/// How long a producer that never sleeps leaves newcomers waiting.
+const HOUSEKEEPING: Duration = Duration::from_millis(50);
+/// The listener's place in the epoll set; consumers begin at 1.
+const LISTENER: u64 = 0;
+/// Events that wait to be asked for; older ones are dropped, for a program that does not ask.
+const MAX_EVENTS: usize = 256;
+
+/// Something that happened to a stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProducerEvent {
+    /// A consumer has imported everything, and gets frames from now on.
+    Joined {
+        /// Its number: never another's on this stream.
+        consumer: u64,
+        /// Its process.
+        peer: Who,
+        /// Its device's name.
+        name: String,
+        /// Which frames it gets.
+        delivery: Delivery,
+    },
+    /// A consumer is gone, or was refused.
+    Left {
+        /// Its number.
+        consumer: u64,
+        /// Why.
+        reason: String,
+    },
+    /// Frames are made differently from now on.
+    Generation {
+        /// Its number.
+        number: u64,
+        /// The frames' size.
+        extent: Extent,
+        /// Their format.
+        format: Format,
+        /// The rung of the ladder, which says the memory path.
+        rung: Rung,
+    },
+}
+
+/// The producer of a named stream.
+///
+/// It has no thread: everything happens within [`acquire`](Self::acquire), [`send`](Self::send) and
+/// [`dispatch`](Self::dispatch). An event loop polls [`as_fd`](AsFd::as_fd) for reading, and calls `dispatch` then.
+#[derive(Debug)]
+pub struct Producer<A: Allocate> {
+    allocate: A,
+    offer: Offer,
+    request: Request,
+    options: Options,
+    listener: Listener,
+    epoll: OwnedFd,
+    peers: Vec<Peer>,
+    next_peer: u64,
+    /// What the producer's own device could not make after all.
+    struck: Vec<Strike>,
+    generations: u64,
+    active: Option<Active<A::Image>>,
+    /// A generation that not every consumer has imported yet.
+    pending: Option<Pending<A::Image>>,
+    /// Whether offers have to be looked at again.
+    stale: bool,
+    /// Whether a new generation was asked for, whatever the offers say.
+    renew: bool,
+    sequence: u64,
+    paused: bool,
+    since: u64,
+    starved: Option<Instant>,
+    looked: Instant,
+    inbox: Inbox,
+    /// Slots that came back during one publication; kept for its memory.
+    back: Vec<usize>,
+    events: VecDeque<ProducerEvent>,
+}
+
+#[derive(Debug)]
+struct Active<I> {
+    generation: Arc<Generation<I>>,
+    flights: Flights,
+}
+
+#[derive(Debug)]
+struct Pending<I> {
+    generation: Arc<Generation<I>>,
+    /// The program asked for it.
+    wanted: bool,
+}
+
+impl<A: Allocate> Producer<A> {
+    /// Takes a name. Consumers may connect from now on; the first one decides what frames look like.
+    ///
+    /// `offer` is what the producer's device can do. `allocate` makes one image at a time, when something was agreed on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Name`]; [`Error::InUse`] while another producer has the name; [`Error::Invalid`] and [`Error::Core`] for
+    /// options out of their limits; [`Error::Os`].
+    pub fn bind(name: &str, offer: &Offer, options: Options, allocate: A) -> Result<Self> {
+        options.check()?;
+        let folder = match &options.directory {
+            Some(folder) => folder.clone(),
+            None => discovery::directory()?,
+        };
+        let listener = Listener::bind(&folder, name)?;
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
+            .map_err(|errno| Error::os("epoll_create1", errno))?;
+        let token = epoll::EventData::new_u64(LISTENER);
+        epoll::add(&epoll, &listener, token, epoll::EventFlags::IN)
+            .map_err(|errno| Error::os("epoll_ctl", errno))?;
+        Ok(Self {
+            allocate,
+            offer: offer.clone(),
+            request: options.request.clone(),
+            options,
+            listener,
+            epoll,
+            peers: Vec::new(),
+            next_peer: LISTENER + 1,
+            struck: Vec::new(),
+            generations: 0,
+            active: None,
+            pending: None,
+            stale: false,
+            renew: false,
+            sequence: 0,
+            paused: false,
+            since: discovery::now(),
+            starved: None,
+            looked: Instant::now(),
+            inbox: Inbox::new(),
+            back: Vec::new(),
+            events: VecDeque::new(),
+        })
+    }
+
+    /// A slot to write into, or `None` while nobody has connected yet, or all slots are with consumers. Does not block.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Os`].
+    pub fn try_acquire(&mut self) -> Result<Option<Slot<A::Image>>> {
+        if self.looked.elapsed() >= HOUSEKEEPING {
+            self.dispatch()?;
+        }
+        if let Some(slot) = self.free_slot() {
+            self.starved = None;
+            return Ok(Some(slot));
+        }
+        if self.active.is_some() {
+            self.cut_off_the_slowest();
+        }
+        Ok(self.free_slot())
+    }
+
+    /// As [`try_acquire`](Self::try_acquire), but waits for a slot, `timeout` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Timeout`]; [`Error::Os`].
+    pub fn acquire(&mut self, timeout: Duration) -> Result<Slot<A::Image>> {
+        let until = Deadline::new(timeout);
+        loop {
+            if let Some(slot) = self.try_acquire()? {
+                return Ok(slot);
+            }
+            if until.is_over() {
+                return Err(until.error("a free slot"));
+            }
+            self.sleep(&until)?;
+        }
+    }
+
+    /// Serves sockets until something may have changed, or the time is over.
+    fn sleep(&mut self, until: &Deadline) -> Result<()> {
+        for ring in self.peers.iter().flat_map(|peer| &peer.rings) {
+            ring.end.announce_sleep();
+        }
+        // Whatever came back before the announcement is seen here; whatever comes after wakes.
+        let free = self.free_slot().is_some();
+        let time = if free {
+            Some(Duration::ZERO)
+        } else {
+            [until.left(), self.timeout()].into_iter().flatten().min()
+        };
+        self.serve(time)?;
+        for ring in self.peers.iter().flat_map(|peer| &peer.rings) {
+            ring.end.awake();
+        }
+        Ok(())
+    }
+
+    /// Passes a slot to every consumer; `acquire` signals when the writing is done, `timestamp` is on `CLOCK_MONOTONIC`
+    /// ([`now`](crate::now)). Says how many consumers got it. Does not block, except for a fence that cannot travel.
+    ///
+    /// A slot of a generation that is over goes to nobody.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] for a fence that is none.
+    pub fn send(
+        &mut self,
+        slot: Slot<A::Image>,
+        acquire: Fence,
+        timestamp: Duration,
+    ) -> Result<usize> {
+        self.publish(slot, acquire, timestamp, None)
+    }
+
+    /// As [`send`](Self::send), and says which parts of the frame differ from the frame before. More than
+    /// [`MAX_DAMAGE`](crate::MAX_DAMAGE) rectangles, or empty ones, count as a change of everything.
+    ///
+    /// # Errors
+    ///
+    /// As for [`send`](Self::send).
+    pub fn send_with_damage(
+        &mut self,
+        slot: Slot<A::Image>,
+        acquire: Fence,
+        timestamp: Duration,
+        damage: &[Damage],
+    ) -> Result<usize> {
+        self.publish(slot, acquire, timestamp, Some(damage))
+    }
+
+    /// Asks for other frames: another size or format, for instance. A new generation follows; until every consumer has
+    /// imported it, slots are of the old one. Does not block.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Core`] for an extent out of its limits.
+    pub fn reconfigure(&mut self, request: Request) -> Result<()> {
+        request.extent.check()?;
+        self.request = request;
+        self.stale = true;
+        self.renew = true;
+        self.settle();
+        Ok(())
+    }
+
+    /// Tells consumers that no frames come for a while.
+    pub fn pause(&mut self) {
+        self.paused = true;
+        self.broadcast(&Message::Pause);
+    }
+
+    /// Tells consumers that frames come again.
+    pub fn resume(&mut self) {
+        self.paused = false;
+        self.broadcast(&Message::Resume);
+    }
+
+    /// Ends the stream: consumers hear so, and can still take what was sent. The name is free afterwards.
+    pub fn end(mut self) {
+        self.broadcast(&Message::End);
+    }
+
+    /// The next thing that happened, if any.
+    pub fn event(&mut self) -> Option<ProducerEvent> {
+        self.events.pop_front()
+    }
+
+    /// How many consumers get frames.
+    pub fn consumers(&self) -> usize {
+        let ready = |peer: &&Peer| peer.rings.iter().any(|ring| ring.ready);
+        self.peers.iter().filter(ready).count()
+    }
+
+    /// When [`dispatch`](Self::dispatch) should be called at the latest, if nothing is readable before.
+    pub fn timeout(&self) -> Option<Duration> {
+        let patience = self.options.patience;
+        let starved = self
+            .starved
+            .map(|since| patience.saturating_sub(since.elapsed()));
+        let deadlines = self.peers.iter().filter_map(|peer| peer.deadline);
+        let deadlines = deadlines.filter_map(|one| one.left());
+        deadlines.chain(starved).min()
+    }
+
+    fn report(&mut self, event: ProducerEvent) {
+        if self.events.len() >= MAX_EVENTS {
+            self.events.pop_front();
+        }
+        self.events.push_back(event);
+    }
+}
+
+impl<A: Allocate> AsFd for Producer<A> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}

@@ -1,0 +1,97 @@
+//! What a producer's program decides.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lucarne::{Extent, Request};
+
+use crate::error::{Error, Result};
+use crate::wire::MAX_SLOTS;
+
+/// The most consumers of one stream.
+pub const MAX_CONSUMERS: usize = 64;
+
+/// How a stream is made.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub(super) request: Request,
+    pub(super) slots: usize,
+    pub(super) patience: Duration,
+    pub(super) consumers: usize,
+    pub(super) other_users: bool,
+    pub(super) directory: Option<PathBuf>,
+}
+
+impl Options {
+    /// Frames of this size, in the formats of [`Request::new`]; three slots; half a second of patience.
+    pub fn new(extent: Extent) -> Self {
+        Self::of(Request::new(extent))
+    }
+
+    /// Frames as asked for. What the consumers do with them is theirs to say: the request's is replaced.
+    pub fn of(request: Request) -> Self {
+        Self {
+            request,
+            slots: 3,
+            patience: Duration::from_millis(500),
+            consumers: MAX_CONSUMERS,
+            other_users: false,
+            directory: None,
+        }
+    }
+
+    /// How many images there are, 2 to 16. Three do for one consumer; each further one that may hold a frame of its own for
+    /// long wants one more.
+    #[must_use]
+    pub fn slots(mut self, slots: usize) -> Self {
+        self.slots = slots;
+        self
+    }
+
+    /// How long a consumer may take to answer, and how long one may keep the producer without a free slot, before it is
+    /// cut off.
+    #[must_use]
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// How many consumers may watch, 1 to [`MAX_CONSUMERS`].
+    #[must_use]
+    pub fn consumers(mut self, consumers: usize) -> Self {
+        self.consumers = consumers;
+        self
+    }
+
+    /// Lets consumers of other users in. They must still be able to reach the socket.
+    #[must_use]
+    pub fn allow_other_users(mut self) -> Self {
+        self.other_users = true;
+        self
+    }
+
+    /// The folder of the socket, instead of [`directory`](crate::directory).
+    #[must_use]
+    pub fn directory(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.directory = Some(folder.into());
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<()> {
+        self.request.extent.check()?;
+        let counts = [
+            ("slots", self.slots, 2, MAX_SLOTS),
+            ("consumers", self.consumers, 1, MAX_CONSUMERS),
+        ];
+        for (field, got, least, most) in counts {
+            if got < least || got > most {
+                return Err(Error::Invalid {
+                    field,
+                    got: got.to_string(),
+                    limit: format!("{least} to {most}"),
+                });
+            }
+        }
+        Ok(())
+    }
+}

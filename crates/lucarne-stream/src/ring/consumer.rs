@@ -1,0 +1,192 @@
+//! The consumer's end of a ring.
+
+use std::sync::atomic::Ordering;
+
+use super::{
+    Breach, CONSUMER_SLEEPS, DAMAGE, DamageList, FLAGS, FenceRoute, FrameNote, GENERATION, HEAD,
+    MAGIC, MAIL, MAX_DAMAGE, MAX_SEQUENCE, PRODUCER_SLEEPS, Phase, RING_MAGIC, SLOTS, STATE,
+    TIMESTAMP, Words, announce_sleep, at, pack, unpack, wake_wanted,
+};
+use crate::wire::Delivery;
+
+/// A frame that was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Taken {
+    pub(crate) slot: usize,
+    pub(crate) sequence: u64,
+    pub(crate) note: FrameNote,
+}
+
+/// The consumer's end: takes frames and gives them back.
+///
+/// Releasing needs no exclusive access, so that whoever holds a frame can give it back from any thread. What has been
+/// taken is remembered by the caller.
+#[derive(Debug)]
+pub(crate) struct RingConsumer<W> {
+    words: W,
+    slots: usize,
+}
+
+/// How often a frame is looked for that the producer takes back meanwhile. Giving up loses nothing: the producer has
+/// published a newer one by then, and wakes whoever sleeps.
+const ATTEMPTS: usize = 4;
+
+impl<W: Words> RingConsumer<W> {
+    /// Takes a producer's ring and checks its header.
+    pub(crate) fn new(words: W, generation: u64, slots: usize) -> Result<Self, Breach> {
+        let expected = [
+            ("magic", MAGIC, RING_MAGIC),
+            ("generation", GENERATION, generation),
+            ("slots", SLOTS, slots as u64),
+        ];
+        for (word, index, value) in expected {
+            let got = words.load(index, Ordering::Acquire);
+            if got != value {
+                let limit = "as the Configure message says";
+                return Err(Breach {
+                    word,
+                    slot: 0,
+                    got,
+                    limit,
+                });
+            }
+        }
+        Ok(Self { words, slots })
+    }
+
+    /// Takes the next frame after `last`, which is the newest for [`Delivery::Latest`] and the oldest for
+    /// [`Delivery::Every`]. `None` where there is none. Never waits.
+    pub(crate) fn take(&self, delivery: Delivery, last: u64) -> Result<Option<Taken>, Breach> {
+        for _ in 0..ATTEMPTS {
+            // Acquire: every frame up to the head is visible in its slot.
+            let head = self.words.load(HEAD, Ordering::Acquire);
+            if head == last {
+                return Ok(None);
+            }
+            if head < last || head > MAX_SEQUENCE {
+                let limit = "no lower than the last frame's";
+                return Err(Breach {
+                    word: "head",
+                    slot: 0,
+                    got: head,
+                    limit,
+                });
+            }
+            let Some((sequence, slot)) = self.find(delivery, last, head)? else {
+                return Ok(None);
+            };
+            let published = pack(sequence, Phase::Published);
+            let taken = pack(sequence, Phase::Taken);
+            // Acquire on success: the note, and what was written into the frame, is visible.
+            if self
+                .words
+                .exchange(at(slot, STATE), published, taken)
+                .is_ok()
+            {
+                let note = self.note(slot)?;
+                return Ok(Some(Taken {
+                    slot,
+                    sequence,
+                    note,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The published frame after `last` and not after `head` that is wanted: (sequence, slot).
+    fn find(
+        &self,
+        delivery: Delivery,
+        last: u64,
+        head: u64,
+    ) -> Result<Option<(u64, usize)>, Breach> {
+        let mut found: Option<(u64, usize)> = None;
+        for slot in 0..self.slots {
+            let state = self.words.load(at(slot, STATE), Ordering::Relaxed);
+            let Some((sequence, phase)) = unpack(state) else {
+                return Err(Breach {
+                    word: "state",
+                    slot,
+                    got: state,
+                    limit: "a state that the protocol has",
+                });
+            };
+            if phase != Phase::Published || sequence <= last || sequence > head {
+                continue;
+            }
+            let better = found.is_none_or(|(best, _)| match delivery {
+                Delivery::Latest => sequence > best,
+                Delivery::Every => sequence < best,
+            });
+            if better {
+                found = Some((sequence, slot));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Reads what is said of a frame that this side holds.
+    fn note(&self, slot: usize) -> Result<FrameNote, Breach> {
+        let timestamp = self.words.load(at(slot, TIMESTAMP), Ordering::Relaxed);
+        let flags = self.words.load(at(slot, FLAGS), Ordering::Relaxed);
+        let Some((fence, damage)) = FrameNote::read_flags(flags) else {
+            return Err(Breach {
+                word: "flags",
+                slot,
+                got: flags,
+                limit: "flags that the protocol has",
+            });
+        };
+        let damage = damage.map(|count| {
+            let mut rectangles = [0; MAX_DAMAGE];
+            for (index, rectangle) in rectangles.iter_mut().take(count).enumerate() {
+                *rectangle = self.words.load(at(slot, DAMAGE + index), Ordering::Relaxed);
+            }
+            DamageList { rectangles, count }
+        });
+        Ok(FrameNote {
+            timestamp,
+            fence,
+            damage,
+        })
+    }
+
+    /// Gives a frame back that was taken. Says whether the producer has to be woken.
+    pub(crate) fn release(&self, slot: usize, sequence: u64, route: FenceRoute) -> bool {
+        let phase = match route {
+            FenceRoute::Signaled => Phase::Released,
+            FenceRoute::Attached => Phase::ReleasedAttached,
+            FenceRoute::Mailed => Phase::ReleasedMailed,
+        };
+        // Release: whoever sees the state comes after every access to the frame.
+        let state = pack(sequence, phase);
+        self.words.store(at(slot, STATE), state, Ordering::Release);
+        wake_wanted(&self.words, PRODUCER_SLEEPS)
+    }
+
+    /// Whether a frame after `last` may still be taken.
+    pub(crate) fn has_more(&self, last: u64) -> bool {
+        let head = self.words.load(HEAD, Ordering::Acquire);
+        head > last
+            && (0..self.slots).any(|slot| {
+                let state = self.words.load(at(slot, STATE), Ordering::Relaxed);
+                matches!(unpack(state), Some((sequence, Phase::Published)) if sequence > last)
+            })
+    }
+
+    /// How many messages the producer says it has sent on the socket.
+    pub(crate) fn mail(&self) -> u64 {
+        self.words.load(MAIL, Ordering::Acquire)
+    }
+
+    /// Says that the consumer is about to sleep; the caller takes once more before it does.
+    pub(crate) fn announce_sleep(&self) {
+        announce_sleep(&self.words, CONSUMER_SLEEPS);
+    }
+
+    /// The consumer is awake again: no wake-ups are needed.
+    pub(crate) fn awake(&self) {
+        self.words.store(CONSUMER_SLEEPS, 0, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,212 @@
+//! Frames and the descriptors of their memory: apart for the wire, and together again with every check.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use lucarne::{
+    DeviceId, DmaBuf, Extent, Format, Frame, FrameLayout, MAX_PLANES, Memfd, Memory, MemoryPath,
+    OpaqueFd,
+};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::SocketType;
+
+use crate::error::{Error, Result};
+use crate::kind;
+use crate::socket;
+use crate::wire::{FrameMessage, Malformed, Message, SlotLayout};
+
+/// A frame's geometry as it goes on the wire.
+pub(crate) fn slot_layout(frame: &Frame) -> SlotLayout {
+    let allocation = match frame.memory() {
+        Memory::OpaqueFd(opaque) => opaque.allocation_bytes(),
+        _ => 0,
+    };
+    SlotLayout::of(frame.layout(), allocation)
+}
+
+/// The descriptors of a frame's memory, in their order.
+pub(crate) fn descriptors(frame: &Frame) -> Vec<BorrowedFd<'_>> {
+    match frame.memory() {
+        Memory::DmaBuf(buffers) => buffers.iter().map(AsFd::as_fd).collect(),
+        Memory::OpaqueFd(opaque) => vec![opaque.as_fd()],
+        Memory::HostMemory(memfd) => vec![memfd.as_fd()],
+    }
+}
+
+/// Makes a frame of what came from a peer: sizes and seals are the kernel's answers, and every plane must fit them.
+pub(crate) fn frame(
+    (extent, format, path): (Extent, Format, MemoryPath),
+    device: &DeviceId,
+    slot: &SlotLayout,
+    fds: Vec<OwnedFd>,
+) -> Result<Frame> {
+    fds.iter().try_for_each(kind::check_memory)?;
+    let one = |mut fds: Vec<OwnedFd>| {
+        fds.pop().filter(|_| fds.is_empty()).ok_or(Error::Invalid {
+            field: "descriptors of a frame",
+            got: "none, or several".to_owned(),
+            limit: format!("one for {path}"),
+        })
+    };
+    let (memory, sizes) = match path {
+        MemoryPath::DmaBuf => {
+            let buffers = fds.into_iter().map(DmaBuf::new);
+            let buffers: Vec<DmaBuf> = buffers.collect::<lucarne::Result<_>>()?;
+            let sizes = buffers.iter().map(DmaBuf::size).collect();
+            (Memory::DmaBuf(buffers), sizes)
+        }
+        MemoryPath::OpaqueFd => {
+            let opaque = OpaqueFd::new(one(fds)?, slot.allocation_bytes)?;
+            (Memory::OpaqueFd(opaque), Vec::new())
+        }
+        MemoryPath::HostMemory => {
+            let memfd = Memfd::new(one(fds)?)?;
+            let sizes = vec![memfd.size()];
+            (Memory::HostMemory(memfd), sizes)
+        }
+    };
+    let layout = if path == MemoryPath::OpaqueFd {
+        FrameLayout::opaque(extent, format)?
+    } else {
+        FrameLayout::new(extent, format, slot.tiling, &slot.planes, &sizes)?
+    };
+    Ok(Frame::new(layout, memory, device.clone())?)
+}
+
+/// Sends a frame over a socket of the program's own: any Unix socket, connected. The frame's descriptors stay its own;
+/// the receiver gets new ones for the same memory.
+///
+/// Fences do not travel: both ends agree on their own when the frame may be touched. Blocks while the socket is full,
+/// `timeout` at most, whether or not the socket itself is non-blocking.
+///
+/// # Errors
+///
+/// [`Error::Timeout`]; [`Error::PeerGone`]; [`Error::Os`].
+pub fn send_frame(socket: impl AsFd, frame: &Frame, timeout: Duration) -> Result<()> {
+    let layout = frame.layout();
+    let message = Message::Frame(Box::new(FrameMessage {
+        extent: layout.extent(),
+        format: layout.format(),
+        path: frame.memory().path(),
+        device: frame.device().clone(),
+        slot: slot_layout(frame),
+    }));
+    let fds = descriptors(frame);
+    let until = Deadline::new(timeout);
+    loop {
+        match socket::send(socket.as_fd(), &message, &fds) {
+            Err(Error::SocketFull) => {
+                let waiting_for = "room in the socket for a frame";
+                until.wait(socket.as_fd(), PollFlags::OUT, waiting_for)?;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Receives a frame that [`send_frame`] sent. Its memory is the sender's: sizes and seals are checked with the kernel, and
+/// the layout against them.
+///
+/// Blocks until a frame comes, `timeout` at most. Every descriptor that came is closed on an error.
+///
+/// # Errors
+///
+/// [`Error::Timeout`]; [`Error::PeerGone`]; [`Error::Malformed`] and [`Error::Core`] for a frame that is none;
+/// [`Error::Os`], with EMFILE when this process may not open more descriptors.
+pub fn receive_frame(socket: impl AsFd, timeout: Duration) -> Result<Frame> {
+    let socket = socket.as_fd();
+    let stream = rustix::net::sockopt::socket_type(socket)
+        .map_err(|errno| Error::os("SO_TYPE", errno))?
+        == SocketType::STREAM;
+    let until = Deadline::new(timeout);
+    let mut bytes = [0; FRAME_BYTES];
+    let mut length = 0;
+    let mut fds = Vec::new();
+    while length < FRAME_BYTES {
+        let Some((more, came)) = socket::receive(socket, &mut bytes[length..])? else {
+            until.wait(socket, PollFlags::IN, "a frame's arrival")?;
+            continue;
+        };
+        if more == 0 {
+            return Err(Error::PeerGone);
+        }
+        length += more;
+        fds.extend(came);
+        // A sender that adds descriptors to every byte of a stream fills no table here.
+        if fds.len() > MAX_PLANES {
+            let limit = format!("at most {MAX_PLANES}");
+            return Err(Malformed::new("descriptors received", fds.len(), limit).into());
+        }
+        if !stream {
+            break;
+        }
+    }
+    let message = Message::decode(&bytes[..length])?;
+    socket::check_descriptors(&message, fds.len())?;
+    let Message::Frame(of) = message else {
+        return Err(Error::Unexpected {
+            message: message.name(),
+            expected: "Frame",
+        });
+    };
+    frame((of.extent, of.format, of.path), &of.device, &of.slot, fds)
+}
+
+/// A `Frame` message has no part whose length changes.
+const FRAME_BYTES: usize = 216;
+
+/// A moment until which is waited.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    end: Option<Instant>,
+    timeout: Duration,
+}
+
+impl Deadline {
+    /// `timeout` from now; one beyond the clock's range never comes.
+    pub(crate) fn new(timeout: Duration) -> Self {
+        Self {
+            end: Instant::now().checked_add(timeout),
+            timeout,
+        }
+    }
+
+    pub(crate) fn left(&self) -> Option<Duration> {
+        let end = self.end?;
+        Some(end.saturating_duration_since(Instant::now()))
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.left().is_some_and(|left| left.is_zero())
+    }
+
+    pub(crate) fn error(&self, waiting_for: &'static str) -> Error {
+        Error::Timeout {
+            waiting_for,
+            after: self.timeout,
+        }
+    }
+
+    /// Blocks until `fd` is ready, or hung up.
+    pub(crate) fn wait(
+        &self,
+        fd: BorrowedFd<'_>,
+        events: PollFlags,
+        waiting_for: &'static str,
+    ) -> Result<()> {
+        if self.is_over() {
+            return Err(self.error(waiting_for));
+        }
+        poll(fd, events, self.left())
+    }
+}
+
+/// Blocks until `fd` is ready, hung up, or the time is over.
+pub(crate) fn poll(fd: BorrowedFd<'_>, events: PollFlags, time: Option<Duration>) -> Result<()> {
+    let limit = time.and_then(|time| Timespec::try_from(time).ok());
+    let mut fds = [PollFd::from_borrowed_fd(fd, events)];
+    match rustix::event::poll(&mut fds, limit.as_ref()) {
+        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+        Err(errno) => Err(Error::os("poll", errno)),
+    }
+}

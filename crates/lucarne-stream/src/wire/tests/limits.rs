@@ -1,0 +1,335 @@
+//! Each field just within its limit, and just beyond it; and the bytes that docs/protocol.md shows.
+
+use super::*;
+
+/// A message with a number in place of the bytes at `at`.
+fn with(message: &Message, at: usize, value: &[u8]) -> Result<Message> {
+    let mut bytes = message.encode().expect("a message");
+    bytes[at..at + value.len()].copy_from_slice(value);
+    Message::decode(&bytes)
+}
+
+fn refuses(message: &Message, at: usize, value: u32, field: &str) {
+    let error = with(message, at, &value.to_le_bytes()).expect_err(field);
+    assert_eq!(error.field, field, "{error}");
+}
+
+fn takes(message: &Message, at: usize, value: u32) {
+    with(message, at, &value.to_le_bytes()).expect("within the limit");
+}
+
+fn an_offer(entries: usize) -> Offer {
+    let entry = OfferEntry {
+        path: MemoryPath::HostMemory,
+        format: Format::XRGB8888,
+        tiling: Tiling::Explicit(Modifier::LINEAR),
+        planes: 1,
+        usage: Usage::SAMPLE,
+        max_extent: Extent::new(640, 480),
+        exportable: true,
+        importable: true,
+        dedicated_only: false,
+        external_only: false,
+    };
+    Offer {
+        name: "a device".to_owned(),
+        device: DeviceId::default(),
+        paths: MemoryPath::ALL
+            .map(|path| (path, Support::Yes(())))
+            .to_vec(),
+        entries: vec![entry; entries],
+        withdrawn: Vec::new(),
+        fences: FenceSupport {
+            export: Support::Yes(()),
+            import: Support::Yes(()),
+        },
+    }
+}
+
+fn a_hello(entries: usize) -> Message {
+    Message::Hello(Box::new(Hello {
+        lowest: 1,
+        highest: 1,
+        delivery: Delivery::Latest,
+        usage: Usage::SAMPLE,
+        offer: an_offer(entries),
+    }))
+}
+
+fn a_configure(path: MemoryPath, slots: usize) -> Configure {
+    let opaque = path == MemoryPath::OpaqueFd;
+    let plane = Plane {
+        object: 0,
+        offset: 0,
+        pitch: 2560,
+    };
+    let linear = Tiling::Explicit(Modifier::LINEAR);
+    let slot = SlotLayout {
+        tiling: if opaque { Tiling::Implicit } else { linear },
+        objects: 1,
+        planes: if opaque { Vec::new() } else { vec![plane] },
+        allocation_bytes: if opaque { 4096 } else { 0 },
+    };
+    Configure {
+        version: 1,
+        generation: 7,
+        extent: Extent::new(640, 480),
+        format: Format::XRGB8888,
+        rung: match path {
+            MemoryPath::DmaBuf => Rung::LinearDmaBuf,
+            MemoryPath::OpaqueFd => Rung::OpaqueFd,
+            MemoryPath::HostMemory => Rung::HostMemory,
+        },
+        devices: Comparison::Unknown,
+        producer_usage: Usage::RENDER,
+        consumer_usage: Usage::SAMPLE,
+        device: DeviceId::default(),
+        acquire: FencePath::SyncFile,
+        release: FencePath::SyncFile,
+        refused: Vec::new(),
+        producer: String::new(),
+        slots: vec![slot; slots],
+    }
+}
+
+fn configure(path: MemoryPath, slots: usize) -> Message {
+    Message::Configure(Box::new(a_configure(path, slots)))
+}
+
+#[test]
+fn headers() {
+    let ready = Message::Ready(3);
+    takes(&ready, 0, 6);
+    for kind in [0, 17, 18, u32::MAX] {
+        refuses(&ready, 0, kind, "kind");
+    }
+    for length in [0, 23, 25, u32::MAX] {
+        refuses(&ready, 4, length, "length");
+    }
+    refuses(&ready, 8, 1, "descriptors");
+    refuses(&ready, 12, 1, "header.reserved");
+    assert_eq!(Message::decode(&[]).expect_err("nothing").field, "kind");
+    let long = vec![0; MAX_MESSAGE + 8];
+    assert!(Message::decode(&long).is_err());
+    // 24 bytes that say Pause, which has 16.
+    refuses(&ready, 0, PAUSE, "what follows the last field");
+}
+
+#[test]
+fn hellos() {
+    let hello = a_hello(1);
+    refuses(&hello, 16, 0, "magic");
+    refuses(&hello, 24, 0, "versions");
+    refuses(&hello, 24, 2, "versions");
+    takes(&hello, 28, 9);
+    takes(&hello, 32, 2);
+    for delivery in [0, 3] {
+        refuses(&hello, 32, delivery, "hello.delivery");
+    }
+    takes(&hello, 36, 0x1f);
+    refuses(&hello, 36, 0x20, "hello.usage");
+    refuses(&hello, 40, 1, "hello.options");
+    refuses(&hello, 44, 1, "hello.reserved");
+    refuses(&hello, 48, 0x20, "device.flags");
+    refuses(&hello, 52, 1, "device.reserved");
+    // After the device's 56 bytes: five answers of 8 bytes, each yes and without a reason.
+    refuses(&hello, 104, 2, "offer.path");
+    refuses(&hello, 108, 1, "offer.path");
+    refuses(&hello, 128, 2, "offer.fences.export");
+    refuses(&hello, 136, 2, "offer.fences.import");
+    // The name's number, its length, its 8 bytes.
+    refuses(&hello, 144, 1, "offer.name");
+    refuses(&hello, 148, 129, "offer.name");
+    refuses(&hello, 152, u32::from_le_bytes(*b"a\nbc"), "offer.name");
+    refuses(
+        &hello,
+        152,
+        u32::from_le_bytes([b'a', 0xff, b'b', b'c']),
+        "offer.name",
+    );
+    takes(&hello, 160, 1);
+    refuses(&hello, 160, 1537, "offer.entries");
+    refuses(&hello, 160, u32::MAX, "offer.entries");
+    refuses(&hello, 164, 1, "offer.reserved");
+    // The entry.
+    for path in [0, 4, 255] {
+        let error = with(&hello, 168, &[path]).expect_err("a path");
+        assert_eq!(error.field, "entry.path");
+    }
+    let error = with(&hello, 170, &0x20_u16.to_le_bytes()).expect_err("a flag");
+    assert_eq!(error.field, "entry.flags");
+    let invalid = 0x00ff_ffff_ffff_ffff_u64.to_le_bytes();
+    let error = with(&hello, 176, &invalid).expect_err("INVALID");
+    assert_eq!(error.field, "entry.modifier");
+    refuses(&hello, 184, 0x20, "entry.usage");
+    refuses(&hello, 196, 1, "entry.reserved");
+}
+
+#[test]
+fn an_offer_has_so_many_entries_and_no_more() {
+    let message = a_hello(MAX_ENTRIES);
+    let bytes = message.encode().expect("the most");
+    assert_eq!(Message::decode(&bytes), Ok(message));
+    let error = a_hello(MAX_ENTRIES + 1).encode().expect_err("one more");
+    assert_eq!(error.field, "offer.entries");
+}
+
+#[test]
+fn the_longest_hello_fits() {
+    let mut offer = an_offer(MAX_ENTRIES);
+    let long = || Support::no(Requirement::other("x".repeat(MAX_TEXT)));
+    offer.name = "n".repeat(MAX_NAME);
+    offer.paths = MemoryPath::ALL.map(|path| (path, long())).to_vec();
+    offer.fences.export = long();
+    offer.fences.import = long();
+    let hello = Hello {
+        lowest: 1,
+        highest: 1,
+        delivery: Delivery::Every,
+        usage: Usage::all(),
+        offer,
+    };
+    let bytes = Message::Hello(Box::new(hello)).encode().expect("fits");
+    assert!(bytes.len() <= MAX_MESSAGE, "{}", bytes.len());
+    let mut configure = a_configure(MemoryPath::DmaBuf, MAX_SLOTS);
+    let refused = RefusedRung {
+        rung: Rung::TiledDmaBuf,
+        reason: "x".repeat(MAX_TEXT),
+    };
+    configure.refused = vec![refused; 3];
+    configure.acquire = FencePath::CpuWait("x".repeat(MAX_TEXT));
+    configure.release = FencePath::CpuWait("x".repeat(MAX_TEXT));
+    let bytes = Message::Configure(Box::new(configure)).encode();
+    assert!(bytes.expect("fits").len() <= MAX_MESSAGE);
+}
+
+#[test]
+fn configures() {
+    let message = configure(MemoryPath::DmaBuf, 2);
+    refuses(&message, 20, 0, "configure.slots");
+    refuses(&message, 20, 17, "configure.slots");
+    for at in [32, 36] {
+        refuses(&message, at, 0, "extent");
+        refuses(&message, at, MAX_EXTENT + 1, "extent");
+        takes(&message, at, MAX_EXTENT);
+    }
+    refuses(&message, 44, 0, "configure.rung");
+    refuses(&message, 44, 5, "configure.rung");
+    refuses(&message, 48, 4, "configure.devices");
+    refuses(&message, 52, 0x20, "configure.producer_usage");
+    refuses(&message, 56, 0x20, "configure.consumer_usage");
+    refuses(&message, 60, 4, "configure.refused");
+    refuses(&message, 64, 1, "configure.colour");
+    refuses(&message, 92, 1, "configure.colour");
+    refuses(&message, 152, 3, "configure.acquire");
+    refuses(&message, 160, 0, "configure.release");
+    refuses(&message, 172, 129, "configure.producer");
+    // The first slot.
+    refuses(&message, 184, 2, "slot.flags");
+    refuses(&message, 188, 0, "slot.objects");
+    refuses(&message, 188, 5, "slot.objects");
+    refuses(&message, 192, 0, "plane");
+    refuses(&message, 192, 5, "slot.planes");
+    refuses(&message, 196, 1, "slot.reserved");
+    refuses(&message, 200, 1, "slot.allocation_bytes");
+    refuses(&message, 208, 1, "plane.object");
+    refuses(&message, 232, 1, "plane");
+    // The number of descriptors follows from the slots: the ring's, and one for each.
+    takes(&message, 8, 3);
+    refuses(&message, 8, 2, "descriptors");
+    refuses(&message, 8, 4, "descriptors");
+}
+
+#[test]
+fn what_cannot_be_is_not_sent_either() {
+    let change = |change: fn(&mut Configure)| {
+        let mut configure = a_configure(MemoryPath::DmaBuf, 1);
+        change(&mut configure);
+        let encoded = Message::Configure(Box::new(configure)).encode();
+        encoded.expect_err("beyond a limit").field
+    };
+    assert_eq!(change(|c| c.slots.clear()), "configure.slots");
+    let many = change(|c| c.slots = vec![c.slots[0].clone(); 17]);
+    assert_eq!(many, "configure.slots");
+    assert_eq!(change(|c| c.slots[0].planes.clear()), "slot.planes");
+    assert_eq!(change(|c| c.slots[0].objects = 0), "slot.objects");
+    assert_eq!(change(|c| c.slots[0].planes[0].object = 1), "plane.object");
+    assert_eq!(change(|c| c.rung = Rung::OpaqueFd), "slot.planes");
+}
+
+#[test]
+fn one_object_for_opaque_and_host_memory() {
+    for path in [MemoryPath::OpaqueFd, MemoryPath::HostMemory] {
+        let message = configure(path, 1);
+        refuses(&message, 188, 2, "slot.objects");
+    }
+    refuses(&configure(MemoryPath::OpaqueFd, 1), 192, 1, "slot.planes");
+    refuses(
+        &configure(MemoryPath::OpaqueFd, 1),
+        200,
+        0,
+        "slot.allocation_bytes",
+    );
+    refuses(&configure(MemoryPath::OpaqueFd, 1), 184, 1, "slot.modifier");
+}
+
+#[test]
+fn the_smaller_ones() {
+    let fence = Message::Fence(FenceFor {
+        generation: 1,
+        sequence: 2,
+        slot: 3,
+    });
+    takes(&fence, 32, 15);
+    refuses(&fence, 32, 16, "fence.slot");
+    refuses(&fence, 36, 1, "fence.reserved");
+    let farewell = Farewell::new(Reason::Done, "bye");
+    let goodbye = Message::Goodbye(farewell);
+    refuses(&goodbye, 24, 0, "farewell.reason");
+    refuses(&goodbye, 24, 10, "farewell.reason");
+    refuses(&goodbye, 28, 1025, "farewell.text");
+    // Padding hides nothing.
+    refuses(&goodbye, 36, 1, "farewell.text");
+    let failed = Message::ImportFailed(ImportFailed {
+        generation: 1,
+        strike: Strike {
+            path: MemoryPath::DmaBuf,
+            format: None,
+            modifier: None,
+            reason: String::new(),
+        },
+    });
+    refuses(&failed, 24, 0, "strike.path");
+    refuses(&failed, 28, 4, "strike.flags");
+    refuses(&failed, 32, 1, "strike.modifier");
+    refuses(&failed, 44, 1, "strike.reserved");
+}
+
+#[test]
+fn texts_are_cut_between_characters_and_have_no_controls() {
+    let farewell = Farewell::new(
+        Reason::Protocol,
+        &format!("a\u{1b}[2J\n{}", "é".repeat(600)),
+    );
+    assert!(farewell.text.len() <= MAX_TEXT, "{}", farewell.text.len());
+    assert!(farewell.text.starts_with("a [2J é"), "{}", farewell.text);
+    assert!(farewell.text.ends_with("é…"), "{}", farewell.text);
+    let message = Message::Refused(farewell);
+    let bytes = message.encode().expect("cut to fit");
+    assert_eq!(Message::decode(&bytes), Ok(message));
+}
+
+/// The example of docs/protocol.md.
+#[test]
+fn the_documented_bytes() {
+    let ready = Message::Ready(7).encode().expect("a message");
+    let expected = [
+        6, 0, 0, 0, 24, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, // header
+        7, 0, 0, 0, 0, 0, 0, 0, // generation
+    ];
+    assert_eq!(ready, expected);
+    let wake = Message::Wake.encode().expect("a message");
+    assert_eq!(wake, WAKE_MESSAGE);
+    let describe = Message::Describe(1, 1).encode().expect("a message");
+    assert_eq!(&describe[16..], b"LUCARNE\0\x01\0\0\0\x01\0\0\0");
+}

@@ -1,0 +1,346 @@
+//! Agreeing across the socket: imports that fail, offers that are narrower, and fences that have not signalled.
+
+use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::time::Duration;
+
+use lucarne::{
+    Agreement, Fence, Format, Frame, MemoryPath, Modifier, Request, Requirement, Rung, Support,
+    SyncFile,
+};
+use lucarne_stream::wire::Reason;
+use lucarne_stream::{
+    Consumer, ConsumerEvent, ConsumerOptions, Delivery, Error, Options, Producer, ProducerEvent,
+};
+
+#[allow(dead_code, reason = "each test program uses a part of it")]
+mod common;
+use common::*;
+
+/// A producer with dma-bufs to offer: sealed memfds stand in for them.
+fn producer_of_dma_bufs(folder: &Path, options: Options) -> Producer<Allocator> {
+    let mut offer = device().offer();
+    for entry in &mut offer.entries {
+        entry.exportable = true;
+    }
+    let options = options.directory(folder);
+    Producer::bind("scene", &offer, options, stand_in as Allocator).expect("the name is free")
+}
+
+type Allocator = fn(&Agreement) -> lucarne::Result<(Image, Frame)>;
+
+fn stand_in(agreement: &Agreement) -> lucarne::Result<(Image, Frame)> {
+    use lucarne::{DmaBuf, FrameLayout, Memfd, Memory};
+    if agreement.path() != MemoryPath::DmaBuf {
+        let image = device().export(agreement)?;
+        let frame = image.frame().clone();
+        return Ok((image, frame));
+    }
+    let (layout, size) = FrameLayout::linear(agreement.extent, agreement.format)?;
+    let memfd = Memfd::create("stand-in", size)?;
+    let fd = memfd.as_fd().try_clone_to_owned().expect("a descriptor");
+    let memory = Memory::DmaBuf(vec![DmaBuf::new(fd)?]);
+    let frame = Frame::new(layout, memory, device().id())?;
+    Ok((device().import(&frame)?, frame))
+}
+
+/// Imports what is not among `refused`.
+fn picky(refused: MemoryPath) -> impl FnMut(&Frame) -> lucarne::Result<Image> {
+    move |frame| {
+        if frame.memory().path() == refused {
+            return Support::no(Requirement::other("another driver"))
+                .require("importing it")
+                .map(|()| unreachable!("a no"));
+        }
+        device().import(frame)
+    }
+}
+
+fn rungs(events: impl Iterator<Item = ProducerEvent>) -> Vec<Rung> {
+    let rung = |event| match event {
+        ProducerEvent::Generation { rung, .. } => Some(rung),
+        _ => None,
+    };
+    events.filter_map(rung).collect()
+}
+
+#[test]
+fn an_import_that_fails_takes_everybody_one_rung_down_once() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = Options::new(EXTENT).slots(4);
+    let mut producer = producer_of_dma_bufs(folder.path(), options);
+    let mut first = consumer(folder.path(), Delivery::Every);
+    join(&mut producer, &mut first);
+    send(&mut producer, 1);
+    let received = first.receive(SOON).expect("a frame");
+    assert_eq!(received.frame().memory().path(), MemoryPath::DmaBuf);
+    assert_eq!(finish(received), 1);
+
+    let options = ConsumerOptions::new(Delivery::Latest).directory(folder.path());
+    let import = picky(MemoryPath::DmaBuf);
+    let mut second = Consumer::connect("scene", &device().offer(), options, import).expect("there");
+    let mut frame = 1;
+    until("both are served", || {
+        frame += 1;
+        send(&mut producer, frame);
+        let received = first.receive(SOON).expect("a frame");
+        assert_eq!(received.dropped(), 0, "a move loses no frame");
+        assert_eq!(finish(received), frame);
+        second.dispatch().expect("served");
+        producer.consumers() == 2
+    });
+    until("the second one's frame", || {
+        frame += 1;
+        send(&mut producer, frame);
+        let received = first.receive(SOON).expect("a frame");
+        assert_eq!(received.dropped(), 0, "a move loses no frame");
+        assert_eq!(finish(received), frame);
+        let received = second.try_receive().expect("no error");
+        received.is_some_and(|received| {
+            assert_eq!(received.frame().memory().path(), MemoryPath::HostMemory);
+            finish(received) == frame
+        })
+    });
+    let made = rungs(std::iter::from_fn(|| producer.event()));
+    assert_eq!(made, [Rung::LinearDmaBuf, Rung::HostMemory]);
+    // Why not the better rung is told on both sides.
+    let mut told = std::iter::from_fn(|| first.event());
+    let told = told.find_map(|event| match event {
+        ConsumerEvent::Generation {
+            rung: Rung::HostMemory,
+            refused,
+            ..
+        } => Some(refused),
+        _ => None,
+    });
+    let told = told.expect("the new generation");
+    let linear = told.iter().find(|one| one.rung == Rung::LinearDmaBuf);
+    let linear = &linear.expect("refused").reason;
+    assert!(linear.contains("another driver"), "{linear}");
+}
+
+#[test]
+fn narrower_newcomers_of_one_moment_share_one_generation() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut producer = producer_of_dma_bufs(folder.path(), Options::new(EXTENT).slots(8));
+    let mut first = consumer(folder.path(), Delivery::Latest);
+    join(&mut producer, &mut first);
+    let mut narrow = device().offer();
+    narrow
+        .entries
+        .retain(|entry| entry.path == MemoryPath::HostMemory);
+    let mut others: Vec<_> = (0..5)
+        .map(|_| {
+            let options = ConsumerOptions::new(Delivery::Latest).directory(folder.path());
+            let import = |frame: &Frame| device().import(frame);
+            Consumer::connect("scene", &narrow, options, import).expect("there")
+        })
+        .collect();
+    until("all are there", || {
+        producer.dispatch().expect("served");
+        first.dispatch().expect("served");
+        for other in &mut others {
+            other.dispatch().expect("served");
+        }
+        producer.consumers() == 6
+    });
+    until("all get one frame", || send(&mut producer, 9) == 6);
+    for other in &mut others {
+        assert_eq!(finish(other.receive(SOON).expect("a frame")), 9);
+    }
+    let made = rungs(std::iter::from_fn(|| producer.event()));
+    assert_eq!(made, [Rung::LinearDmaBuf, Rung::HostMemory]);
+}
+
+#[test]
+fn nothing_in_common_is_told_and_changes_nothing() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut producer = producer(folder.path(), Options::new(EXTENT));
+    let mut first = consumer(folder.path(), Delivery::Latest);
+    join(&mut producer, &mut first);
+    let mut offer = device().offer();
+    offer.entries.retain(|entry| entry.format == Format::NV12);
+    let options = ConsumerOptions::new(Delivery::Latest).directory(folder.path());
+    let import = |frame: &Frame| device().import(frame);
+    let mut second = Consumer::connect("scene", &offer, options, import).expect("there");
+    let error = loop {
+        producer.dispatch().expect("served");
+        match second.try_receive() {
+            Ok(received) => assert!(received.is_none()),
+            Err(error) => break error,
+        }
+    };
+    let Error::Refused(farewell) = error else {
+        panic!("it was told: {error}");
+    };
+    assert_eq!(farewell.reason, Reason::Incompatible);
+    assert!(
+        farewell.text.contains("does not list it"),
+        "{}",
+        farewell.text
+    );
+    assert_eq!(send(&mut producer, 3), 1);
+    assert_eq!(finish(first.receive(SOON).expect("a frame")), 3);
+}
+
+#[test]
+fn what_the_producer_cannot_make_after_all_is_not_tried_again() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut offer = device().offer();
+    for entry in &mut offer.entries {
+        entry.exportable = true;
+    }
+    let mut tries = 0;
+    let allocate = |agreement: &Agreement| {
+        tries += 1;
+        let image = device().export(agreement)?;
+        let frame = image.frame().clone();
+        Ok((image, frame))
+    };
+    let formats = [Format::XRGB8888, Format::ARGB8888];
+    let request = Request::new(EXTENT).formats(&formats);
+    let options = Options::of(request).directory(folder.path());
+    let mut producer = Producer::bind("scene", &offer, options, allocate).expect("free");
+    let mut consumer = consumer(folder.path(), Delivery::Latest);
+    until("the consumer is ready", || {
+        producer.dispatch().expect("served");
+        consumer.dispatch().expect("served");
+        producer.consumers() == 1
+    });
+    let made = rungs(std::iter::from_fn(|| producer.event()));
+    assert_eq!(made, [Rung::HostMemory]);
+    drop(producer);
+    // One try for each format in a dma-buf, and three images.
+    assert_eq!(tries, 2 + 3);
+}
+
+/// An eventfd that stands in for a fence which has not signalled.
+fn pending() -> (Fence, std::os::fd::OwnedFd) {
+    let flags = rustix::event::EventfdFlags::CLOEXEC;
+    let fd = rustix::event::eventfd(0, flags).expect("an eventfd");
+    let ours = fd.try_clone().expect("a descriptor");
+    (Fence::sync_file(SyncFile::stand_in(fd)), ours)
+}
+
+fn signal(fence: &std::os::fd::OwnedFd) {
+    rustix::io::write(fence, &1_u64.to_ne_bytes()).expect("an eventfd");
+}
+
+#[test]
+fn fences_that_have_not_signalled_travel_both_ways() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut producer = producer(folder.path(), Options::new(EXTENT).slots(2));
+    let mut consumer = consumer(folder.path(), Delivery::Every);
+    join(&mut producer, &mut consumer);
+    let before = open_descriptors();
+    for _ in 0..20 {
+        let slot = producer.acquire(SOON).expect("a slot");
+        assert!(slot.gate().is_signaled().expect("a fence"));
+        let (drawn, draw) = pending();
+        let sent = producer.send(slot, drawn, lucarne_stream::now());
+        assert_eq!(sent.expect("sent"), 1);
+        let received = consumer.receive(SOON).expect("a frame");
+        let (reading, acquire) = received.acquire();
+        assert!(
+            !acquire.is_signaled().expect("a fence"),
+            "it is not drawn yet"
+        );
+        signal(&draw);
+        acquire.wait(SOON).expect("it is drawn");
+        let (read, finish) = pending();
+        reading.release(read).expect("released");
+        // The other slot is free; this one comes with its reader's fence.
+        let other = producer.acquire(SOON).expect("a slot");
+        let slot = producer.acquire(SOON).expect("a slot");
+        let gates = [other.gate(), slot.gate()];
+        let open = gates.map(|gate| gate.is_signaled().expect("a fence"));
+        assert!(open.contains(&false), "it is not read yet: {open:?}");
+        signal(&finish);
+        for gate in gates {
+            gate.wait(SOON).expect("it is read");
+        }
+        drop((other, slot));
+        // The gates of both slots have signalled, and go with them.
+        for _ in 0..2 {
+            let slot = producer.acquire(SOON).expect("a slot");
+            producer
+                .send(slot, Fence::Signaled, Duration::ZERO)
+                .expect("sent");
+            let received = consumer.receive(SOON).expect("a frame");
+            received
+                .acquire()
+                .0
+                .release(Fence::Signaled)
+                .expect("released");
+        }
+    }
+    producer.dispatch().expect("served");
+    assert_eq!(open_descriptors(), before);
+}
+
+#[test]
+fn fences_of_frames_that_nobody_took_are_closed() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut producer = producer(folder.path(), Options::new(EXTENT));
+    let mut consumer = consumer(folder.path(), Delivery::Latest);
+    join(&mut producer, &mut consumer);
+    let before = open_descriptors().len();
+    for _ in 0..20 {
+        let slot = producer.acquire(SOON).expect("a slot");
+        // The frame before was taken back, and gates the slot with the fence that it was sent with.
+        let (drawn, draw) = pending();
+        producer.send(slot, drawn, Duration::ZERO).expect("sent");
+        signal(&draw);
+    }
+    let received = consumer.receive(SOON).expect("a frame");
+    assert_eq!(received.sequence(), 20);
+    let (reading, acquire) = received.acquire();
+    acquire.wait(SOON).expect("it is drawn");
+    drop(acquire);
+    reading.release(Fence::Signaled).expect("released");
+    // All slots come back, and their fences with them.
+    let slots: Vec<_> = (0..3)
+        .map(|_| producer.acquire(SOON).expect("a slot"))
+        .collect();
+    drop(slots);
+    for _ in 0..3 {
+        let slot = producer.acquire(SOON).expect("a slot");
+        producer
+            .send(slot, Fence::Signaled, Duration::ZERO)
+            .expect("sent");
+        let (reading, _) = consumer.receive(SOON).expect("a frame").acquire();
+        reading.release(Fence::Signaled).expect("released");
+    }
+    assert!(producer.try_acquire().expect("no error").is_some());
+    assert_eq!(open_descriptors().len(), before);
+}
+
+#[test]
+fn modifiers_that_only_one_side_has_are_not_agreed_on() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut producer = producer_of_dma_bufs(folder.path(), Options::new(EXTENT));
+    let mut offer = device().offer();
+    let tiled = Modifier::new(0x0100_0000_0000_0002).expect("a layout");
+    for entry in &mut offer.entries {
+        if entry.path == MemoryPath::DmaBuf {
+            entry.tiling = lucarne::Tiling::Explicit(tiled);
+        }
+    }
+    let options = ConsumerOptions::new(Delivery::Latest).directory(folder.path());
+    let import = |frame: &Frame| device().import(frame);
+    let mut consumer = Consumer::connect("scene", &offer, options, import).expect("there");
+    until("the consumer is ready", || {
+        producer.dispatch().expect("served");
+        consumer.dispatch().expect("served");
+        producer.consumers() == 1
+    });
+    let made = rungs(std::iter::from_fn(|| producer.event()));
+    assert_eq!(made, [Rung::HostMemory]);
+}

@@ -1,0 +1,328 @@
+//! Consumers that mean harm to a producer: each is shown the door with a reason, and the honest consumer beside it misses
+//! nothing.
+
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+
+use lucarne::Memfd;
+use lucarne::negotiate::Strike;
+use lucarne_stream::wire::{FenceFor, ImportFailed, Message, Reason};
+use lucarne_stream::{Delivery, Options};
+
+#[allow(dead_code, reason = "each test program uses a part of it")]
+mod common;
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "common/raw.rs"]
+mod raw;
+use common::*;
+use raw::Raw;
+
+fn patience() -> Duration {
+    scaled(200)
+}
+
+/// An honest pair; hostile ones come to it.
+struct Scene {
+    folder: tempfile::TempDir,
+    producer: Ours,
+    honest: Theirs,
+    frame: u32,
+}
+
+fn scene() -> Scene {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = Options::new(EXTENT).slots(5).patience(patience());
+    let mut producer = producer(folder.path(), options);
+    let mut honest = consumer(folder.path(), Delivery::Every);
+    join(&mut producer, &mut honest);
+    Scene {
+        folder,
+        producer,
+        honest,
+        frame: 0,
+    }
+}
+
+impl Scene {
+    /// One frame, which the honest consumer gets whole and in time.
+    fn serve(&mut self) {
+        self.producer.dispatch().expect("served");
+        self.frame += 1;
+        let begun = Instant::now();
+        send(&mut self.producer, self.frame);
+        let received = self.honest.receive(SOON).expect("a frame");
+        assert_eq!(received.dropped(), 0);
+        assert_eq!(finish(received), self.frame);
+        assert!(begun.elapsed() < 4 * patience(), "{:?}", begun.elapsed());
+    }
+
+    fn connect(&self) -> Raw {
+        Raw::connect(self.folder.path())
+    }
+
+    /// A hostile consumer that has been let in, and its ring.
+    fn let_in(&mut self, delivery: Delivery) -> (Raw, raw::Ring, u64) {
+        let raw = self.connect();
+        raw.hello(delivery);
+        let (configure, ring) = raw.configure(|| self.serve());
+        assert!(raw.say(&Message::Ready(configure.generation)));
+        until("frames come", || {
+            self.serve();
+            ring.get(24) > 0
+        });
+        (raw, ring, configure.generation)
+    }
+
+    fn reason(&mut self, raw: &Raw) -> (Reason, String) {
+        let farewell = raw.farewell(|| self.serve());
+        let farewell = farewell.expect("a reason");
+        (farewell.reason, farewell.text)
+    }
+}
+
+#[test]
+fn first_messages_that_are_none() {
+    let _alone = alone();
+    let mut scene = scene();
+    let before = open_descriptors();
+    let memfd = Memfd::create("surplus", 4096).expect("a memfd");
+    let hello = |change: fn(&mut Vec<u8>)| {
+        let mut bytes = Message::Describe(1, 1).encode().expect("a message");
+        change(&mut bytes);
+        bytes
+    };
+    let cases: [(&str, Vec<u8>, usize, &str); 8] = [
+        ("one byte", vec![7], 0, "kind"),
+        ("noise", vec![0x5a; 4000], 0, "header.reserved"),
+        ("zeros", vec![0; 64], 0, "length"),
+        ("too long", vec![0; 65_544], 0, "length"),
+        ("a descriptor", hello(|_| ()), 1, "descriptors"),
+        ("many", hello(|_| ()), 253, "cut off"),
+        ("no magic", hello(|bytes| bytes[16] = 0), 0, "magic"),
+        ("no version", hello(|bytes| bytes[24] = 0), 0, "versions"),
+    ];
+    for (case, bytes, count, field) in cases {
+        let raw = scene.connect();
+        let fds = vec![memfd.as_fd(); count];
+        assert!(raw.send(&bytes, &fds), "{case}");
+        let (reason, text) = scene.reason(&raw);
+        assert_eq!(reason, Reason::Protocol, "{case}: {text}");
+        assert!(text.contains(field), "{case}: {text}");
+    }
+    for message in [
+        Message::Ready(1),
+        Message::Wake,
+        Message::Drained(1),
+        Message::Pause,
+    ] {
+        let raw = scene.connect();
+        assert!(raw.say(&message));
+        // A Wake means nothing, so that this is a consumer that says nothing.
+        let (reason, text) = scene.reason(&raw);
+        let expected = if message == Message::Wake {
+            Reason::TooSlow
+        } else {
+            Reason::Protocol
+        };
+        assert_eq!(reason, expected, "{text}");
+    }
+    drop(memfd);
+    let after = open_descriptors();
+    assert_eq!(after, before);
+}
+
+#[test]
+fn a_version_of_tomorrow_is_told_what_would_do() {
+    let _alone = alone();
+    let mut scene = scene();
+    let raw = scene.connect();
+    assert!(raw.say(&Message::Describe(2, 9)));
+    let (reason, text) = scene.reason(&raw);
+    assert_eq!(reason, Reason::Version, "{text}");
+}
+
+#[test]
+fn silence_and_hanging_up_cost_nothing() {
+    let _alone = alone();
+    let mut scene = scene();
+    let before = open_descriptors();
+    let silent = scene.connect();
+    let (reason, text) = scene.reason(&silent);
+    assert_eq!(reason, Reason::TooSlow, "{text}");
+    drop(silent);
+    // Says hello and never answers.
+    let mute = scene.connect();
+    mute.hello(Delivery::Every);
+    let (_, ring) = mute.configure(|| scene.serve());
+    let (reason, text) = scene.reason(&mute);
+    assert_eq!(reason, Reason::TooSlow, "{text}");
+    drop((mute, ring));
+    for _ in 0..200 {
+        let raw = scene.connect();
+        raw.hello(Delivery::Latest);
+        drop(raw);
+        scene.producer.dispatch().expect("served");
+    }
+    scene.serve();
+    until("all are gone", || {
+        scene.serve();
+        open_descriptors() == before
+    });
+}
+
+#[test]
+fn a_crowd_is_turned_away() {
+    let _alone = alone();
+    let mut scene = scene();
+    let crowd: Vec<Raw> = (0..100).map(|_| scene.connect()).collect();
+    for raw in &crowd {
+        raw.hello(Delivery::Latest);
+    }
+    // 64 may watch; the honest one is among them.
+    let mut refused = 0;
+    let mut configured = 0;
+    let begun = Instant::now();
+    while refused + configured < crowd.len() && begun.elapsed() < SOON {
+        scene.serve();
+        for raw in &crowd {
+            match raw.hear() {
+                Ok(Some((Message::Refused(farewell), _))) if farewell.reason == Reason::Full => {
+                    refused += 1;
+                }
+                Ok(Some((Message::Configure(_), _))) => configured += 1,
+                _ => {}
+            }
+        }
+    }
+    assert_eq!((configured, refused), (63, 37));
+}
+
+#[test]
+fn a_flood_does_not_drown_the_others() {
+    let _alone = alone();
+    let mut scene = scene();
+    let (raw, _ring, _) = scene.let_in(Delivery::Latest);
+    for _ in 0..50 {
+        while raw.say(&Message::Wake) {}
+        scene.serve();
+    }
+    for _ in 0..50 {
+        while raw.say(&Message::Drained(1)) {}
+        scene.serve();
+    }
+}
+
+#[test]
+fn words_that_cannot_be() {
+    let _alone = alone();
+    let mut scene = scene();
+    for state in [0, 7 << 4 | 2, u64::MAX, 0x1f] {
+        let (raw, ring, _) = scene.let_in(Delivery::Every);
+        let (slot, _) = ring.published().expect("a frame that nobody took");
+        ring.set(64 + 8 * slot, state);
+        let (reason, text) = scene.reason(&raw);
+        assert_eq!(reason, Reason::Protocol, "{text}");
+        assert!(text.contains("state"), "{text}");
+    }
+    // What only hurts the one who does it: every word of its ring, over and over.
+    let (raw, ring, _) = scene.let_in(Delivery::Latest);
+    for round in 0..512_u64 {
+        let word = usize::try_from(round).expect("small");
+        if !(64..104).contains(&word) {
+            ring.set(word, round.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        }
+        if round % 16 == 0 {
+            scene.serve();
+        }
+    }
+    drop(raw);
+    scene.serve();
+}
+
+#[test]
+fn fences_that_were_not_asked_for() {
+    let _alone = alone();
+    let mut scene = scene();
+    // A release that names a fence, without one.
+    let (raw, ring, _) = scene.let_in(Delivery::Every);
+    let (slot, sequence) = ring.published().expect("a frame");
+    ring.set(64 + 8 * slot, sequence << 4 | 5);
+    let (reason, text) = scene.reason(&raw);
+    assert_eq!(reason, Reason::Protocol, "{text}");
+    assert!(text.contains("Fence"), "{text}");
+    // The same fence twice.
+    let (raw, ring, generation) = scene.let_in(Delivery::Every);
+    let (slot, sequence) = ring.published().expect("a frame");
+    let fence = Message::Fence(FenceFor {
+        generation,
+        sequence,
+        slot,
+    });
+    let bytes = fence.encode().expect("a message");
+    let signaled = rustix::event::eventfd(1, rustix::event::EventfdFlags::CLOEXEC);
+    let signaled = signaled.expect("an eventfd");
+    assert!(raw.send(&bytes, &[signaled.as_fd()]));
+    assert!(raw.send(&bytes, &[signaled.as_fd()]));
+    let (reason, text) = scene.reason(&raw);
+    assert_eq!(reason, Reason::Protocol, "{text}");
+    // One that never signals gates the slot, and the next writer's wait has a deadline; here it is closed with its sender.
+    let (raw, ring, generation) = scene.let_in(Delivery::Every);
+    let (slot, sequence) = ring.published().expect("a frame");
+    let never = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC);
+    let never = never.expect("an eventfd");
+    let fence = Message::Fence(FenceFor {
+        generation,
+        sequence,
+        slot,
+    });
+    assert!(raw.send(&fence.encode().expect("a message"), &[never.as_fd()]));
+    drop(raw);
+    for _ in 0..10 {
+        scene.serve();
+    }
+}
+
+#[test]
+fn imports_that_always_fail_end_in_a_refusal() {
+    let _alone = alone();
+    let mut scene = scene();
+    let raw = scene.connect();
+    raw.hello(Delivery::Latest);
+    let mut rounds = 0;
+    let begun = Instant::now();
+    let farewell = loop {
+        assert!(begun.elapsed() < SOON, "no end after {rounds} rounds");
+        scene.serve();
+        match raw.hear() {
+            Ok(Some((Message::Configure(configure), _))) => {
+                rounds += 1;
+                let strike = Strike {
+                    path: configure.rung.path(),
+                    format: Some(configure.format),
+                    modifier: None,
+                    reason: "does not want to".to_owned(),
+                };
+                let generation = configure.generation;
+                let failed = ImportFailed { generation, strike };
+                assert!(raw.say(&Message::ImportFailed(failed)));
+            }
+            Ok(Some((Message::Refused(farewell) | Message::Goodbye(farewell), _))) => {
+                break farewell;
+            }
+            Ok(_) => {}
+            Err(()) => panic!("it hung up without a reason"),
+        }
+    };
+    // One for each format of the request.
+    assert!((1..=16).contains(&rounds), "{rounds}");
+    assert_eq!(farewell.reason, Reason::Incompatible, "{}", farewell.text);
+    assert!(
+        farewell.text.contains("does not want to"),
+        "{}",
+        farewell.text
+    );
+    scene.serve();
+    // The honest one noticed nothing: it was configured once.
+    let events = std::iter::from_fn(|| scene.honest.event()).count();
+    assert_eq!(events, 1);
+}

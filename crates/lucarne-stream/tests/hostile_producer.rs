@@ -1,0 +1,346 @@
+//! Producers that mean harm to a consumer: it hangs up with a reason, keeps what it holds, and leaks nothing.
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use lucarne::negotiate::FencePath;
+use lucarne::{Comparison, DeviceId, Format, FrameLayout, Memfd, Rung, Usage};
+use lucarne_stream::wire::{Configure, FenceFor, Message, Reason, SlotLayout};
+use lucarne_stream::{ConsumerEvent, Delivery, Error};
+
+#[allow(dead_code, reason = "each test program uses a part of it")]
+mod common;
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "common/raw.rs"]
+mod raw;
+use common::*;
+use raw::{Raw, Ring};
+
+/// A consumer that is connected to nobody good.
+struct Scene {
+    folder: tempfile::TempDir,
+    listener: OwnedFd,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let listener = Raw::listen(folder.path());
+        Self { folder, listener }
+    }
+
+    fn connect(&self) -> (Raw, Theirs) {
+        let consumer = consumer(self.folder.path(), Delivery::Latest);
+        let raw = Raw::accept(&self.listener);
+        let hello = raw.hear().expect("it is there").expect("it greets");
+        assert!(matches!(hello.0, Message::Hello(_)));
+        (raw, consumer)
+    }
+}
+
+fn memory(slots: usize) -> Vec<Memfd> {
+    let (_, size) = FrameLayout::linear(EXTENT, Format::XRGB8888).expect("linear");
+    let make = |_| Memfd::create("frame", size).expect("a memfd");
+    (0..slots).map(make).collect()
+}
+
+fn configure(generation: u64, slots: usize) -> Configure {
+    let (layout, _) = FrameLayout::linear(EXTENT, Format::XRGB8888).expect("linear");
+    Configure {
+        version: 1,
+        generation,
+        extent: EXTENT,
+        format: Format::XRGB8888,
+        rung: Rung::HostMemory,
+        devices: Comparison::Unknown,
+        producer_usage: Usage::RENDER,
+        consumer_usage: Usage::SAMPLE,
+        device: DeviceId::default(),
+        acquire: FencePath::SyncFile,
+        release: FencePath::SyncFile,
+        refused: Vec::new(),
+        producer: "nobody".to_owned(),
+        slots: vec![SlotLayout::of(&layout, 0); slots],
+    }
+}
+
+fn bytes(configure: Configure) -> Vec<u8> {
+    Message::Configure(Box::new(configure))
+        .encode()
+        .expect("a message")
+}
+
+/// A ring with its header.
+fn ring(generation: u64, slots: u64) -> (Memfd, Ring) {
+    let (memory, ring) = Ring::new();
+    ring.set(1, generation);
+    ring.set(2, slots);
+    ring.set(0, u64::from_le_bytes(*b"LCRING\x01\0"));
+    (memory, ring)
+}
+
+/// Sends a good Configure of two slots, and waits until it is taken.
+fn settle(raw: &Raw, consumer: &mut Theirs, generation: u64) -> Ring {
+    let (page, ring) = ring(generation, 2);
+    let slots = memory(2);
+    let mut fds = vec![page.as_fd()];
+    fds.extend(raw::of(&slots));
+    assert!(raw.send(&bytes(configure(generation, 2)), &fds));
+    until("it is ready", || {
+        consumer.dispatch().expect("nothing is wrong");
+        matches!(raw.hear(), Ok(Some((Message::Ready(ready), _))) if ready == generation)
+    });
+    ring
+}
+
+/// The error that the consumer ends with; the producer hears the same.
+fn ends(raw: &Raw, consumer: &mut Theirs) -> Error {
+    let error = loop {
+        match consumer.receive(SOON) {
+            Ok(received) => drop(received),
+            Err(error) => break error,
+        }
+    };
+    assert!(
+        !matches!(error, Error::Timeout { .. }),
+        "nothing was noticed"
+    );
+    let farewell = raw.farewell(|| ()).expect("a reason");
+    assert!(matches!(
+        farewell.reason,
+        Reason::Protocol | Reason::Resources
+    ));
+    assert_eq!(farewell.text, error.to_string());
+    let lost = std::iter::from_fn(|| consumer.event())
+        .any(|event| matches!(event, ConsumerEvent::Lost { .. }));
+    assert!(lost);
+    error
+}
+
+#[test]
+fn messages_that_are_none() {
+    let _alone = alone();
+    let scene = Scene::new();
+    let before = open_descriptors();
+    let memfd = Memfd::create("surplus", 4096).expect("a memfd");
+    let cases: [(&str, Vec<u8>, usize, &str); 6] = [
+        ("noise", vec![0x5a; 100], 0, "header.reserved"),
+        ("too long", vec![0; 65_544], 0, "length"),
+        (
+            "a descriptor",
+            Message::Pause.encode().expect("a message"),
+            1,
+            "descriptors",
+        ),
+        (
+            "many",
+            Message::Pause.encode().expect("a message"),
+            253,
+            "cut off",
+        ),
+        (
+            "a consumer's",
+            Message::Ready(1).encode().expect("a message"),
+            0,
+            "Ready",
+        ),
+        (
+            "a lone fence",
+            Message::Retire(1).encode().expect("a message"),
+            1,
+            "descriptors",
+        ),
+    ];
+    for (case, bytes, count, field) in cases {
+        let (raw, mut consumer) = scene.connect();
+        assert!(raw.send(&bytes, &vec![memfd.as_fd(); count]), "{case}");
+        let error = ends(&raw, &mut consumer).to_string();
+        assert!(error.contains(field), "{case}: {error}");
+    }
+    drop(memfd);
+    assert_eq!(open_descriptors(), before);
+}
+
+#[test]
+fn memory_that_cannot_be() {
+    let _alone = alone();
+    let scene = Scene::new();
+    let before = open_descriptors();
+    offer_bad_memory(&scene);
+    assert_eq!(open_descriptors(), before);
+}
+
+fn offer_bad_memory(scene: &Scene) {
+    let good = memory(2);
+    let flags = rustix::fs::MemfdFlags::ALLOW_SEALING | rustix::fs::MemfdFlags::CLOEXEC;
+    let unsealed = rustix::fs::memfd_create("frame", flags).expect("a memfd");
+    rustix::fs::ftruncate(&unsealed, 1 << 16).expect("a size");
+    let small = Memfd::create("small", 4095).expect("a memfd");
+    let large = Memfd::create("large", 8192).expect("a memfd");
+    let zeros = Memfd::create("zeros", 4096).expect("a memfd");
+    let (pipe, _end) = rustix::pipe::pipe().expect("a pipe");
+    let (page, _ring) = ring(1, 2);
+    let (other, _ring) = ring(2, 2);
+    let (page, other) = (page.as_fd(), other.as_fd());
+    let (one, two) = (good[0].as_fd(), good[1].as_fd());
+    let cases: [(&str, Vec<BorrowedFd<'_>>, &str); 9] = [
+        ("a frame too small", vec![page, one, small.as_fd()], "plane"),
+        (
+            "a frame that may shrink",
+            vec![page, one, unsealed.as_fd()],
+            "shrink",
+        ),
+        (
+            "a frame that is a pipe",
+            vec![page, one, pipe.as_fd()],
+            "pipe",
+        ),
+        (
+            "a ring that may shrink",
+            vec![unsealed.as_fd(), one, two],
+            "shrink",
+        ),
+        (
+            "a ring too large",
+            vec![large.as_fd(), one, two],
+            "4096 bytes",
+        ),
+        ("a ring of zeros", vec![zeros.as_fd(), one, two], "magic"),
+        (
+            "another generation's ring",
+            vec![other, one, two],
+            "generation",
+        ),
+        ("too few", vec![page, one], "descriptors"),
+        ("too many", vec![page, one, two, two], "descriptors"),
+    ];
+    for (case, fds, field) in cases {
+        let (raw, mut consumer) = scene.connect();
+        assert!(raw.send(&bytes(configure(1, 2)), &fds), "{case}");
+        let error = ends(&raw, &mut consumer).to_string();
+        assert!(error.contains(field), "{case}: {error}");
+    }
+    // Nothing is imported of a generation that is not newer, or of too many.
+    let (raw, mut consumer) = scene.connect();
+    let _ring = settle(&raw, &mut consumer, 5);
+    let (page, _) = ring(5, 2);
+    assert!(raw.send(&bytes(configure(5, 2)), &[page.as_fd(), one, two]));
+    let error = ends(&raw, &mut consumer).to_string();
+    assert!(error.contains("configure.generation"), "{error}");
+    let (raw, mut consumer) = scene.connect();
+    let rings: Vec<Ring> = (1..=8)
+        .map(|one| settle(&raw, &mut consumer, one))
+        .collect();
+    let (page, _) = ring(9, 2);
+    assert!(raw.send(&bytes(configure(9, 2)), &[page.as_fd(), one, two]));
+    let error = ends(&raw, &mut consumer).to_string();
+    assert!(error.contains("Retire"), "{error}");
+    drop(rings);
+}
+
+#[test]
+fn words_that_cannot_be() {
+    let _alone = alone();
+    let scene = Scene::new();
+    // The frame 3 in slot 1, and one word that is wrong.
+    let publish = |ring: &Ring| {
+        ring.set(64 + 8, 3 << 4 | 1);
+        ring.set(24, 3);
+    };
+    let cases = [
+        ("head", 24, 1 << 60),
+        ("state", 64, 0xf),
+        ("flags", 66 + 8, 3),
+        ("flags", 66 + 8, 1 << 63),
+        ("flags", 66 + 8, 5 << 4 | 4),
+    ];
+    for (word, index, value) in cases {
+        let (raw, mut consumer) = scene.connect();
+        let ring = settle(&raw, &mut consumer, 1);
+        publish(&ring);
+        ring.set(index, value);
+        let error = ends(&raw, &mut consumer);
+        assert!(matches!(error, Error::Breach(_)), "{error}");
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    // Damage outside of the frame.
+    let (raw, mut consumer) = scene.connect();
+    let ring = settle(&raw, &mut consumer, 1);
+    ring.set(66 + 8, 1 << 4 | 4);
+    ring.set(68 + 8, u64::from(EXTENT.width));
+    publish(&ring);
+    let error = ends(&raw, &mut consumer).to_string();
+    assert!(error.contains("damage"), "{error}");
+    // A frame that names a fence, without one.
+    let (raw, mut consumer) = scene.connect();
+    let ring = settle(&raw, &mut consumer, 1);
+    ring.set(66 + 8, 2);
+    publish(&ring);
+    let error = ends(&raw, &mut consumer).to_string();
+    assert!(error.contains("Fence"), "{error}");
+    // A head that goes back.
+    let (raw, mut consumer) = scene.connect();
+    let ring = settle(&raw, &mut consumer, 1);
+    publish(&ring);
+    finish(consumer.receive(SOON).expect("a frame"));
+    ring.set(24, 2);
+    let error = ends(&raw, &mut consumer).to_string();
+    assert!(error.contains("head"), "{error}");
+}
+
+#[test]
+fn what_is_held_outlives_the_breach() {
+    let _alone = alone();
+    let scene = Scene::new();
+    let (raw, mut consumer) = scene.connect();
+    let ring = settle(&raw, &mut consumer, 1);
+    ring.set(64, 1 << 4 | 1);
+    ring.set(24, 1);
+    let held = consumer.receive(SOON).expect("a frame");
+    assert!(raw.send(&[7; 40], &[]));
+    ends(&raw, &mut consumer);
+    assert_eq!(finish(held), 0, "zeros, as the memory was made");
+}
+
+#[test]
+fn floods_of_messages_and_of_fences() {
+    let _alone = alone();
+    let scene = Scene::new();
+    let (raw, mut consumer) = scene.connect();
+    let _ring = settle(&raw, &mut consumer, 1);
+    let before = open_descriptors().len();
+    let signaled = rustix::event::eventfd(1, rustix::event::EventfdFlags::CLOEXEC);
+    let signaled = signaled.expect("an eventfd");
+    for sequence in 1..500 {
+        let fence = Message::Fence(FenceFor {
+            generation: 1,
+            sequence,
+            slot: 0,
+        });
+        let fence = fence.encode().expect("a message");
+        while !raw.send(&fence, &[signaled.as_fd()]) {
+            consumer.dispatch().expect("nothing is wrong");
+        }
+        assert!(raw.say(&Message::Wake) || sequence > 1);
+        consumer.dispatch().expect("nothing is wrong");
+    }
+    until("the rest is read", || {
+        consumer.dispatch().expect("nothing is wrong");
+        open_descriptors().len() <= before + 1 + 32
+    });
+    let error = consumer
+        .receive(Duration::from_millis(50))
+        .expect_err("no frame");
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+}
+
+#[test]
+fn a_producer_that_says_nothing() {
+    let _alone = alone();
+    let scene = Scene::new();
+    let (_raw, mut consumer) = scene.connect();
+    let error = consumer
+        .receive(Duration::from_millis(50))
+        .expect_err("nothing comes");
+    assert!(matches!(error, Error::Timeout { .. }), "{error}");
+}

@@ -1,0 +1,138 @@
+//! Words in memory that another process reads and writes at the same time.
+
+use std::sync::atomic::AtomicU64;
+
+use super::mapping::Mapping;
+use super::memfd::Memfd;
+use crate::error::{Error, Result};
+
+/// Bytes in a word.
+const WORD: usize = size_of::<u64>();
+
+/// A whole [`Memfd`], mapped shared, as 64-bit words that are only ever touched atomically.
+///
+/// There is no way to a slice or a plain number in place: another process may change any word at any time. Load a word
+/// once, then check the copy.
+#[derive(Debug)]
+pub struct SharedWords {
+    mapping: Mapping,
+    words: usize,
+}
+
+impl SharedWords {
+    /// Maps all of `memory`, for reading and writing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a size that is not a whole number of words; [`Error::Os`] when the address space does not
+    /// have the room, or the memfd is sealed against writing.
+    pub fn new(memory: &Memfd) -> Result<Self> {
+        let mapping = Mapping::new(memory)?;
+        let bytes = mapping.len();
+        if !bytes.is_multiple_of(WORD) {
+            let limit = format!("a multiple of {WORD} bytes");
+            return Err(Error::invalid("shared memory size", bytes, limit));
+        }
+        Ok(Self {
+            mapping,
+            words: bytes / WORD,
+        })
+    }
+
+    /// How many words there are; at least one.
+    #[expect(clippy::len_without_is_empty, reason = "an empty mapping cannot exist")]
+    pub fn len(&self) -> usize {
+        self.words
+    }
+
+    /// The word at `index`, counted from 0.
+    ///
+    /// # Panics
+    ///
+    /// When there are not that many words: as with a slice, an index is the program's own, never a peer's.
+    pub fn word(&self, index: usize) -> &AtomicU64 {
+        assert!(
+            index < self.words,
+            "word {index} of {}: beyond the mapping",
+            self.words
+        );
+        let base = self.mapping.address().cast::<u64>();
+        // SAFETY: NonNull::add stays within one allocation: the mapping holds `self.words` words, and `index` is one.
+        let word = unsafe { base.add(index) };
+        // SAFETY: AtomicU64::from_ptr wants
+        // - alignment: mmap(2) returns whole pages, and this is a whole number of words further;
+        // - validity for reads and writes: `Mapping::new` maps for both, the memfd cannot shrink (F_SEAL_SHRINK, checked
+        //   by `Memfd`), and the reference does not outlive `self.mapping`;
+        // - no other than atomic access meanwhile: the mapping is private to this value, which only gives out this type,
+        //   and what other processes do is no access of this program.
+        unsafe { AtomicU64::from_ptr(word.as_ptr()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+    use std::sync::atomic::Ordering;
+
+    use super::*;
+
+    fn memory(bytes: u64) -> Memfd {
+        Memfd::create("words", bytes).expect("a memfd")
+    }
+
+    #[test]
+    fn two_mappings_of_one_memory_see_each_others_words() {
+        let memory = memory(4096);
+        let (here, there) = (SharedWords::new(&memory), SharedWords::new(&memory));
+        let (here, there) = (here.expect("mapped"), there.expect("mapped"));
+        assert_eq!(here.len(), 512);
+        for index in [0, 7, 511] {
+            let value = 0x0123_4567_89ab_cdef + index as u64;
+            here.word(index).store(value, Ordering::Release);
+            assert_eq!(there.word(index).load(Ordering::Acquire), value);
+            let old = there.word(index).swap(0, Ordering::AcqRel);
+            assert_eq!(old, value);
+            assert_eq!(here.word(index).load(Ordering::Acquire), 0);
+        }
+    }
+
+    #[test]
+    fn words_are_in_the_byte_order_of_the_machine() {
+        let memory = memory(4096);
+        let words = SharedWords::new(&memory).expect("mapped");
+        words
+            .word(1)
+            .store(0x0807_0605_0403_0201, Ordering::Relaxed);
+        let mut bytes = [0; 8];
+        let bytes_there = Mapping::new(&memory).expect("mapped");
+        bytes_there.copy_out(8, &mut bytes).expect("within");
+        let expected = 0x0807_0605_0403_0201_u64.to_ne_bytes();
+        assert_eq!(bytes, expected);
+    }
+
+    #[test]
+    #[should_panic(expected = "beyond the mapping")]
+    fn there_is_no_word_beyond_the_last() {
+        let words = SharedWords::new(&memory(4096)).expect("mapped");
+        words.word(512);
+    }
+
+    #[test]
+    fn half_a_word_is_refused() {
+        let error = SharedWords::new(&memory(12)).expect_err("a word and a half");
+        assert!(error.to_string().contains("multiple of 8"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_refused() {
+        let flags = rustix::fs::MemfdFlags::CLOEXEC | rustix::fs::MemfdFlags::ALLOW_SEALING;
+        let fd = rustix::fs::memfd_create("sealed", flags).expect("a memfd");
+        rustix::fs::ftruncate(&fd, 4096).expect("a size");
+        let seals = rustix::fs::SealFlags::SHRINK | rustix::fs::SealFlags::WRITE;
+        rustix::fs::fcntl_add_seals(&fd, seals).expect("seals");
+        let memory = Memfd::new(fd.as_fd().try_clone_to_owned().expect("a descriptor"));
+        let error = SharedWords::new(&memory.expect("cannot shrink"));
+        let error = error.expect_err("sealed against writing");
+        assert!(error.to_string().contains("mmap"), "{error}");
+    }
+}
