@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lucarne::quirks::{self, Active, Applies, Why};
-use lucarne::{Extent, Format, MemoryPath, Offer, Request, Usage, egl, negotiate};
+use lucarne::{ColorKind, Extent, Format, MemoryPath, Offer, Request, Usage, egl, negotiate};
 use lucarne_tests::{child, pair::Pair, skip::skip};
 
 fn root() -> PathBuf {
@@ -195,6 +195,16 @@ fn forced_quirks_change_what_opengl_offers() {
             assert!(usages.is_empty());
             return;
         }
+        if why(gl.quirks(), "opaque-fd-is-a-dma-buf") == Some(Why::Forced) {
+            let reason = offer.path(MemoryPath::OpaqueFd).reason();
+            let exports = lucarne::Udmabuf::probe().is_yes();
+            assert_eq!(
+                reason.contains("opaque-fd-is-a-dma-buf"),
+                exports,
+                "{reason}"
+            );
+            return;
+        }
         assert!(!usages.is_empty());
         assert!(
             usages.iter().all(|usage| *usage == Usage::SAMPLE),
@@ -210,7 +220,10 @@ fn forced_quirks_change_what_opengl_offers() {
         "{usages:?}"
     );
     assert!(
-        offer.entries.iter().all(|entry| !entry.external_only),
+        offer
+            .entries
+            .iter()
+            .all(|entry| !entry.external_only || is_ycbcr(entry.format)),
         "llvmpipe has no such entries"
     );
     assert_eq!(
@@ -229,6 +242,13 @@ fn forced_quirks_change_what_opengl_offers() {
     let forced = "+nvidia-linear-not-renderable,-software-fence-export";
     play(ME, &[("LUCARNE_QUIRKS", forced)]);
     play(ME, &[("LUCARNE_QUIRKS", "+kms-swrast")]);
+    play(ME, &[("LUCARNE_QUIRKS", "+opaque-fd-is-a-dma-buf")]);
+}
+
+fn is_ycbcr(format: Format) -> bool {
+    format
+        .info()
+        .is_some_and(|info| info.color == ColorKind::Yuv)
 }
 
 #[test]

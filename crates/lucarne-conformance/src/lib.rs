@@ -16,6 +16,7 @@ pub mod pattern;
 pub mod placement;
 mod report;
 pub mod table;
+pub mod validation;
 
 pub use cases::{Case, ODD_SIZES, Set};
 pub use ends::{Api, Pixels, TIMEOUT};

@@ -6,9 +6,9 @@ use lucarne::{Fence, Frame, MemoryPath, Modifier, Result, cpu, egl, gbm, vulkan}
 
 use crate::cases::{self, Case, Set};
 use crate::ends::{Api, Consumer, CpuEnd, GbmEnd, GlEnd, Producer, Sink, Source, VulkanEnd};
-use crate::pattern;
 use crate::placement::{self, Placement};
 use crate::report::{Outcome, Row};
+use crate::{pattern, validation};
 
 /// Everything that can share.
 #[derive(Debug)]
@@ -208,16 +208,12 @@ impl Machine {
         Ok(rows)
     }
 
-    /// What the validation layer has found, less what it finds wrong with a driver that hides its features.
+    /// What the validation layer has found.
     fn reports(&self) -> Vec<String> {
-        let hidden = self
-            .vulkan
-            .iter()
-            .any(|device| device.adapter().hides_modifier_features());
-        self.instances
-            .iter()
-            .flat_map(vulkan::Instance::validation_messages)
-            .filter(|message| !(hidden && blames_modifier_features(message)))
+        let sides = self.instances.iter().zip([&self.vulkan, &self.others]);
+        sides
+            .filter_map(|(instance, devices)| Some((instance, devices.first()?)))
+            .flat_map(|(instance, device)| validation::messages(instance, device.adapter()))
             .collect()
     }
 }
@@ -229,12 +225,6 @@ fn adopts(api: Api, path: MemoryPath) -> bool {
         MemoryPath::HostMemory => api == Api::Cpu,
         _ => api != Api::Gbm,
     }
-}
-
-/// A report that a modifier's image lacks a feature because the layer found no features at all.
-fn blames_modifier_features(message: &str) -> bool {
-    message.contains("VkFormatFeatureFlags (0x0)")
-        && message.contains("VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT")
 }
 
 fn instance(notes: &mut Vec<String>) -> Result<vulkan::Instance> {

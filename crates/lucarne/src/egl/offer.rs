@@ -13,6 +13,7 @@ use super::{export, self_test};
 use crate::device_id::DeviceId;
 use crate::error::{Error, Requirement, Result, Support};
 use crate::format::{ColorKind, Format, FormatInfo};
+use crate::kernel::Udmabuf;
 use crate::layout::{Extent, Tiling};
 use crate::modifier::Modifier;
 use crate::negotiate::{MemoryPath, Offer, OfferEntry, Usage};
@@ -65,6 +66,7 @@ pub(super) fn path_support(device: &DeviceInner, path: MemoryPath) -> Support {
                     missing.push(gl_extension(name));
                 }
             }
+            missing.extend(opaque_dma_bufs(device));
         }
         MemoryPath::HostMemory => {}
     }
@@ -102,6 +104,18 @@ fn unsafe_software_device(device: &DeviceInner) -> Option<Requirement> {
              (kms_swrast), which crashes on buffers it did not make; use EGL_EXT_platform_device or \
              egl::Adapter::open",
         )
+    })
+}
+
+/// With `/dev/udmabuf` Mesa's software Vulkan exports opaque memory that its OpenGL does not know.
+fn opaque_dma_bufs(device: &DeviceInner) -> Option<Requirement> {
+    let quirk = &quirks::OPAQUE_FD_IS_A_DMA_BUF;
+    (device.quirk(quirk) && Udmabuf::probe().is_yes()).then(|| {
+        Requirement::other(format!(
+            "needs memory objects that this OpenGL knows: where /dev/udmabuf can be opened, Mesa's software Vulkan exports \
+             dma-bufs as opaque-fd, which this OpenGL refuses; share dma-bufs instead (quirk {})",
+            quirk.name
+        ))
     })
 }
 

@@ -223,6 +223,24 @@ pub static OPAQUE_HEADER_BELIEVED: Quirk = Quirk {
 };
 
 /// See [`Quirk::fault`].
+pub static OPAQUE_FD_IS_A_DMA_BUF: Quirk = Quirk {
+    name: "opaque-fd-is-a-dma-buf",
+    drivers: "lavapipe and llvmpipe of Mesa 25.1 or later, where /dev/udmabuf can be opened",
+    fault: "Vulkan exports OPAQUE_FD memory as a dma-buf, OpenGL takes only memory that begins with Mesa's header, and both \
+            claim one driver UUID: glTexStorageMem2DEXT ends in GL_OUT_OF_MEMORY",
+    evidence: "run with Mesa 26.1.6: every case fails with /dev/udmabuf and none without; 25.0.7 has not the fault, versions \
+               between were not looked at",
+    answer: "OpenGL does not offer opaque-fd there; dma-bufs, which then work, are better anyway",
+    test: "forced_quirks_change_what_opengl_offers",
+    applies: Applies::Drivers(&[Match {
+        api: Some(Api::OpenGl),
+        family: Family::MesaSoftware,
+        from: Version(25, 1, 0),
+        below: None,
+    }]),
+};
+
+/// See [`Quirk::fault`].
 pub static SOFTWARE_READS_FOUR_ROWS: Quirk = Quirk {
     name: "software-reads-four-rows",
     drivers: "llvmpipe",
@@ -249,6 +267,7 @@ pub static ALL: &[&Quirk] = &[
     &SOFTWARE_WAITS_FOR_EVER,
     &SOFTWARE_READS_FOUR_ROWS,
     &OPAQUE_HEADER_BELIEVED,
+    &OPAQUE_FD_IS_A_DMA_BUF,
     &NO_IMPLICIT_SYNC,
     &NVIDIA_LINEAR,
     &NVIDIA_MODIFIER_QUERY,
