@@ -31,6 +31,7 @@ pub(super) fn import(device: &Rc<DeviceInner>, frame: &Frame) -> Result<Texture>
         Memory::DmaBuf(buffers) => import_dma_buf(device, frame, buffers, entry.external_only),
         Memory::OpaqueFd(memory) => import_opaque(device, frame, memory),
         Memory::HostMemory(memory) => {
+            frame.layout().check_whole_pixels()?;
             if let Some(texture) = host::import_in_place(device, frame, memory)? {
                 return Ok(texture);
             }
@@ -293,12 +294,6 @@ pub(super) fn import_host(
 ) -> Result<Texture> {
     let (width, height) = gl_size(frame.layout().extent())?;
     frame.layout().check_whole_pixels()?;
-    // In place the driver reads the format as it is, and decodes nothing.
-    if internal_format == gl.internal_format
-        && let Some(texture) = host::import_in_place(device, frame, memory)?
-    {
-        return Ok(texture);
-    }
     let mapping = Mapping::new(memory)?;
     let target = glow::TEXTURE_2D;
     let mut made = Guard::new(device);
