@@ -185,6 +185,27 @@ impl Machine {
         row
     }
 
+    /// Makes a case's frame, imports it, and lets both go, without a pixel: for counting what drivers keep.
+    ///
+    /// # Errors
+    ///
+    /// As [`Outcome::Failed`] would say it.
+    pub fn come_and_go(&self, case: &Case) -> std::result::Result<(), String> {
+        let (producers, consumers) = (self.producers(case.agreement.path()), self.consumers());
+        let (producer, consumer) = (&producers[case.producer], &consumers[case.consumer]);
+        let both = ends(producer.as_ref(), consumer.as_ref(), case);
+        both.map(drop).map_err(|outcome| format!("{outcome:?}"))
+    }
+
+    /// From where to where a case goes.
+    pub fn direction(&self, case: &Case) -> (Api, Api) {
+        let (producers, consumers) = (self.producers(case.agreement.path()), self.consumers());
+        (
+            producers[case.producer].api(),
+            consumers[case.consumer].api(),
+        )
+    }
+
     /// Runs every case of a set; `progress` hears of each before it begins.
     ///
     /// # Errors
@@ -289,20 +310,22 @@ fn failed(what: &'static str) -> impl Fn(lucarne::Error) -> Outcome {
     move |error| Outcome::Failed(format!("{what}: {error}"))
 }
 
-/// Shares two frames, or says what went wrong.
-fn share(
-    producer: &dyn Producer,
-    consumer: &dyn Consumer,
+type Ends<'a> = (Box<dyn Source + 'a>, Box<dyn Sink + 'a>);
+
+/// A frame with both ends, or what went wrong.
+fn ends<'a>(
+    producer: &'a dyn Producer,
+    consumer: &'a dyn Consumer,
     case: &Case,
-) -> std::result::Result<Shared, Outcome> {
+) -> std::result::Result<Ends<'a>, Outcome> {
     let agreement = &case.agreement;
-    let (source, sink) = match &case.foreign {
+    match &case.foreign {
         None => {
             let source = producer.export(agreement).map_err(failed("export"))?;
             let sink = consumer
                 .import(source.frame(), agreement)
                 .map_err(failed("import"))?;
-            (source, sink)
+            Ok((source, sink))
         }
         Some((allocator, placement)) => {
             let frame = foreign(allocator, *placement, agreement)?;
@@ -310,10 +333,19 @@ fn share(
             let refused = |error: lucarne::Error| Outcome::Refused(error.to_string());
             let source = producer.adopt(&frame).map_err(refused)?;
             let sink = consumer.import(&frame, agreement).map_err(refused)?;
-            (source, sink)
+            Ok((source, sink))
         }
-    };
-    turns(source.as_ref(), sink.as_ref(), agreement).map_err(Outcome::Failed)?;
+    }
+}
+
+/// Shares two frames, or says what went wrong.
+fn share(
+    producer: &dyn Producer,
+    consumer: &dyn Consumer,
+    case: &Case,
+) -> std::result::Result<Shared, Outcome> {
+    let (source, sink) = ends(producer, consumer, case)?;
+    turns(source.as_ref(), sink.as_ref(), &case.agreement).map_err(Outcome::Failed)?;
     if case.foreign.is_some() {
         placement::check_untouched(source.frame()).map_err(Outcome::Failed)?;
     }
