@@ -63,7 +63,9 @@ fn matrix(path: MemoryPath, directions: &[(Api, Api)]) {
     for direction in directions {
         if let (None, Some(fault)) = (counts.get(direction), faults.get(direction)) {
             let (from, to) = direction;
-            say(&format!("skipped case: mesa: {from} to {to}, {path}: {fault}"));
+            say(&format!(
+                "skipped case: mesa: {from} to {to}, {path}: {fault}"
+            ));
             continue;
         }
         assert!(

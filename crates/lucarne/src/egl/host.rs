@@ -7,8 +7,8 @@ use glow::HasContext;
 
 use super::device::DeviceInner;
 use super::import::{self, Binding};
+use super::state::Readback;
 use super::texture::Texture;
-use super::transfer::State;
 use crate::device_id::DeviceId;
 use crate::error::{Error, Result};
 use crate::format::Format;
@@ -51,7 +51,7 @@ fn as_dma_buf(memfd: &Memfd) -> Result<DmaBuf> {
 /// Whether the driver really shows what is in a memfd, and what is written there later. Asked once for each device: a
 /// frame of sixteen pixels is imported and read back twice.
 pub(super) fn canary(device: &Rc<DeviceInner>) -> bool {
-    let _state = State::save(device);
+    let _state = Readback::save(device);
     let stale = device.gl_error();
     let shown = try_canary(device);
     // What the canary did wrong is nobody else's error.
@@ -99,7 +99,7 @@ fn first_pixel(
     }
     let mut pixel = [0; 4];
     let target = glow::PixelPackData::Slice(Some(&mut pixel));
-    // SAFETY: glReadPixels writes one pixel of four bytes; no pack buffer is bound (`State`).
+    // SAFETY: glReadPixels writes one pixel of four bytes; no pack buffer is bound (`Readback`).
     unsafe { gl.read_pixels(0, 0, 1, 1, glow::RGBA, glow::UNSIGNED_BYTE, target) };
     device.gl_error().is_none().then_some(pixel)
 }

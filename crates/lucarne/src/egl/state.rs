@@ -174,3 +174,53 @@ impl Drop for Output<'_> {
         }
     }
 }
+
+/// How pixels are read back. Put back on drop.
+struct Pack<'a> {
+    device: &'a DeviceInner,
+    buffer: Option<NonZeroU32>,
+    alignment: i32,
+}
+
+impl Drop for Pack<'_> {
+    fn drop(&mut self) {
+        let gl = &self.device.gl;
+        // SAFETY: glPixelStorei with the value it had.
+        unsafe { gl.pixel_store_i32(glow::PACK_ALIGNMENT, self.alignment) };
+        let buffer = self.buffer.map(glow::NativeBuffer);
+        // SAFETY: glBindBuffer to what it was.
+        unsafe { gl.bind_buffer(glow::PIXEL_PACK_BUFFER, buffer) };
+    }
+}
+
+/// Everything that a draw of ours and reading it back change: unit 0 is active, no vertex array and no pack buffer are bound,
+/// and rows are packed without padding. Put back on drop.
+pub(super) struct Readback<'a> {
+    _pack: Pack<'a>,
+    _output: Output<'a>,
+    _bindings: Bindings<'a>,
+}
+
+impl<'a> Readback<'a> {
+    pub(super) fn save(device: &'a DeviceInner) -> Self {
+        let gl = &device.gl;
+        let saved = Self {
+            _pack: Pack {
+                device,
+                buffer: object(device, glow::PIXEL_PACK_BUFFER_BINDING),
+                alignment: integer(device, glow::PACK_ALIGNMENT),
+            },
+            _output: Output::save(device),
+            _bindings: Bindings::save(device),
+        };
+        // SAFETY: glActiveTexture with a unit that always exists.
+        unsafe { gl.active_texture(glow::TEXTURE0) };
+        // SAFETY: glBindVertexArray to the default one.
+        unsafe { gl.bind_vertex_array(None) };
+        // SAFETY: glBindBuffer to nothing.
+        unsafe { gl.bind_buffer(glow::PIXEL_PACK_BUFFER, None) };
+        // SAFETY: glPixelStorei with a legal value.
+        unsafe { gl.pixel_store_i32(glow::PACK_ALIGNMENT, 4) };
+        saved
+    }
+}

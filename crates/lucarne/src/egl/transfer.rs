@@ -5,6 +5,7 @@ use glow::HasContext;
 use super::device::{Device, DeviceInner};
 use super::import::{Binding, Unpack, gl_format, gl_size, sampling};
 use super::raw::GL_TEXTURE_EXTERNAL_OES;
+use super::state::Readback;
 use super::texture::{Source, Texture};
 use crate::error::{Error, Requirement, Result};
 use crate::format::{ColorKind, GlFormat};
@@ -92,7 +93,7 @@ impl Device {
                 "one whose storage is the frame's own: OpenGL does not write host memory",
             )),
             Source::Image(_) => {
-                let _state = State::save(device);
+                let _state = Readback::save(device);
                 let pass = Pass::new(device, FRAGMENT)?;
                 let name = pass
                     .target
@@ -154,7 +155,7 @@ pub(super) fn fetch(device: &DeviceInner, texture: &Texture) -> Result<Vec<[f32;
     }
     let (width, height) = gl_size(texture.frame().layout().extent())?;
     let _stale = device.gl_error();
-    let state = State::save(device);
+    let state = Readback::save(device);
     let pixels =
         Pass::new(device, fragment(texture)).and_then(|pass| pass.run(texture, width, height));
     drop(state);
@@ -252,7 +253,7 @@ impl<'a> Pass<'a> {
         let mut bytes = vec![0_u8; count * 16];
         let target = glow::PixelPackData::Slice(Some(&mut bytes));
         // SAFETY: glReadPixels writes width x height pixels of four floats, which is the slice's length; no pack buffer is
-        // bound and rows are not padded (`State`).
+        // bound and rows are not padded (`Readback`).
         unsafe { gl.read_pixels(0, 0, width, height, glow::RGBA, glow::FLOAT, target) };
         self.device.check_gl("reading a texture back")?;
         Ok(bytes.as_chunks::<16>().0.iter().map(pixel).collect())
@@ -322,128 +323,4 @@ impl Drop for Pass<'_> {
 fn pixel(bytes: &[u8; 16]) -> [f32; 4] {
     let floats = bytes.as_chunks::<4>().0;
     std::array::from_fn(|index| f32::from_ne_bytes(floats[index]))
-}
-
-/// What the pass changes, put back on drop.
-pub(super) struct State<'a> {
-    device: &'a DeviceInner,
-    integers: [i32; 6],
-    viewport: [i32; 4],
-    mask: [i32; 4],
-    capabilities: [bool; 6],
-}
-
-/// What would keep the pass from writing every pixel as it is.
-const CAPABILITIES: [u32; 6] = [
-    glow::BLEND,
-    glow::SCISSOR_TEST,
-    glow::DEPTH_TEST,
-    glow::STENCIL_TEST,
-    glow::CULL_FACE,
-    glow::RASTERIZER_DISCARD,
-];
-
-const BINDINGS: [u32; 6] = [
-    glow::ACTIVE_TEXTURE,
-    glow::CURRENT_PROGRAM,
-    glow::FRAMEBUFFER_BINDING,
-    glow::VERTEX_ARRAY_BINDING,
-    glow::PIXEL_PACK_BUFFER_BINDING,
-    glow::PACK_ALIGNMENT,
-];
-
-impl<'a> State<'a> {
-    pub(super) fn save(device: &'a DeviceInner) -> StateAndTextures<'a> {
-        let gl = &device.gl;
-        let integers = BINDINGS.map(|name| {
-            // SAFETY: glGetIntegerv with names of OpenGL ES 3.
-            unsafe { gl.get_parameter_i32(name) }
-        });
-        let mut viewport = [0; 4];
-        // SAFETY: glGetIntegerv writes four integers for this name.
-        unsafe { gl.get_parameter_i32_slice(glow::VIEWPORT, &mut viewport) };
-        let mut mask = [0; 4];
-        // SAFETY: glGetIntegerv writes four integers for this name.
-        unsafe { gl.get_parameter_i32_slice(glow::COLOR_WRITEMASK, &mut mask) };
-        // SAFETY: glColorMask has no preconditions.
-        unsafe { gl.color_mask(true, true, true, true) };
-        let capabilities = CAPABILITIES.map(|name| {
-            // SAFETY: glIsEnabled with names of OpenGL ES 3.
-            let on = unsafe { gl.is_enabled(name) };
-            // SAFETY: glDisable, as above.
-            unsafe { gl.disable(name) };
-            on
-        });
-        // SAFETY: glActiveTexture with a unit that always exists.
-        unsafe { gl.active_texture(glow::TEXTURE0) };
-        // SAFETY: glBindVertexArray to the default one.
-        unsafe { gl.bind_vertex_array(None) };
-        // SAFETY: glBindBuffer to nothing.
-        unsafe { gl.bind_buffer(glow::PIXEL_PACK_BUFFER, None) };
-        // SAFETY: glPixelStorei with a legal value.
-        unsafe { gl.pixel_store_i32(glow::PACK_ALIGNMENT, 4) };
-        let external = device.has_gl("GL_OES_EGL_image_external_essl3");
-        StateAndTextures {
-            _textures: Binding::new(device, glow::TEXTURE_2D),
-            _external: external.then(|| Binding::new(device, GL_TEXTURE_EXTERNAL_OES)),
-            _state: Self {
-                device,
-                integers,
-                viewport,
-                mask,
-                capabilities,
-            },
-        }
-    }
-}
-
-/// Textures are put back on unit 0, before the caller's unit becomes active again.
-pub(super) struct StateAndTextures<'a> {
-    _textures: Binding<'a>,
-    _external: Option<Binding<'a>>,
-    _state: State<'a>,
-}
-
-impl Drop for State<'_> {
-    fn drop(&mut self) {
-        use std::num::NonZeroU32;
-
-        let gl = &self.device.gl;
-        let [unit, program, framebuffer, array, buffer, alignment] = self.integers;
-        let name = |value: i32| NonZeroU32::new(value.cast_unsigned());
-        let [x, y, width, height] = self.viewport;
-        // SAFETY: glViewport with the values it had.
-        unsafe { gl.viewport(x, y, width, height) };
-        let [red, green, blue, alpha] = self.mask.map(|on| on != 0);
-        // SAFETY: glColorMask with the values it had.
-        unsafe { gl.color_mask(red, green, blue, alpha) };
-        for (capability, on) in CAPABILITIES.into_iter().zip(self.capabilities) {
-            if on {
-                // SAFETY: glEnable with a name of OpenGL ES 3.
-                unsafe { gl.enable(capability) };
-            }
-        }
-        // SAFETY: glPixelStorei with the value it had.
-        unsafe { gl.pixel_store_i32(glow::PACK_ALIGNMENT, alignment) };
-        // SAFETY: glBindBuffer to what it was.
-        unsafe {
-            gl.bind_buffer(
-                glow::PIXEL_PACK_BUFFER,
-                name(buffer).map(glow::NativeBuffer),
-            )
-        };
-        // SAFETY: glBindVertexArray to what it was.
-        unsafe { gl.bind_vertex_array(name(array).map(glow::NativeVertexArray)) };
-        // SAFETY: glBindFramebuffer to what it was.
-        unsafe {
-            gl.bind_framebuffer(
-                glow::FRAMEBUFFER,
-                name(framebuffer).map(glow::NativeFramebuffer),
-            );
-        }
-        // SAFETY: glUseProgram to what it was.
-        unsafe { gl.use_program(name(program).map(glow::NativeProgram)) };
-        // SAFETY: glActiveTexture to what it was.
-        unsafe { gl.active_texture(unit.cast_unsigned()) };
-    }
 }

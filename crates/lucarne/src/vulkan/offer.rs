@@ -254,6 +254,10 @@ fn optimal_image(
 }
 
 fn optimal_usage(adapter: &AdapterInner, info: &FormatInfo) -> Usage {
+    usage_of(plain_properties(adapter, info).optimal_tiling_features)
+}
+
+fn plain_properties(adapter: &AdapterInner, info: &FormatInfo) -> vk::FormatProperties {
     let mut properties = vk::FormatProperties2::default();
     // SAFETY: vkGetPhysicalDeviceFormatProperties2 (Vulkan 1.1) with a structure of our own.
     unsafe {
@@ -263,7 +267,7 @@ fn optimal_usage(adapter: &AdapterInner, info: &FormatInfo) -> Usage {
             &mut properties,
         );
     }
-    usage_of(properties.format_properties.optimal_tiling_features)
+    properties.format_properties
 }
 
 fn opaque_entry(
@@ -332,16 +336,7 @@ pub(super) fn takes_host_pointers(
     usage: Usage,
     extent: Extent,
 ) -> Result<bool> {
-    let mut properties = vk::FormatProperties2::default();
-    // SAFETY: vkGetPhysicalDeviceFormatProperties2 (Vulkan 1.1) with a structure of our own.
-    unsafe {
-        adapter.instance.get_physical_device_format_properties2(
-            adapter.physical,
-            vk_format(info),
-            &mut properties,
-        );
-    }
-    if !usage_of(properties.format_properties.linear_tiling_features).contains(usage) {
+    if !usage_of(plain_properties(adapter, info).linear_tiling_features).contains(usage) {
         return Ok(false);
     }
     let image = vk::PhysicalDeviceImageFormatInfo2::default()
