@@ -54,7 +54,7 @@ fn a_submission_becomes_a_fence_again_and_again() {
     let _alone = fds::alone();
     let Some(pair) = pair() else { return };
     unchanged(|| {
-        let fence = pair.vk.submit_fence().expect("a fence");
+        let mut fence = pair.vk.submit_fence().expect("a fence");
         let error = fence.wait(SHORT).expect_err("nothing was submitted");
         assert!(matches!(error, Error::Timeout { .. }), "{error}");
         for _ in 0..3 {
@@ -78,7 +78,7 @@ fn a_fence_is_waited_for_in_vulkan() {
     let Some(pair) = pair() else { return };
     unchanged(|| {
         let (one, other) = (pair.vk.submit_fence(), pair.vk.submit_fence());
-        let (one, other) = (one.expect("a fence"), other.expect("a fence"));
+        let (mut one, mut other) = (one.expect("a fence"), other.expect("a fence"));
         submit(&pair, &one);
         // SAFETY: SubmitFence::export: submitted just now.
         let exported = unsafe { one.export() }.expect("a sync_file");
@@ -103,7 +103,7 @@ fn an_imported_fence_that_does_not_signal_ends_at_the_deadline() {
     let Some(source) = Source::kernel() else {
         return;
     };
-    let fence = pair.vk.submit_fence().expect("a fence");
+    let mut fence = pair.vk.submit_fence().expect("a fence");
     let unsignalled = source.unsignalled();
     // SAFETY: SubmitFence::import: it was never submitted.
     unsafe { fence.import(unsignalled.fence(), TIMEOUT) }.expect("a driver that imports");

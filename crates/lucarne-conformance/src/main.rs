@@ -101,5 +101,9 @@ fn progress(line: &str) {
 
 fn kernel() -> String {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    format!("Linux {}", release.trim())
+    // What a distribution adds to the version says nothing to others.
+    let numbers = release
+        .split(|c: char| !(c.is_ascii_digit() || c == '.'))
+        .next();
+    format!("Linux {}", numbers.unwrap_or_default())
 }

@@ -8,7 +8,7 @@ use glow::HasContext;
 use super::device::DeviceInner;
 use super::import;
 use super::raw::GL_TEXTURE_EXTERNAL_OES;
-use super::state::{Bindings, Output};
+use super::state::Readback;
 use super::texture::Texture;
 use super::ycbcr_to_rgb::link;
 use crate::color::{ColorDescription, Matrix, Range, YcbcrConversion};
@@ -151,8 +151,7 @@ impl<'a> Probe<'a> {
     /// The colour that a sampler sees in the middle of the texture.
     fn look(&self, texture: &Texture) -> Result<[u8; 4]> {
         let gl = &self.device.gl;
-        let _bindings = Bindings::save(self.device);
-        let _output = Output::save(self.device);
+        let _saved = Readback::save(self.device);
         let _storage = Storage::bind(self.device, self.renderbuffer);
         // SAFETY: glRenderbufferStorage of the renderbuffer bound just now.
         unsafe { gl.renderbuffer_storage(glow::RENDERBUFFER, glow::RGBA8, 1, 1) };
@@ -165,8 +164,6 @@ impl<'a> Probe<'a> {
         unsafe { gl.viewport(0, 0, 1, 1) };
         // SAFETY: glUseProgram of a linked program.
         unsafe { gl.use_program(Some(self.program)) };
-        // SAFETY: glActiveTexture with a unit that always exists; samplers read unit 0 by default.
-        unsafe { gl.active_texture(glow::TEXTURE0) };
         // SAFETY: glBindTexture of a live texture of this target.
         unsafe { gl.bind_texture(GL_TEXTURE_EXTERNAL_OES, Some(texture.name())) };
         // SAFETY: glBindVertexArray of an array of our own.
@@ -174,9 +171,8 @@ impl<'a> Probe<'a> {
         // SAFETY: glDrawArrays: the vertex shader reads no attributes.
         unsafe { gl.draw_arrays(glow::TRIANGLES, 0, 3) };
         let mut pixel = [0; 4];
-        let _pack = Pack::unbind(self.device);
         let target = glow::PixelPackData::Slice(Some(&mut pixel));
-        // SAFETY: glReadPixels writes one pixel of four bytes: no pack buffer is bound, and one pixel has no padding.
+        // SAFETY: glReadPixels writes one pixel of four bytes, from the first byte on (`Readback`).
         unsafe { gl.read_pixels(0, 0, 1, 1, glow::RGBA, glow::UNSIGNED_BYTE, target) };
         self.device.check_gl("looking at a Y'CbCr image")?;
         Ok(pixel)
@@ -229,30 +225,5 @@ impl Drop for Storage<'_> {
         let name = name.map(glow::NativeRenderbuffer);
         // SAFETY: glBindRenderbuffer to what it was.
         unsafe { self.device.gl.bind_renderbuffer(glow::RENDERBUFFER, name) };
-    }
-}
-
-/// Puts the caller's pack buffer back.
-struct Pack<'a> {
-    device: &'a DeviceInner,
-    previous: i32,
-}
-
-impl<'a> Pack<'a> {
-    fn unbind(device: &'a DeviceInner) -> Self {
-        // SAFETY: glGetIntegerv with a name of OpenGL ES 3.
-        let previous = unsafe { device.gl.get_parameter_i32(glow::PIXEL_PACK_BUFFER_BINDING) };
-        // SAFETY: glBindBuffer to nothing.
-        unsafe { device.gl.bind_buffer(glow::PIXEL_PACK_BUFFER, None) };
-        Self { device, previous }
-    }
-}
-
-impl Drop for Pack<'_> {
-    fn drop(&mut self) {
-        let name = std::num::NonZeroU32::new(self.previous.cast_unsigned());
-        let name = name.map(glow::NativeBuffer);
-        // SAFETY: glBindBuffer to what it was.
-        unsafe { self.device.gl.bind_buffer(glow::PIXEL_PACK_BUFFER, name) };
     }
 }

@@ -179,7 +179,9 @@ impl Device {
     ///
     /// OpenGL chooses the modifier alone; the frame's layout says which. Draw into the texture through a framebuffer
     /// object; wait with [`Device::wait`] before, and pass [`Device::fence`] on after. Row 0 of the frame is what
-    /// OpenGL calls the bottom. The frame owns the exported descriptors.
+    /// OpenGL calls the bottom, and others take for the top: draw upside down, or say so with
+    /// [`Frame::with_color`](crate::Frame::with_color) and [`Orientation::Flipped180`](crate::color::Orientation::Flipped180).
+    /// The frame owns the exported descriptors.
     ///
     /// # Errors
     ///

@@ -456,10 +456,13 @@ impl Drop for Binding<'_> {
     }
 }
 
+/// `GL_UNPACK_SWAP_BYTES` and `GL_UNPACK_LSB_FIRST`, which OpenGL has and OpenGL ES has not (registry: gl.xml).
+const UNPACK_ON_DESKTOP: [(u32, i32); 2] = [(0x0CF0, 0), (0x0CF1, 0)];
+
 /// Sets how GL reads client memory, and puts the caller's settings back.
 pub(super) struct Unpack<'a> {
     device: &'a DeviceInner,
-    parameters: [(u32, i32); 4],
+    parameters: Vec<(u32, i32)>,
     buffer: Option<glow::NativeBuffer>,
 }
 
@@ -471,13 +474,18 @@ impl<'a> Unpack<'a> {
             (glow::UNPACK_SKIP_ROWS, 0),
             (glow::UNPACK_SKIP_PIXELS, 0),
         ];
-        let parameters = wanted.map(|(name, value)| {
-            // SAFETY: glGetIntegerv with a core name.
-            let previous = unsafe { device.gl.get_parameter_i32(name) };
-            // SAFETY: glPixelStorei with a core name and a legal value.
-            unsafe { device.gl.pixel_store_i32(name, value) };
-            (name, previous)
-        });
+        let more = (!device.gl.version().is_embedded).then_some(UNPACK_ON_DESKTOP);
+        let parameters = wanted
+            .into_iter()
+            .chain(more.into_iter().flatten())
+            .map(|(name, value)| {
+                // SAFETY: glGetIntegerv with a name that the context has.
+                let previous = unsafe { device.gl.get_parameter_i32(name) };
+                // SAFETY: glPixelStorei with such a name and a legal value.
+                unsafe { device.gl.pixel_store_i32(name, value) };
+                (name, previous)
+            })
+            .collect();
         // SAFETY: glGetIntegerv with a core name.
         let buffer = unsafe {
             device
@@ -496,7 +504,7 @@ impl<'a> Unpack<'a> {
 
 impl Drop for Unpack<'_> {
     fn drop(&mut self) {
-        for (name, value) in self.parameters {
+        for (name, value) in self.parameters.drain(..) {
             // SAFETY: glPixelStorei with the value that was set before.
             unsafe { self.device.gl.pixel_store_i32(name, value) };
         }

@@ -25,11 +25,20 @@ pub(super) fn withdraw(device: &Rc<DeviceInner>, entries: &[OfferEntry]) -> Opti
     if !device.quirk(&quirks::NVIDIA_FOREIGN_IMPORT) {
         return None;
     }
-    let linear = entries.iter().find(|entry| {
+    let linear = |entry: &&OfferEntry| {
         let modifier = entry.tiling.modifier();
-        entry.format == FORMAT && modifier.is_some_and(|modifier| modifier.is_linear())
-    })?;
-    let outcome = sample(device, linear.external_only).map(|pixels| judge(&pixels));
+        let dma_buf = entry.path == MemoryPath::DmaBuf;
+        dma_buf && modifier.is_some_and(|modifier| modifier.is_linear())
+    };
+    entries.iter().find(linear)?;
+    let mut of_format = entries.iter().filter(linear);
+    let outcome = match of_format.find(|entry| entry.format == FORMAT) {
+        Some(entry) => sample(device, entry.external_only).map(|pixels| judge(&pixels)),
+        None => Err(Error::driver(
+            "self-test",
+            format!("{FORMAT} is not listed"),
+        )),
+    };
     let name = quirks::NVIDIA_FOREIGN_IMPORT.name;
     let reason = match outcome {
         Ok(Ok(())) => return None,

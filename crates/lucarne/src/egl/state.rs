@@ -175,18 +175,55 @@ impl Drop for Output<'_> {
     }
 }
 
+/// `GL_PACK_SWAP_BYTES` and `GL_PACK_LSB_FIRST`, which OpenGL has and OpenGL ES has not (registry: gl.xml).
+const PACK_ON_DESKTOP: [(u32, i32); 2] = [(0x0D00, 0), (0x0D01, 0)];
+
 /// How pixels are read back. Put back on drop.
 struct Pack<'a> {
     device: &'a DeviceInner,
     buffer: Option<NonZeroU32>,
-    alignment: i32,
+    parameters: Vec<(u32, i32)>,
+}
+
+impl<'a> Pack<'a> {
+    /// Remembers it, and packs rows without padding into memory of ours, from its first byte on.
+    fn plain(device: &'a DeviceInner) -> Self {
+        let gl = &device.gl;
+        let wanted = [
+            (glow::PACK_ALIGNMENT, 4),
+            (glow::PACK_ROW_LENGTH, 0),
+            (glow::PACK_SKIP_ROWS, 0),
+            (glow::PACK_SKIP_PIXELS, 0),
+        ];
+        let more = (!gl.version().is_embedded).then_some(PACK_ON_DESKTOP);
+        let parameters = wanted
+            .into_iter()
+            .chain(more.into_iter().flatten())
+            .map(|(name, value)| {
+                let previous = integer(device, name);
+                // SAFETY: glPixelStorei with a name that the context has and a legal value.
+                unsafe { gl.pixel_store_i32(name, value) };
+                (name, previous)
+            })
+            .collect();
+        let buffer = object(device, glow::PIXEL_PACK_BUFFER_BINDING);
+        // SAFETY: glBindBuffer to nothing.
+        unsafe { gl.bind_buffer(glow::PIXEL_PACK_BUFFER, None) };
+        Self {
+            device,
+            buffer,
+            parameters,
+        }
+    }
 }
 
 impl Drop for Pack<'_> {
     fn drop(&mut self) {
         let gl = &self.device.gl;
-        // SAFETY: glPixelStorei with the value it had.
-        unsafe { gl.pixel_store_i32(glow::PACK_ALIGNMENT, self.alignment) };
+        for (name, value) in &self.parameters {
+            // SAFETY: glPixelStorei with the value it had.
+            unsafe { gl.pixel_store_i32(*name, *value) };
+        }
         let buffer = self.buffer.map(glow::NativeBuffer);
         // SAFETY: glBindBuffer to what it was.
         unsafe { gl.bind_buffer(glow::PIXEL_PACK_BUFFER, buffer) };
@@ -205,11 +242,7 @@ impl<'a> Readback<'a> {
     pub(super) fn save(device: &'a DeviceInner) -> Self {
         let gl = &device.gl;
         let saved = Self {
-            _pack: Pack {
-                device,
-                buffer: object(device, glow::PIXEL_PACK_BUFFER_BINDING),
-                alignment: integer(device, glow::PACK_ALIGNMENT),
-            },
+            _pack: Pack::plain(device),
             _output: Output::save(device),
             _bindings: Bindings::save(device),
         };
@@ -217,10 +250,6 @@ impl<'a> Readback<'a> {
         unsafe { gl.active_texture(glow::TEXTURE0) };
         // SAFETY: glBindVertexArray to the default one.
         unsafe { gl.bind_vertex_array(None) };
-        // SAFETY: glBindBuffer to nothing.
-        unsafe { gl.bind_buffer(glow::PIXEL_PACK_BUFFER, None) };
-        // SAFETY: glPixelStorei with a legal value.
-        unsafe { gl.pixel_store_i32(glow::PACK_ALIGNMENT, 4) };
         saved
     }
 }

@@ -114,6 +114,8 @@ fn write_device(device: &DeviceId) -> RecordedDevice {
 fn write_support(support: &Support) -> Vec<String> {
     match support {
         Support::Yes(()) => Vec::new(),
+        // An empty list means yes.
+        Support::No(missing) if missing.is_empty() => vec!["no reason was given".to_owned()],
         Support::No(missing) => missing.iter().map(ToString::to_string).collect(),
     }
 }

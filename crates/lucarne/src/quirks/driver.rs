@@ -130,11 +130,10 @@ impl Driver {
 }
 
 fn mesa(vendor: &str, renderer: &str) -> Family {
-    if is_software(renderer) {
-        Family::MesaSoftware
-    } else if renderer.contains("zink") {
-        // OpenGL on somebody's Vulkan driver has neither Intel's nor AMD's GL driver in it.
+    if is_layered(renderer) {
         Family::MesaOther
+    } else if is_software(renderer) {
+        Family::MesaSoftware
     } else if vendor == "Intel" || renderer.contains("Intel") {
         Family::MesaIntel
     } else if vendor == "AMD" || renderer.contains("radeonsi") {
@@ -146,9 +145,18 @@ fn mesa(vendor: &str, renderer: &str) -> Family {
 
 /// Whether `GL_RENDERER` is one of Mesa's software rasterisers.
 pub(crate) fn is_software(renderer: &str) -> bool {
-    ["llvmpipe", "softpipe", "swrast"]
+    !is_layered(renderer)
+        && ["llvmpipe", "softpipe", "swrast"]
+            .iter()
+            .any(|name| renderer.contains(name))
+}
+
+/// Whether it is OpenGL on somebody else's driver, whose name follows: `zink Vulkan 1.4(llvmpipe …)` has none of the faults
+/// of llvmpipe's own OpenGL, and `virgl (AMD …)` draws on another machine.
+fn is_layered(renderer: &str) -> bool {
+    ["virgl", "zink"]
         .iter()
-        .any(|name| renderer.contains(name))
+        .any(|name| renderer.starts_with(name))
 }
 
 /// Drivers that a quirk applies to: of a family, from one version on, up to but without another.

@@ -91,9 +91,10 @@ pub static PLANAR_FALSELY_ADVERTISED: Quirk = Quirk {
     fault: "NV12, P010 and YUV420 are among eglQueryDmaBufFormatsEXT's answers, and importing one as a whole ends in \
             EGL_BAD_ALLOC",
     evidence: "read in lp_texture.c (line 718) and run",
-    answer: "such frames are not offered as one image; each plane is, as R8, GR88, R16 or GR1616",
-    test: "drivers_match_their_quirks_and_not_each_others",
-    applies: Applies::Drivers(&[Match::all(Some(Api::OpenGl), Family::MesaSoftware)]),
+    answer: "a Y'CbCr format is offered as one image only where a small one was imported and shows the right colour; each \
+             plane can be imported as R8, GR88, R16 or GR1616",
+    test: "what_is_offered_shows_the_right_colours_and_the_rest_is_refused",
+    applies: Applies::Always,
 };
 
 /// See [`Quirk::fault`].

@@ -142,6 +142,22 @@ fn drivers_match_their_quirks_and_not_each_others() {
 }
 
 #[test]
+fn layered_drivers_have_not_the_faults_of_what_they_name() {
+    let version = "OpenGL ES 3.2 Mesa 25.0.7";
+    for renderer in [
+        "virgl (LLVMPIPE (LLVM 15.0.6, 256 bits))",
+        "virgl (llvmpipe (LLVM 15.0.6, 256 bits))",
+        "virgl (AMD Radeon RX 6800 (radeonsi, navi21))",
+        "zink Vulkan 1.4(llvmpipe (LLVM 15.0.6, 256 bits) (MESA_LLVMPIPE))",
+    ] {
+        let driver = Driver::of_gl("Mesa", renderer, version);
+        assert_eq!(driver.family, Family::MesaOther, "{renderer}");
+        assert!(!is_software(renderer), "{renderer}");
+    }
+    assert!(is_software("llvmpipe (LLVM 15.0.6, 256 bits)"));
+}
+
+#[test]
 fn the_variable_forces_on_and_off() {
     let on = active(
         &llvmpipe(),

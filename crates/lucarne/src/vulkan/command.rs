@@ -30,7 +30,7 @@ impl Device {
     /// # Errors
     ///
     /// [`Error::Invalid`] for another device's image, an access that does not write, or an imported host memory
-    /// frame, which only its exporter can write; [`Error::Timeout`] when a wait exceeds `timeout`;
+    /// frame that is copied (where the image lies in host memory itself, both sides can write); [`Error::Timeout`] when a wait exceeds `timeout`;
     /// [`Error::Driver`] when the driver refuses. The image can be written again after each.
     pub fn write(
         &self,
@@ -55,8 +55,8 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// As for [`Device::write`]: here for an access that writes, and for an exported host memory frame, whose pixels
-    /// only importers see.
+    /// As for [`Device::write`]: here for an access that writes, and for an exported host memory frame that is copied,
+    /// whose pixels only importers see.
     pub fn read(
         &self,
         image: &Image,
@@ -145,6 +145,8 @@ pub(super) struct Commands {
     done: Owned<vk::Fence>,
     wait: Option<Owned<vk::Semaphore>>,
     signal: Option<Owned<vk::Semaphore>>,
+    /// A semaphore that was signalled and could not be exported.
+    retired: Option<Owned<vk::Semaphore>>,
     /// Submitted, and not known to have finished.
     pending: bool,
     owner: Owner,
@@ -183,6 +185,7 @@ impl Commands {
             done,
             wait,
             signal,
+            retired: None,
             pending: false,
             owner,
         })
@@ -204,6 +207,7 @@ impl Commands {
         match result {
             Ok(()) => {
                 self.pending = false;
+                self.retired = None;
                 Ok(())
             }
             Err(vk::Result::TIMEOUT) => Err(Error::Timeout {
@@ -276,9 +280,10 @@ impl Commands {
         };
         let exported = handoff::semaphore_fence(&self.device, signal.raw());
         if exported.is_err() {
-            // The semaphore stays signalled and cannot be signalled again: from now on the CPU waits instead.
+            // The semaphore stays signalled and cannot be signalled again: from now on the CPU waits instead. It may go
+            // only when this submission has finished, which may take longer than there is time for.
+            self.retired = self.signal.take();
             self.finish(timeout)?;
-            self.signal = None;
         }
         exported
     }
@@ -377,34 +382,26 @@ fn record_release(device: &DeviceInner, buffer: vk::CommandBuffer, image: &Image
         }
         return;
     }
-    if image.in_host_memory() {
-        visible_to_host(device, buffer, access);
-    }
     let to_others = given
         .new_layout(vk::ImageLayout::GENERAL)
         .src_queue_family_index(device.queue_family)
         .dst_queue_family_index(others(device, image));
     let end = vk::PipelineStageFlags::BOTTOM_OF_PIPE;
-    pipeline_barrier(device, buffer, access.stage(), end, to_others);
-}
-
-/// What was written becomes visible to the processor, and to others through it.
-fn visible_to_host(device: &DeviceInner, buffer: vk::CommandBuffer, access: Access) {
-    let visible = vk::MemoryBarrier::default()
-        .src_access_mask(access.mask())
-        .dst_access_mask(vk::AccessFlags::HOST_READ | vk::AccessFlags::HOST_WRITE);
-    // SAFETY: vkCmdPipelineBarrier: the buffer is recording outside a render pass.
-    unsafe {
-        device.device.cmd_pipeline_barrier(
-            buffer,
-            access.stage(),
-            vk::PipelineStageFlags::HOST,
-            vk::DependencyFlags::empty(),
-            &[visible],
-            &[],
-            &[],
-        );
+    if image.in_host_memory() {
+        // Made visible first in the layout that others find, which is a write of its own; then given away.
+        let host = vk::AccessFlags::HOST_READ | vk::AccessFlags::HOST_WRITE;
+        let visible = given
+            .new_layout(vk::ImageLayout::GENERAL)
+            .dst_access_mask(host);
+        let stage = vk::PipelineStageFlags::HOST;
+        pipeline_barrier(device, buffer, access.stage(), stage, visible);
+        let given_away = to_others
+            .old_layout(vk::ImageLayout::GENERAL)
+            .src_access_mask(host);
+        pipeline_barrier(device, buffer, stage, end, given_away);
+        return;
     }
+    pipeline_barrier(device, buffer, access.stage(), end, to_others);
 }
 
 fn barrier(image: &Image) -> vk::ImageMemoryBarrier<'static> {

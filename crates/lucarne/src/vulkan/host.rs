@@ -210,8 +210,8 @@ pub(super) fn host_memory(
     // the pointer allows; callers keep the mapping beside this memory and drop it after it.
     match unsafe { device.device.allocate_memory(&allocate, None) } {
         Ok(memory) => Ok(Some(Owned::new(device, memory))),
-        // "If the implementation cannot import the pages": there are other ways.
-        Err(vk::Result::ERROR_INVALID_EXTERNAL_HANDLE) => Ok(None),
-        Err(other) => Err(failed("vkAllocateMemory")(other)),
+        Err(lost @ vk::Result::ERROR_DEVICE_LOST) => Err(failed("vkAllocateMemory")(lost)),
+        // Pages that cannot be imported, limits on locked memory: there are other ways.
+        Err(_) => Ok(None),
     }
 }

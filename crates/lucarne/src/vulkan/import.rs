@@ -171,6 +171,9 @@ fn import_dma_buf(
     let listed = listed.iter().find(|one| one.modifier == modifier);
     let features = listed.map_or(vk::FormatFeatureFlags::empty(), |one| one.features);
     let binding = Binding::plan(layout, features)?;
+    if binding != Binding::Whole {
+        offer::require_disjoint(device.adapter.inner(), info, modifier, usage)?;
+    }
     let planes = planes::explicit_layouts(layout);
     let mut explicit = vk::ImageDrmFormatModifierExplicitCreateInfoEXT::default()
         .drm_format_modifier(modifier.code())

@@ -6,7 +6,7 @@ use ash::vk;
 
 use super::adapter::AdapterInner;
 use super::failed;
-use crate::error::{Requirement, Result, Support};
+use crate::error::{Error, Requirement, Result, Support};
 use crate::format::{ColorKind, Format, FormatInfo};
 use crate::kernel::Udmabuf;
 use crate::layout::{Extent, Tiling};
@@ -327,6 +327,44 @@ fn host_entry(
         dedicated_only: false,
         external_only: false,
     }))
+}
+
+/// Refuses a disjoint image with this modifier where the driver would not make one, or only with memory of its own.
+pub(super) fn require_disjoint(
+    adapter: &AdapterInner,
+    info: &FormatInfo,
+    modifier: Modifier,
+    usage: Usage,
+) -> Result<()> {
+    let mut tiling = vk::PhysicalDeviceImageDrmFormatModifierInfoEXT::default()
+        .drm_format_modifier(modifier.code())
+        .sharing_mode(vk::SharingMode::EXCLUSIVE);
+    let image = vk::PhysicalDeviceImageFormatInfo2::default()
+        .format(vk_format(info))
+        .ty(vk::ImageType::TYPE_2D)
+        .tiling(vk::ImageTiling::DRM_FORMAT_MODIFIER_EXT)
+        .flags(vk::ImageCreateFlags::DISJOINT)
+        .usage(image_usage(usage))
+        .push_next(&mut tiling);
+    let handle = vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT;
+    let limits = image_limits(adapter, image, Some(handle))?;
+    let importable = limits.is_some_and(|limits| {
+        limits.has(vk::ExternalMemoryFeatureFlags::IMPORTABLE)
+            && !limits.has(vk::ExternalMemoryFeatureFlags::DEDICATED_ONLY)
+    });
+    if importable {
+        return Ok(());
+    }
+    Err(Error::unsupported(
+        format!(
+            "importing {} with {modifier} in several buffers",
+            info.format
+        ),
+        vec![Requirement::other(format!(
+            "{} does not import such images plane by plane",
+            adapter.name()
+        ))],
+    ))
 }
 
 /// Whether the driver makes LINEAR images of this format and size in memory of the host, for `usage`.

@@ -116,20 +116,25 @@ pub(super) fn bind_disjoint(
         let memory = handoff::import_memory(device, None, handle, fd, buffer.size(), kind)?;
         memories.push(Owned::new(device, memory));
     }
-    for (object, aspect) in planes {
+    let mut aspects: Vec<_> = planes
+        .iter()
+        .map(|(_, aspect)| vk::BindImagePlaneMemoryInfo::default().plane_aspect(*aspect))
+        .collect();
+    let mut binds = Vec::new();
+    for ((object, _), aspect) in planes.iter().zip(&mut aspects) {
         let memory = memories
             .get(*object)
             .ok_or_else(|| Error::invalid("plane.object", object, "one of the frame's buffers"))?;
-        let mut plane = vk::BindImagePlaneMemoryInfo::default().plane_aspect(*aspect);
-        let bind = vk::BindImageMemoryInfo::default()
-            .image(image.raw())
-            .memory(memory.raw())
-            .push_next(&mut plane);
-        // SAFETY: vkBindImageMemory2: a disjoint image's plane (VUID-VkBindImageMemoryInfo-pNext-01618), bound once, at
-        // offset 0 of memory of a type and size that the plane asked for.
-        unsafe { device.device.bind_image_memory2(&[bind]) }
-            .map_err(failed("vkBindImageMemory2"))?;
+        binds.push(
+            vk::BindImageMemoryInfo::default()
+                .image(image.raw())
+                .memory(memory.raw())
+                .push_next(aspect),
+        );
     }
+    // SAFETY: vkBindImageMemory2: every plane of a disjoint image in one call (VUID-vkBindImageMemory2-pBindInfos-02858),
+    // each bound once, at offset 0 of memory of a type and size that the plane asked for.
+    unsafe { device.device.bind_image_memory2(&binds) }.map_err(failed("vkBindImageMemory2"))?;
     Ok(memories)
 }
 

@@ -113,7 +113,8 @@ impl RgbToYcbcr {
     /// (or, for an image that this device wrote itself, the fence of that), and for `gate`, the target's release fence. Returns
     /// the image's release fence and the target's acquire fence, which are one and the same.
     ///
-    /// The image needs [`Usage::SAMPLE`](crate::Usage::SAMPLE). Bytes of the target that are no samples keep their values. Blocks
+    /// The image needs [`Usage::SAMPLE`](crate::Usage::SAMPLE), and should not be one of [`Device::import_srgb`]: its numbers
+    /// would be read decoded, as linear light, which no encoder takes. Bytes of the target that are no samples keep their values. Blocks
     /// as [`Device::read`] does, and until the target's last conversion has finished; on the host memory path also until this
     /// one has, where the CPU must copy. Each wait ends after `timeout`.
     ///
@@ -149,8 +150,17 @@ impl RgbToYcbcr {
         }
         let device = Device::of_inner(&pass.device);
         let mut turn = target.begin(image, gate, timeout)?;
-        let both = Fence::merge(&[acquire.clone(), gate.clone()])?;
+        let both = match Fence::merge(&[acquire.clone(), gate.clone()]) {
+            Ok(both) => both,
+            // Fences of different kinds do not merge: one of them is waited for here.
+            Err(_) => {
+                gate.wait(timeout)?;
+                acquire.clone()
+            }
+        };
+        let mut recorded = false;
         let read = device.read(image, &both, timeout, Access::Sampled, |commands| {
+            recorded = true;
             target.record_acquire(commands);
             pass.record(commands, turn.set(), &target.parameters());
             target.record_release(commands);
@@ -161,8 +171,8 @@ impl RgbToYcbcr {
                 Ok((fence, acquire))
             }
             Err(error) => {
-                // Whether anything was submitted is not known: the target may go only once nothing is pending.
-                turn.abandon(image.commands().finish(timeout).is_ok());
+                // Once recorded, it may have been submitted: the target may go only when nothing is pending.
+                turn.abandon(!recorded || image.commands().finish(timeout).is_ok());
                 Err(error)
             }
         }

@@ -111,7 +111,7 @@ impl SubmitFence {
     /// A submission must have been made with the fence, and its outcome neither waited for nor exported since
     /// (VUID-VkFenceGetFdInfoKHR-handleType-01454).
     #[doc(alias = "vkGetFenceFdKHR")]
-    pub unsafe fn export(&self) -> Result<Fence> {
+    pub unsafe fn export(&mut self) -> Result<Fence> {
         let support = self.support.export.clone();
         support.require("exporting a VkFence")?;
         handoff::fence_fd(&self.device, self.raw())
@@ -129,7 +129,7 @@ impl SubmitFence {
     ///
     /// The fence must be in no submission that has not finished (VUID-vkImportFenceFdKHR-fence-01463).
     #[doc(alias = "vkImportFenceFdKHR")]
-    pub unsafe fn import(&self, fence: &Fence, timeout: Duration) -> Result<()> {
+    pub unsafe fn import(&mut self, fence: &Fence, timeout: Duration) -> Result<()> {
         let support = self.support.import.clone();
         support.require("importing a sync_file into a VkFence")?;
         let file = fence.to_sync_file(timeout)?;
@@ -141,7 +141,7 @@ impl SubmitFence {
     /// # Errors
     ///
     /// [`Error::Timeout`]; [`Error::Driver`].
-    pub fn wait(&self, timeout: Duration) -> Result<()> {
+    pub fn wait(&mut self, timeout: Duration) -> Result<()> {
         wait(&self.device, self.raw(), timeout, "a VkFence's signal")?;
         // SAFETY: vkResetFences (VUID-vkResetFences-pFences-01123): it has signalled, so that no queue uses it.
         unsafe { self.device.device.reset_fences(&[self.raw()]) }.map_err(failed("vkResetFences"))

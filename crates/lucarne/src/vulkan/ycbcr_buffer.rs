@@ -230,19 +230,22 @@ impl YcbcrBuffer {
         state.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a shared buffer from its readers.
+    /// Takes the buffer from its readers, or from the conversion before.
     pub(super) fn record_acquire(&self, commands: vk::CommandBuffer) {
-        if let Store::DmaBuf { .. } = self.objects.store {
-            let device = &self.pass.device;
-            let taken = self
-                .barrier()
+        let device = &self.pass.device;
+        let wanted = self
+            .barrier()
+            .dst_access_mask(vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE);
+        let taken = match self.objects.store {
+            Store::DmaBuf { .. } => wanted
                 .src_queue_family_index(others(device))
-                .dst_queue_family_index(device.queue_family)
-                .dst_access_mask(vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE);
-            let from = vk::PipelineStageFlags::ALL_COMMANDS;
-            let to = vk::PipelineStageFlags::COMPUTE_SHADER;
-            record_barrier(device, commands, from, to, taken);
-        }
+                .dst_queue_family_index(device.queue_family),
+            // Words at the ends of rows are read and written back: they must be those of the conversion before.
+            Store::Host(_) => wanted.src_access_mask(vk::AccessFlags::SHADER_WRITE),
+        };
+        let from = vk::PipelineStageFlags::ALL_COMMANDS;
+        let to = vk::PipelineStageFlags::COMPUTE_SHADER;
+        record_barrier(device, commands, from, to, taken);
     }
 
     /// Gives it to them.
