@@ -393,12 +393,15 @@ fn record_release(device: &DeviceInner, buffer: vk::CommandBuffer, image: &Image
         let visible = given
             .new_layout(vk::ImageLayout::GENERAL)
             .dst_access_mask(host);
-        let stage = vk::PipelineStageFlags::HOST;
-        pipeline_barrier(device, buffer, access.stage(), stage, visible);
+        // A transfer of ownership may not name the host's stage (VUID-vkCmdPipelineBarrier-srcStageMask-09633): it comes after
+        // the other barrier through another one.
+        let chain = vk::PipelineStageFlags::TRANSFER;
+        let both = vk::PipelineStageFlags::HOST | chain;
+        pipeline_barrier(device, buffer, access.stage(), both, visible);
         let given_away = to_others
             .old_layout(vk::ImageLayout::GENERAL)
-            .src_access_mask(host);
-        pipeline_barrier(device, buffer, stage, end, given_away);
+            .src_access_mask(vk::AccessFlags::empty());
+        pipeline_barrier(device, buffer, chain, end, given_away);
         return;
     }
     pipeline_barrier(device, buffer, access.stage(), end, to_others);
