@@ -231,7 +231,7 @@ fn import_opaque(device: &Rc<DeviceInner>, frame: &Frame, memory: &OpaqueFd) -> 
         return Err(foreign(device, frame, "opaque-fd"));
     }
     if device.quirk(&quirks::OPAQUE_HEADER_BELIEVED) {
-        memory.check_header()?;
+        memory.check_header(device.quirk(&quirks::OPAQUE_FD_IS_A_DMA_BUF))?;
     }
     let gl = gl_format(frame.layout().format_info())?;
     let (width, height) = gl_size(frame.layout().extent())?;

@@ -3,6 +3,9 @@
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+#[cfg(any(feature = "vulkan", feature = "egl"))]
+use rustix::fs::SealFlags;
+
 use crate::color::ColorDescription;
 use crate::device_id::DeviceId;
 use crate::error::{Error, Result};
@@ -49,11 +52,16 @@ impl OpaqueFd {
     ///
     /// A peer can write the header again between this and the driver's own look at it: this catches mistakes and stale
     /// memory. Peers that are not trusted are given, and asked for, other memory.
+    ///
+    /// With `dma_bufs` the driver exports those instead, which have no header; a memfd that stands in for one has not the
+    /// seals of Mesa's own.
     #[cfg(any(feature = "vulkan", feature = "egl"))]
-    pub(crate) fn check_header(&self) -> Result<()> {
+    pub(crate) fn check_header(&self, dma_bufs: bool) -> Result<()> {
         const WORD: usize = size_of::<usize>();
-        if rustix::fs::fcntl_get_seals(&self.fd).is_err() {
-            return Ok(());
+        match rustix::fs::fcntl_get_seals(&self.fd) {
+            Err(_) => return Ok(()),
+            Ok(seals) if dma_bufs && !seals.contains(SealFlags::GROW) => return Ok(()),
+            Ok(_) => {}
         }
         let mut header = [0_u8; 2 * WORD];
         let read = rustix::io::pread(&self.fd, &mut header, 0)

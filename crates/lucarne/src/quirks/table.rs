@@ -234,7 +234,7 @@ pub static OPAQUE_FD_IS_A_DMA_BUF: Quirk = Quirk {
     answer: "OpenGL does not offer opaque-fd there; dma-bufs, which then work, are better anyway",
     test: "forced_quirks_change_what_opengl_offers",
     applies: Applies::Drivers(&[Match {
-        api: Some(Api::OpenGl),
+        api: None,
         family: Family::MesaSoftware,
         from: Version(25, 1, 0),
         below: None,

@@ -246,13 +246,9 @@ fn import_opaque(
     usage: Usage,
     memory: &OpaqueFd,
 ) -> Result<Image> {
-    if device
-        .adapter
-        .inner()
-        .quirks
-        .has(&quirks::OPAQUE_HEADER_BELIEVED)
-    {
-        memory.check_header()?;
+    let known = &device.adapter.inner().quirks;
+    if known.has(&quirks::OPAQUE_HEADER_BELIEVED) {
+        memory.check_header(known.has(&quirks::OPAQUE_FD_IS_A_DMA_BUF))?;
     }
     let handle = vk::ExternalMemoryHandleTypeFlags::OPAQUE_FD;
     let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(handle);
