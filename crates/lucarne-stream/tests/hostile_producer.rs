@@ -51,6 +51,7 @@ fn configure(generation: u64, slots: usize) -> Configure {
         generation,
         extent: EXTENT,
         format: Format::XRGB8888,
+        color: lucarne::color::ColorDescription::SRGB,
         rung: Rung::HostMemory,
         devices: Comparison::Unknown,
         producer_usage: Usage::RENDER,

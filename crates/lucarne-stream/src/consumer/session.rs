@@ -191,6 +191,7 @@ impl<A: Import> Consumer<A> {
         for slot in &configure.slots {
             let own: Vec<OwnedFd> = fds.by_ref().take(slot.objects).collect();
             let frame = transfer::frame(of, &configure.device, slot, own)?;
+            let frame = frame.with_color(configure.color)?;
             match self.import.import(&frame) {
                 Ok(image) => images.push(image),
                 Err(error) => {
@@ -232,6 +233,7 @@ impl<A: Import> Consumer<A> {
             number: configure.generation,
             extent: configure.extent,
             format: configure.format,
+            color: configure.color,
             rung: configure.rung,
             refused: configure.refused.clone(),
             acquire: configure.acquire.clone(),

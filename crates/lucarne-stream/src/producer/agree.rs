@@ -304,18 +304,22 @@ fn configure<I>(
     let consumer_usage = joined.hello.usage;
     let agreement = &generation.agreement;
     let frames = generation.frames();
-    let device = frames.first().map(|frame| frame.device().clone());
+    let Some(first) = frames.first() else {
+        return Ok(());
+    };
     let ring = Ring::new(generation.number, frames.len())?;
     let message = Message::Configure(Box::new(Configure {
         version: VERSIONS.1.min(joined.hello.highest),
         generation: generation.number,
         extent: agreement.extent,
         format: agreement.format,
+        // All slots are one program's work, and mean the same.
+        color: first.layout().color(),
         rung: agreement.rung,
         devices: agreement.devices,
         producer_usage: agreement.producer,
         consumer_usage,
-        device: device.unwrap_or_default(),
+        device: first.device().clone(),
         acquire: agreement.acquire.clone(),
         release: agreement.release.clone(),
         refused: agreement.refused.clone(),
