@@ -277,7 +277,14 @@ fn collect_from<I>(
                     sequence,
                     slot,
                 };
-                (Some(peer.take_fence(of, inbox)?), false)
+                match peer.take_fence(of, inbox) {
+                    Ok(fence) => (Some(fence), false),
+                    Err(error) => {
+                        // The ring has given it back already, whatever becomes of its reader.
+                        active.flights.back(slot, patience);
+                        return Err(error);
+                    }
+                }
             }
         };
         active.flights.released(slot, fence, attached, patience);
