@@ -94,7 +94,7 @@ fn against_a_consumer(mut script: Script<'_>) {
     let mut honest = watch(folder.path(), Delivery::Every).expect("it is there");
     meet(&mut producer, &mut honest);
     let mut hostile = Hostile::connect(folder.path());
-
+    while let Some(act) = script.next() {
         match act % 16 {
             14 => step(&mut producer, &mut honest, false),
             15 => {
