@@ -188,7 +188,7 @@ impl<W: Words> RingConsumer<W> {
         head > last
             && (0..self.slots).any(|slot| {
                 let state = self.words.load(at(slot, STATE), Ordering::Relaxed);
-                matches!(unpack(state), Some((sequence, Phase::Published)) if sequence > last)
+                matches!(unpack(state), Some((sequence, Phase::Published)) if sequence > last && sequence <= head)
             })
     }
 

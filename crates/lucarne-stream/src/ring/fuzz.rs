@@ -9,12 +9,12 @@ use std::sync::atomic::Ordering;
 
 use super::{
     Breach, Collected, DamageList, FIRST_SLOT, FenceRoute, FrameNote, GENERATION, HEAD, MAGIC,
-    MAX_SEQUENCE, Phase, RING_BYTES, RING_MAGIC, RingConsumer, RingProducer, SLOT_WORDS, SLOTS,
-    STATE, Words, at, pack,
+    MAX_SEQUENCE, Phase, RING_MAGIC, RingConsumer, RingProducer, SLOT_WORDS, SLOTS, STATE, Words,
+    at, pack,
 };
 use crate::wire::{Delivery, MAX_SLOTS};
 
-const WORDS: usize = RING_BYTES as usize / 8;
+const WORDS: usize = 512;
 const GENERATION_NUMBER: u64 = 7;
 /// More accesses than any one call makes: each attempt looks at every slot's state, and at five words of one.
 const MOST_ACCESSES: usize = 4 * (MAX_SLOTS + 8) + 16;
@@ -69,7 +69,7 @@ impl Page<'_> {
         let near = near.wrapping_sub(2);
         let slot = which % MAX_SLOTS;
         let (index, value) = match what & 7 {
-            0..=2 => (at(slot, STATE), near << 4 | u64::from(which as u8 >> 4)),
+            0..=2 => (at(slot, STATE), near << 4 | which as u64 >> 4),
             3 => (at(slot, STATE), near << 4 | 1),
             4 => (HEAD, near),
             5 => (
