@@ -7,6 +7,8 @@
 pub mod layout;
 pub mod modifier;
 pub mod negotiation;
+pub mod session;
+pub mod wire;
 
 /// A target and what it checks.
 pub type Target = (&'static str, fn(&[u8]));
@@ -16,4 +18,7 @@ pub const TARGETS: &[Target] = &[
     ("layout", layout::check),
     ("modifier", modifier::check),
     ("negotiation", negotiation::check),
+    ("ring", lucarne_stream::fuzzing::ring),
+    ("session", session::check),
+    ("wire", wire::check),
 ];

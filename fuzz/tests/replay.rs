@@ -35,8 +35,11 @@ fn pseudorandom_bytes() {
             mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
             chunk.copy_from_slice(&(mixed ^ (mixed >> 31)).to_le_bytes());
         }
-        for (_, check) in TARGETS {
-            check(&bytes[..(round * 7) % bytes.len()]);
+        for (name, check) in TARGETS {
+            // Sockets and memory take a thousand times as long as the others.
+            if *name != "session" || round % 50 == 0 {
+                check(&bytes[..(round * 7) % bytes.len()]);
+            }
         }
     }
 }

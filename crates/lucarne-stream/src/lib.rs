@@ -90,6 +90,13 @@ pub use transfer::{receive_frame, send_frame};
 pub use watcher::{Change, Watcher};
 pub use wire::Delivery;
 
+/// What the repository's fuzz targets need of the inside. Not for programs: it may change at any time.
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::ring::fuzz::check as ring;
+}
+
 /// The time on `CLOCK_MONOTONIC`, which timestamps are on.
 pub fn now() -> std::time::Duration {
     std::time::Duration::from_nanos(discovery::now())

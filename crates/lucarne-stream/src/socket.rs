@@ -153,10 +153,17 @@ pub(crate) fn receive(
     let mut space = [MaybeUninit::uninit(); CONTROL];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-    let received = rustix::io::retry_on_intr(|| {
-        let mut parts = [IoSliceMut::new(bytes)];
-        rustix::net::recvmsg(socket, &mut parts, &mut control, flags)
-    });
+    let mut look = || {
+        rustix::io::retry_on_intr(|| {
+            let mut parts = [IoSliceMut::new(bytes)];
+            rustix::net::recvmsg(socket, &mut parts, &mut control, flags)
+        })
+    };
+    let received = match look() {
+        // Told once, and before what was sent: a peer that did not read everything may have said why it went.
+        Err(Errno::CONNRESET) => look(),
+        other => other,
+    };
     let received = match received {
         Ok(received) => received,
         Err(Errno::AGAIN) => return Ok(None),

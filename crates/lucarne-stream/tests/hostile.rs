@@ -2,83 +2,24 @@
 //! nothing.
 
 use std::os::fd::AsFd as _;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lucarne::Memfd;
 use lucarne::negotiate::Strike;
+use lucarne_stream::Delivery;
 use lucarne_stream::wire::{FenceFor, ImportFailed, Message, Reason};
-use lucarne_stream::{Delivery, Options};
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
 #[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "common/raw.rs"]
 mod raw;
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "common/scene.rs"]
+mod scene;
 use common::*;
 use raw::Raw;
-
-fn patience() -> Duration {
-    scaled(200)
-}
-
-/// An honest pair; hostile ones come to it.
-struct Scene {
-    folder: tempfile::TempDir,
-    producer: Ours,
-    honest: Theirs,
-    frame: u32,
-}
-
-fn scene() -> Scene {
-    let folder = tempfile::tempdir().expect("a folder");
-    let options = Options::new(EXTENT).slots(5).patience(patience());
-    let mut producer = producer(folder.path(), options);
-    let mut honest = consumer(folder.path(), Delivery::Every);
-    join(&mut producer, &mut honest);
-    Scene {
-        folder,
-        producer,
-        honest,
-        frame: 0,
-    }
-}
-
-impl Scene {
-    /// One frame, which the honest consumer gets whole and in time.
-    fn serve(&mut self) {
-        self.producer.dispatch().expect("served");
-        self.frame += 1;
-        let begun = Instant::now();
-        send(&mut self.producer, self.frame);
-        let received = self.honest.receive(SOON).expect("a frame");
-        assert_eq!(received.dropped(), 0);
-        assert_eq!(finish(received), self.frame);
-        assert!(begun.elapsed() < 4 * patience(), "{:?}", begun.elapsed());
-    }
-
-    fn connect(&self) -> Raw {
-        Raw::connect(self.folder.path())
-    }
-
-    /// A hostile consumer that has been let in, and its ring.
-    fn let_in(&mut self, delivery: Delivery) -> (Raw, raw::Ring, u64) {
-        let raw = self.connect();
-        raw.hello(delivery);
-        let (configure, ring) = raw.configure(|| self.serve());
-        assert!(raw.say(&Message::Ready(configure.generation)));
-        until("frames come", || {
-            self.serve();
-            ring.get(24) > 0
-        });
-        (raw, ring, configure.generation)
-    }
-
-    fn reason(&mut self, raw: &Raw) -> (Reason, String) {
-        let farewell = raw.farewell(|| self.serve());
-        let farewell = farewell.expect("a reason");
-        (farewell.reason, farewell.text)
-    }
-}
+use scene::scene;
 
 #[test]
 fn first_messages_that_are_none() {

@@ -51,6 +51,7 @@ fn configure(generation: u64, slots: usize) -> Configure {
         generation,
         extent: EXTENT,
         format: Format::XRGB8888,
+        color: lucarne::color::ColorDescription::SRGB,
         rung: Rung::HostMemory,
         devices: Comparison::Unknown,
         producer_usage: Usage::RENDER,
@@ -343,4 +344,22 @@ fn a_producer_that_says_nothing() {
         .receive(Duration::from_millis(50))
         .expect_err("nothing comes");
     assert!(matches!(error, Error::Timeout { .. }), "{error}");
+}
+
+#[test]
+fn a_slot_that_is_held_is_not_handed_out_again() {
+    let _alone = alone();
+    let scene = Scene::new();
+    let (raw, mut consumer) = scene.connect();
+    let ring = settle(&raw, &mut consumer, 1);
+    ring.set(64, 1 << 4 | 1);
+    ring.set(24, 1);
+    let held = consumer.receive(SOON).expect("a frame");
+    // Published again, before it was released.
+    ring.set(64, 2 << 4 | 1);
+    ring.set(24, 2);
+    let error = ends(&raw, &mut consumer);
+    assert!(matches!(error, Error::Breach(_)), "{error}");
+    assert!(error.to_string().contains("released"), "{error}");
+    assert_eq!(finish(held), 0);
 }

@@ -357,3 +357,40 @@ fn names_have_rules() {
         lucarne_stream::check_name(name).expect(name);
     }
 }
+
+#[test]
+fn colours_arrive_as_they_were_described() {
+    use lucarne::color::{ColorDescription, Primaries, Transfer};
+    let _alone = alone();
+    let color = ColorDescription {
+        primaries: Primaries::Bt2020,
+        transfer: Transfer::Pq,
+        ..ColorDescription::SRGB
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let request = lucarne::Request::new(EXTENT).formats(&[lucarne::Format::XRGB8888]);
+    let options = Options::of(request).directory(folder.path());
+    let allocate = |agreement: &lucarne::Agreement| {
+        let image = device().export(agreement)?;
+        let frame = image.frame().with_color(color)?;
+        Ok((image, frame))
+    };
+    let offer = device().offer();
+    let producer = lucarne_stream::Producer::bind("scene", &offer, options, allocate);
+    let mut producer = producer.expect("the name is free");
+    let mut consumer = consumer(folder.path(), Delivery::Latest);
+    until("the consumer is ready", || {
+        producer.dispatch().expect("served");
+        consumer.dispatch().expect("served");
+        producer.consumers() == 1
+    });
+    let slot = producer.acquire(SOON).expect("a slot");
+    let sent = producer.send(slot, lucarne::Fence::Signaled, lucarne_stream::now());
+    assert_eq!(sent.expect("sent"), 1);
+    let received = consumer.receive(SOON).expect("a frame");
+    assert_eq!(received.frame().layout().color(), color);
+    let event = consumer.event();
+    assert!(
+        matches!(event, Some(lucarne_stream::ConsumerEvent::Generation { color: told, .. }) if told == color)
+    );
+}

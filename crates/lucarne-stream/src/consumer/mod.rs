@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lucarne::color::ColorDescription;
 use lucarne::negotiate::{FencePath, RefusedRung};
 use lucarne::{Extent, Fence, FenceRole, Format, Offer, Rung, SyncFile};
 use rustix::event::{PollFlags, epoll};
@@ -43,6 +44,8 @@ pub enum ConsumerEvent {
         extent: Extent,
         /// Their format.
         format: Format,
+        /// What their numbers mean.
+        color: ColorDescription,
         /// The rung of the ladder, which says the memory path.
         rung: Rung,
         /// Each better rung, and why it was refused.

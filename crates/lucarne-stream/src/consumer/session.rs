@@ -50,7 +50,7 @@ impl<A: Import> Consumer<A> {
     /// Handles the messages that have come; up to a Wake if told so, as what that is for comes first.
     pub(super) fn read_socket(&mut self, to_wake: bool) -> Result<()> {
         for _ in 0..MESSAGES {
-            if matches!(self.link, Link::Lost(_)) {
+            if matches!(self.link, Link::Lost(_)) || self.is_behind() {
                 return Ok(());
             }
             let handled = match self.socket.receive(&mut self.inbox) {
@@ -75,6 +75,14 @@ impl<A: Import> Consumer<A> {
             }
         }
         Ok(())
+    }
+
+    /// Whether frames have to be taken first: out of generations that are over, of which there are as many as can be.
+    fn is_behind(&self) -> bool {
+        let untaken = |coming: &Coming<A::Image>| {
+            coming.retired && coming.incoming.ring.has_more(coming.last)
+        };
+        self.comings.len() >= MAX_GENERATIONS && self.comings.iter().any(untaken)
     }
 
     fn handle(&mut self, message: Message, mut fds: Vec<OwnedFd>) -> Result<()> {
@@ -191,6 +199,7 @@ impl<A: Import> Consumer<A> {
         for slot in &configure.slots {
             let own: Vec<OwnedFd> = fds.by_ref().take(slot.objects).collect();
             let frame = transfer::frame(of, &configure.device, slot, own)?;
+            let frame = frame.with_color(configure.color)?;
             match self.import.import(&frame) {
                 Ok(image) => images.push(image),
                 Err(error) => {
@@ -232,6 +241,7 @@ impl<A: Import> Consumer<A> {
             number: configure.generation,
             extent: configure.extent,
             format: configure.format,
+            color: configure.color,
             rung: configure.rung,
             refused: configure.refused.clone(),
             acquire: configure.acquire.clone(),

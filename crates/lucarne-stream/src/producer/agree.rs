@@ -31,11 +31,24 @@ impl<A: Allocate> Producer<A> {
     /// Brings consumers and generations together: configures newcomers, makes a new generation where they need one, and
     /// moves on to it once everybody is ready.
     pub(super) fn settle(&mut self) {
-        if std::mem::take(&mut self.stale) {
-            self.arrange();
+        // Twice where a request has waited for the generation before it.
+        for _ in 0..2 {
+            if std::mem::take(&mut self.stale) {
+                self.arrange();
+            }
+            self.configure_all();
+            self.move_on();
+            if !self.stale || self.pending.is_some() {
+                return;
+            }
         }
-        self.configure_all();
-        self.move_on();
+    }
+
+    /// Whether a generation is under way that may still be agreed on: another one waits until everybody has answered, or
+    /// their time is over, so that no consumer has more than two.
+    fn is_under_way(&self) -> bool {
+        let pending = self.pending.as_ref();
+        pending.is_some_and(|pending| self.suits_all(&pending.generation))
     }
 
     /// Gives every consumer a generation that it can use.
@@ -47,6 +60,10 @@ impl<A: Allocate> Producer<A> {
                 self.active = None;
                 self.pending = None;
             }
+            return;
+        }
+        if self.renew && self.is_under_way() {
+            self.stale = true;
             return;
         }
         // A generation may be on its way for a consumer that has gone meanwhile.
@@ -304,18 +321,22 @@ fn configure<I>(
     let consumer_usage = joined.hello.usage;
     let agreement = &generation.agreement;
     let frames = generation.frames();
-    let device = frames.first().map(|frame| frame.device().clone());
+    let Some(first) = frames.first() else {
+        return Ok(());
+    };
     let ring = Ring::new(generation.number, frames.len())?;
     let message = Message::Configure(Box::new(Configure {
         version: VERSIONS.1.min(joined.hello.highest),
         generation: generation.number,
         extent: agreement.extent,
         format: agreement.format,
+        // All slots are one program's work, and mean the same.
+        color: first.layout().color(),
         rung: agreement.rung,
         devices: agreement.devices,
         producer_usage: agreement.producer,
         consumer_usage,
-        device: device.unwrap_or_default(),
+        device: first.device().clone(),
         acquire: agreement.acquire.clone(),
         release: agreement.release.clone(),
         refused: agreement.refused.clone(),

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::generation::{Allocate, Slot};
 use crate::ring::{Collected, Damage, DamageList, FenceRoute, FrameNote, MAX_SEQUENCE};
 use crate::socket::Inbox;
+use crate::transfer::Deadline;
 use crate::wire::{Farewell, FenceFor, MAX_SLOTS, Message, Reason};
 
 /// The slots of a generation that are out.
@@ -74,8 +75,10 @@ impl Flight {
         }
         let gate = Fence::merge(&self.fences).unwrap_or_else(|_| {
             // Fences that cannot be merged are waited for here; one that is none, or never signals, gates nothing.
+            // All of them together have the patience of one.
+            let until = Deadline::new(patience);
             for fence in &self.fences {
-                let _ = fence.wait(patience);
+                let _ = fence.wait(until.left().unwrap_or(patience));
             }
             Fence::Signaled
         });
@@ -277,7 +280,14 @@ fn collect_from<I>(
                     sequence,
                     slot,
                 };
-                (Some(peer.take_fence(of, inbox)?), false)
+                match peer.take_fence(of, inbox) {
+                    Ok(fence) => (Some(fence), false),
+                    Err(error) => {
+                        // The ring has given it back already, whatever becomes of its reader.
+                        active.flights.back(slot, patience);
+                        return Err(error);
+                    }
+                }
             }
         };
         active.flights.released(slot, fence, attached, patience);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{Timespec, epoll};
 
-use super::peer::{Joined, Peer, Stage};
+use super::peer::{Joined, Peer, Ring, Stage};
 use super::{LISTENER, Producer, ProducerEvent};
 use crate::error::{Error, Result};
 use crate::generation::Allocate;
@@ -135,6 +135,14 @@ impl<A: Allocate> Producer<A> {
             }
             (Stage::Joined(joined), Message::ImportFailed(failed)) => {
                 let newest = peer.rings.iter().map(|ring| ring.generation).max();
+                // Frames may be out in it, whose slots would not come back with its ring.
+                let late = |ring: &Ring| ring.generation == failed.generation && ring.ready;
+                if peer.rings.iter().any(late) {
+                    return Err(Error::Unexpected {
+                        message: "ImportFailed",
+                        expected: "nothing more about a generation that it was Ready for",
+                    });
+                }
                 let stale = strike(joined, failed, newest)?;
                 self.stale |= stale;
                 if stale {

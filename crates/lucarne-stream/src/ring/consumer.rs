@@ -1,6 +1,6 @@
 //! The consumer's end of a ring.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{
     Breach, CONSUMER_SLEEPS, DAMAGE, DamageList, FLAGS, FenceRoute, FrameNote, GENERATION, HEAD,
@@ -19,12 +19,15 @@ pub(crate) struct Taken {
 
 /// The consumer's end: takes frames and gives them back.
 ///
-/// Releasing needs no exclusive access, so that whoever holds a frame can give it back from any thread. What has been
-/// taken is remembered by the caller.
+/// Releasing needs no exclusive access, so that whoever holds a frame can give it back from any thread. The sequence number
+/// of the last frame is remembered by the caller.
 #[derive(Debug)]
 pub(crate) struct RingConsumer<W> {
     words: W,
     slots: usize,
+    /// A bit for each slot whose frame is held, in memory that the producer cannot reach: a slot is not handed out twice,
+    /// whatever its state says. Ordered by the state words, between which it changes.
+    held: AtomicU32,
 }
 
 /// How often a frame is looked for that the producer takes back meanwhile. Giving up loses nothing: the producer has
@@ -51,7 +54,11 @@ impl<W: Words> RingConsumer<W> {
                 });
             }
         }
-        Ok(Self { words, slots })
+        Ok(Self {
+            words,
+            slots,
+            held: AtomicU32::new(0),
+        })
     }
 
     /// Takes the next frame after `last`, which is the newest for [`Delivery::Latest`] and the oldest for
@@ -83,6 +90,14 @@ impl<W: Words> RingConsumer<W> {
                 .exchange(at(slot, STATE), published, taken)
                 .is_ok()
             {
+                if self.held.fetch_or(1 << slot, Ordering::Relaxed) & 1 << slot != 0 {
+                    return Err(Breach {
+                        word: "state",
+                        slot,
+                        got: published,
+                        limit: "taken: its last frame has not been released",
+                    });
+                }
                 let note = self.note(slot)?;
                 return Ok(Some(Taken {
                     slot,
@@ -159,6 +174,8 @@ impl<W: Words> RingConsumer<W> {
             FenceRoute::Attached => Phase::ReleasedAttached,
             FenceRoute::Mailed => Phase::ReleasedMailed,
         };
+        // Before the state: from then on the slot can come again.
+        self.held.fetch_and(!(1 << slot), Ordering::Relaxed);
         // Release: whoever sees the state comes after every access to the frame.
         let state = pack(sequence, phase);
         self.words.store(at(slot, STATE), state, Ordering::Release);
@@ -171,7 +188,7 @@ impl<W: Words> RingConsumer<W> {
         head > last
             && (0..self.slots).any(|slot| {
                 let state = self.words.load(at(slot, STATE), Ordering::Relaxed);
-                matches!(unpack(state), Some((sequence, Phase::Published)) if sequence > last)
+                matches!(unpack(state), Some((sequence, Phase::Published)) if sequence > last && sequence <= head)
             })
     }
 

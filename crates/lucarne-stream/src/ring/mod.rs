@@ -11,6 +11,8 @@
 //! docs/protocol.md has every word, and why no wake-up is lost.
 
 mod consumer;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzz;
 #[cfg(test)]
 mod model;
 mod producer;

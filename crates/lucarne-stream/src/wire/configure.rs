@@ -1,5 +1,6 @@
 //! What a generation looks like: geometry of its slots, and how it came to be agreed on.
 
+use lucarne::color::ColorDescription;
 use lucarne::negotiate::{FencePath, RefusedRung};
 use lucarne::{
     Comparison, DeviceId, Extent, Format, FrameLayout, MAX_PLANES, MemoryPath, Modifier, Plane,
@@ -7,6 +8,7 @@ use lucarne::{
 };
 
 use super::codec::{Malformed, Reader, Result, Writer, check_count, one_of, plain_text};
+use super::color::{color, put_color};
 use super::offer::{device, path, path_code, put_device, tiling, usage};
 use super::{FIXED_DESCRIPTORS, MAX_NAME, MAX_SLOTS, MAX_TEXT};
 
@@ -22,9 +24,6 @@ const COMPARISONS: [(u32, Comparison); 3] = [
     (2, Comparison::Different),
     (3, Comparison::Unknown),
 ];
-
-/// Bytes that the colour description will have.
-const COLOUR: usize = 32;
 
 /// Geometry of one frame and how many kernel objects it lies in; without the objects themselves.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,6 +61,8 @@ pub struct Configure {
     pub extent: Extent,
     /// Their format.
     pub format: Format,
+    /// What their numbers mean; right for the format.
+    pub color: ColorDescription,
     /// The rung of the ladder; says the memory path too.
     pub rung: Rung,
     /// Whether both sides are one device.
@@ -108,7 +109,7 @@ impl Configure {
         writer.u32(self.producer_usage.bits());
         writer.u32(self.consumer_usage.bits());
         writer.count("configure.refused", self.refused.len(), RUNGS.len() - 1)?;
-        writer.bytes(&[0; COLOUR]);
+        put_color(writer, &self.color, self.format)?;
         put_device(writer, &self.device);
         put_fence_path(writer, &self.acquire);
         put_fence_path(writer, &self.release);
@@ -135,16 +136,13 @@ impl Configure {
         let producer_usage = usage(reader, "configure.producer_usage")?;
         let consumer_usage = usage(reader, "configure.consumer_usage")?;
         let refused = reader.count("configure.refused", 0, RUNGS.len() - 1)?;
-        let colour: [u8; COLOUR] = reader.array("configure.colour")?;
-        if colour != [0; COLOUR] {
-            let limit = "zeros: it is reserved";
-            return Err(Malformed::new("configure.colour", "something", limit));
-        }
+        let color = color(reader, format)?;
         Ok(Self {
             version,
             generation,
             extent,
             format,
+            color,
             rung,
             devices,
             producer_usage,

@@ -4,7 +4,7 @@ use lucarne::negotiate::Strike;
 use lucarne::{Extent, Format, MemoryPath, Modifier, Offer, Tiling, Usage};
 
 use super::codec::{Malformed, Reader, Result, Writer, one_of, plain_text, presentable};
-use super::offer::{offer, path, path_code, put_offer, tiling, usage};
+use super::offer::{offer, path, path_code, put_offer, tiling, unnamed, usage};
 use super::{MAGIC, MAX_NAME, MAX_SLOTS, MAX_TEXT, VERSIONS};
 
 /// Which frames a consumer gets.
@@ -184,6 +184,7 @@ impl ImportFailed {
             Tiling::Implicit => None,
         };
         let format = reader.u32("strike.format")?;
+        unnamed("strike.format", flags & 1 != 0, format == 0)?;
         reader.zero32("strike.reserved")?;
         Ok(Self {
             generation,

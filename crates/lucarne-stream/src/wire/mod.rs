@@ -5,6 +5,7 @@
 //! and bytes that nothing asked for.
 
 mod codec;
+mod color;
 mod configure;
 mod control;
 mod offer;

@@ -62,12 +62,16 @@ pub(super) fn device(reader: &mut Reader<'_>) -> Result<DeviceId> {
     let known = DEVICE_UUID | DRIVER_UUID | RENDER_NODE | PRIMARY_NODE | SOFTWARE;
     let flags = reader.flags("device.flags", known)?;
     reader.zero32("device.reserved")?;
-    let device_uuid = reader.array("device.device_uuid")?;
-    let driver_uuid = reader.array("device.driver_uuid")?;
+    let device_uuid: [u8; 16] = reader.array("device.device_uuid")?;
+    let driver_uuid: [u8; 16] = reader.array("device.driver_uuid")?;
+    for (uuid, bit) in [(device_uuid, DEVICE_UUID), (driver_uuid, DRIVER_UUID)] {
+        unnamed("device.uuid", flags & bit != 0, uuid == [0; 16])?;
+    }
     let mut nodes = [None; 2];
     for (node, bit) in nodes.iter_mut().zip([RENDER_NODE, PRIMARY_NODE]) {
         let major = reader.u32("device.node.major")?;
         let minor = reader.u32("device.node.minor")?;
+        unnamed("device.node", flags & bit != 0, major | minor == 0)?;
         *node = (flags & bit != 0).then_some(DrmNode { major, minor });
     }
     Ok(DeviceId {
@@ -77,6 +81,18 @@ pub(super) fn device(reader: &mut Reader<'_>) -> Result<DeviceId> {
         primary_node: nodes[1],
         software: flags & SOFTWARE != 0,
     })
+}
+
+/// Refuses bytes that no flag names: every message is said in one way only.
+pub(super) fn unnamed(field: &'static str, named: bool, zero: bool) -> Result<()> {
+    if named || zero {
+        return Ok(());
+    }
+    Err(Malformed::new(
+        field,
+        "something",
+        "zeros: no flag names it",
+    ))
 }
 
 /// Yes or no, and the reasons of a no as one text.

@@ -1,5 +1,6 @@
 //! Round trips, mutations and limits.
 
+use lucarne::color::{ChromaSiting, ColorDescription, Orientation, Primaries, Range, Transfer};
 use lucarne::negotiate::{FencePath, FenceSupport, OfferEntry, RefusedRung, Strike};
 use lucarne::{
     Comparison, DeviceId, DrmNode, Extent, Format, MAX_EXTENT, MemoryPath, Modifier, Offer, Plane,
@@ -129,9 +130,34 @@ fn rung() -> impl Strategy<Value = Rung> {
     prop::sample::select(Rung::ALL.to_vec())
 }
 
+/// A format, and a description that is right for it; for a format that nobody knows, any.
+fn color() -> impl Strategy<Value = (Format, ColorDescription)> {
+    let known = prop::sample::select(Format::ALL.to_vec()).prop_map(|info| info.format);
+    let format = prop_oneof![known, any::<u32>().prop_map(Format::from_fourcc)];
+    let terms = (
+        prop::sample::select(Primaries::ALL),
+        prop::sample::select(Transfer::ALL),
+        prop::sample::select(Range::ALL),
+        prop::sample::select(ChromaSiting::ALL),
+        prop::sample::select(Orientation::ALL),
+    );
+    (format, terms).prop_map(|(format, terms)| {
+        let base = format.info().map(ColorDescription::default_for);
+        let color = ColorDescription {
+            primaries: terms.0,
+            transfer: terms.1,
+            range: terms.2,
+            siting: terms.3,
+            orientation: terms.4,
+            ..base.unwrap_or(ColorDescription::SRGB)
+        };
+        (format, color)
+    })
+}
+
 fn configure() -> impl Strategy<Value = Configure> {
     let compared = [Comparison::Same, Comparison::Different, Comparison::Unknown];
-    let numbers = (any::<u32>(), any::<u64>(), extent(), any::<u32>());
+    let numbers = (any::<u32>(), any::<u64>(), extent(), color());
     let sides = (
         prop::sample::select(compared.to_vec()),
         usage(),
@@ -150,7 +176,8 @@ fn configure() -> impl Strategy<Value = Configure> {
         version: numbers.0,
         generation: numbers.1,
         extent: numbers.2,
-        format: Format::from_fourcc(numbers.3),
+        format: numbers.3.0,
+        color: numbers.3.1,
         rung: slots.0,
         devices: sides.0,
         producer_usage: sides.1,

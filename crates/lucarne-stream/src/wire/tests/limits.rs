@@ -75,6 +75,7 @@ fn a_configure(path: MemoryPath, slots: usize) -> Configure {
         generation: 7,
         extent: Extent::new(640, 480),
         format: Format::XRGB8888,
+        color: ColorDescription::SRGB,
         rung: match path {
             MemoryPath::DmaBuf => Rung::LinearDmaBuf,
             MemoryPath::OpaqueFd => Rung::OpaqueFd,
@@ -219,8 +220,6 @@ fn configures() {
     refuses(&message, 52, 0x20, "configure.producer_usage");
     refuses(&message, 56, 0x20, "configure.consumer_usage");
     refuses(&message, 60, 4, "configure.refused");
-    refuses(&message, 64, 1, "configure.colour");
-    refuses(&message, 92, 1, "configure.colour");
     refuses(&message, 152, 3, "configure.acquire");
     refuses(&message, 160, 0, "configure.release");
     refuses(&message, 172, 129, "configure.producer");
@@ -238,6 +237,54 @@ fn configures() {
     takes(&message, 8, 3);
     refuses(&message, 8, 2, "descriptors");
     refuses(&message, 8, 4, "descriptors");
+}
+
+#[test]
+fn colours() {
+    let message = configure(MemoryPath::DmaBuf, 1);
+    // BT.709, sRGB, no matrix, full range, left, opaque, upright; then 25 zeros.
+    let bytes = message.encode().expect("a message");
+    assert_eq!(&bytes[64..72], [1, 13, 0, 1, 0, 1, 0, 0]);
+    let cases: [(usize, &[u8], &str); 8] = [
+        (64, &[0, 2, 3, 13, 21, 23, 255], "color.primaries"),
+        (65, &[0, 2, 3, 19, 255], "color.transfer"),
+        (66, &[2, 3, 5, 8, 10, 255], "color.matrix"),
+        (67, &[2, 255], "color.range"),
+        (68, &[4, 255], "color.siting"),
+        (69, &[0, 5, 255], "color.alpha"),
+        (70, &[8, 255], "color.orientation"),
+        (71, &[1, 255], "color.reserved"),
+    ];
+    for (at, codes, field) in cases {
+        for code in codes {
+            let error = with(&message, at, &[*code]).expect_err(field);
+            assert_eq!(error.field, field, "{code}: {error}");
+        }
+    }
+    for (at, code) in [(64, 9), (65, 16), (67, 0), (68, 3), (70, 7)] {
+        with(&message, at, &[code]).expect("within the limit");
+    }
+    refuses(&message, 92, 1, "color.reserved");
+    // Right by themselves, and not for XRGB8888: a matrix, and an alpha.
+    for (at, code) in [(66, 1), (69, 2), (69, 3), (69, 4)] {
+        let error = with(&message, at, &[code]).expect_err("another format's");
+        assert_eq!(error.field, "color", "{error}");
+    }
+    let mut wrong = a_configure(MemoryPath::DmaBuf, 1);
+    wrong.color = ColorDescription::VIDEO;
+    let error = Message::Configure(Box::new(wrong)).encode();
+    assert_eq!(error.expect_err("not for XRGB8888").field, "color");
+}
+
+#[test]
+fn what_no_flag_names_is_zero() {
+    let hello = a_hello(1);
+    for at in [56, 72] {
+        refuses(&hello, at, 1, "device.uuid");
+    }
+    for at in [88, 92, 96, 100] {
+        refuses(&hello, at, 1, "device.node");
+    }
 }
 
 #[test]
@@ -302,6 +349,7 @@ fn the_smaller_ones() {
     refuses(&failed, 24, 0, "strike.path");
     refuses(&failed, 28, 4, "strike.flags");
     refuses(&failed, 32, 1, "strike.modifier");
+    refuses(&failed, 40, 1, "strike.format");
     refuses(&failed, 44, 1, "strike.reserved");
 }
 
