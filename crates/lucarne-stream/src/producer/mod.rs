@@ -297,6 +297,11 @@ impl<A: Allocate> Producer<A> {
         self.peers.iter().filter(ready).count()
     }
 
+    /// The number of the last frame that was sent; 0 before the first.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
+    }
+
     /// When [`dispatch`](Self::dispatch) should be called at the latest, if nothing is readable before.
     pub fn timeout(&self) -> Option<Duration> {
         let patience = self.options.patience;
