@@ -58,7 +58,9 @@ impl Picture {
                 pixel.swap(0, 2);
             }
         } else if format != Format::XBGR8888 && format != Format::ABGR8888 {
-            return Err(format!("pictures are made of 8-bit formats, not of {format}"));
+            return Err(format!(
+                "pictures are made of 8-bit formats, not of {format}"
+            ));
         }
         Ok(Self {
             width,

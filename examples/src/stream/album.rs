@@ -184,27 +184,35 @@ impl Album {
     /// Takes note of what happened to the stream.
     pub fn events<I: Import>(&mut self, consumer: &mut Consumer<I>) {
         while let Some(event) = consumer.event() {
-            match event {
-                ConsumerEvent::Generation {
-                    extent,
-                    format,
-                    rung,
-                    refused,
-                    ..
-                } => {
-                    self.generation(&format!("{format}"), &format!("{rung}"));
-                    say(&format!("frames are {extent}, {format}, {rung}"));
+            self.event(event);
+        }
+    }
+
+    /// Takes note of one thing that happened.
+    pub fn event(&mut self, event: ConsumerEvent) {
+        match event {
+            ConsumerEvent::Generation {
+                extent,
+                format,
+                rung,
+                refused,
+                ..
+            } => {
+                self.generation(&format!("{format}"), &format!("{rung}"));
+                say(&format!("frames are {extent}, {format}, {rung}"));
+                // Once is enough: a change of size changes nothing about it.
+                if self.report.generations == 1 {
                     for refused in refused {
                         say(&format!("  not better: {refused}"));
                     }
                 }
-                ConsumerEvent::ImportFailed { reason, .. } => say(&format!("no import: {reason}")),
-                ConsumerEvent::Paused => say("paused"),
-                ConsumerEvent::Resumed => say("goes on"),
-                ConsumerEvent::Ended => say("the stream has ended"),
-                ConsumerEvent::Lost { reason } => say(&format!("lost: {reason}")),
-                other => say(&format!("{other:?}")),
             }
+            ConsumerEvent::ImportFailed { reason, .. } => say(&format!("no import: {reason}")),
+            ConsumerEvent::Paused => say("paused"),
+            ConsumerEvent::Resumed => say("goes on"),
+            ConsumerEvent::Ended => say("the stream has ended"),
+            ConsumerEvent::Lost { reason } => say(&format!("lost: {reason}")),
+            other => say(&format!("{other:?}")),
         }
     }
 
@@ -274,6 +282,6 @@ impl Album {
 
 /// Where the picture of a frame is saved.
 #[must_use]
-pub fn file(folder: &Path, sequence: u64) -> PathBuf {
+pub(super) fn file(folder: &Path, sequence: u64) -> PathBuf {
     folder.join(format!("frame-{sequence:06}.png"))
 }

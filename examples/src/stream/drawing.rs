@@ -38,7 +38,9 @@ impl Renderer {
         let fits = |adapter: &&Adapter| adapter.name().to_lowercase().contains(&part);
         let Some(adapter) = adapters.iter().find(fits) else {
             let names: Vec<_> = adapters.iter().map(Adapter::name).collect();
-            return Err(format!("no Vulkan device is called {part:?}; there are: {names:?}").into());
+            return Err(
+                format!("no Vulkan device is called {part:?}; there are: {names:?}").into(),
+            );
         };
         Ok(Self {
             device: adapter.open()?,
