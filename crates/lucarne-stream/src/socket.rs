@@ -153,10 +153,18 @@ pub(crate) fn receive(
     let mut space = [MaybeUninit::uninit(); CONTROL];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-    let received = rustix::io::retry_on_intr(|| {
-        let mut parts = [IoSliceMut::new(bytes)];
-        rustix::net::recvmsg(socket, &mut parts, &mut control, flags)
-    });
+    let mut once = || {
+        rustix::io::retry_on_intr(|| {
+            let mut parts = [IoSliceMut::new(bytes)];
+            rustix::net::recvmsg(socket, &mut parts, &mut control, flags)
+        })
+    };
+    // A peer that hangs up with messages unread resets the connection. The kernel tells that once, before what the peer has
+    // sent, such as its End.
+    let received = match once() {
+        Err(Errno::CONNRESET) => once(),
+        received => received,
+    };
     let received = match received {
         Ok(received) => received,
         Err(Errno::AGAIN) => return Ok(None),
