@@ -11,7 +11,7 @@ use std::process::{Child, Command, Stdio};
 const SIZE: &str = "97x55";
 
 fn two_processes(path: &str) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
     let output = Command::new(env!("CARGO_BIN_EXE_two-processes"))
         .args(["--json", "--size", SIZE, "--frames", "12", "--path", path])
         .args(["--resize-every", "5", "--output"])
@@ -34,7 +34,7 @@ fn two_processes(path: &str) {
         assert_eq!(numbers, [1, 4, 8, 12]);
     }
     // The program has compared the pictures with each other. They also show something, and not the same thing.
-    let picture = |number: usize| Picture::load(&reports[2].pictures[number].1).unwrap();
+    let picture = |number: usize| Picture::load(&reports[2].pictures[number].1).expect("saved");
     assert_eq!(picture(0).width(), 97);
     let (_, differing) = picture(0).difference(&picture(1)).expect("one size");
     assert!(differing > 100, "the scene moves: {differing}");
@@ -84,7 +84,7 @@ impl Drop for Program {
 
 #[test]
 fn a_consumer_comes_first_and_outlives_a_killed_producer() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
     let start = |program, arguments: &[&str]| Program::start(program, folder.path(), arguments);
     // Before there is any producer.
     let reader = start(env!("CARGO_BIN_EXE_cpu-reader"), &["--last"]);
@@ -106,5 +106,5 @@ fn a_consumer_comes_first_and_outlives_a_killed_producer() {
         panic!("one picture: {seen:?}");
     };
     assert_eq!(*number, 7, "the second producer's last frame");
-    assert_eq!(Picture::load(path).unwrap().height(), 55);
+    assert_eq!(Picture::load(path).expect("saved").height(), 55);
 }
