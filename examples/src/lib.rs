@@ -1,7 +1,8 @@
 //! Parts that the demo and the examples share.
 //!
 //! [`scene::Scene`] draws an animated scene in Vulkan, [`screen::Screen`] shows a texture in OpenGL,
-//! [`picture::Picture`] is what is read back.
+//! [`picture::Picture`] is what is read back; [`stream`] is
+//! what the programs at the ends of a stream have in common.
 
 pub mod demo;
 pub mod font;
@@ -9,4 +10,5 @@ pub mod math;
 pub mod picture;
 pub mod scene;
 pub mod screen;
+pub mod stream;
 pub mod window;

@@ -1,5 +1,6 @@
 //! Pictures read back, as PNG files and for comparison.
 
+use lucarne::{Extent, Format};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter};
 use std::path::Path;
@@ -37,6 +38,51 @@ impl Picture {
             height,
             rgba,
         }
+    }
+
+    /// Takes a frame's bytes in one of the four 8-bit formats, the top row first and without padding.
+    ///
+    /// # Errors
+    ///
+    /// If the format is another, or there are not width × height × 4 bytes.
+    pub fn from_frame(extent: Extent, format: Format, mut bytes: Vec<u8>) -> Result<Self, String> {
+        let (width, height) = (extent.width, extent.height);
+        let wanted = 4 * width as usize * height as usize;
+        if bytes.len() != wanted {
+            let got = bytes.len();
+            return Err(format!("{extent} are {wanted} bytes, but there are {got}"));
+        }
+        // Formats are named from the highest bits of a word down; in memory the lowest byte comes first.
+        if format == Format::XRGB8888 || format == Format::ARGB8888 {
+            for pixel in bytes.chunks_exact_mut(4) {
+                pixel.swap(0, 2);
+            }
+        } else if format != Format::XBGR8888 && format != Format::ABGR8888 {
+            return Err(format!(
+                "pictures are made of 8-bit formats, not of {format}"
+            ));
+        }
+        Ok(Self {
+            width,
+            height,
+            rgba: bytes,
+        })
+    }
+
+    /// Takes what a shader read of each pixel: red, green, blue and alpha from 0 to 1, the top row first.
+    ///
+    /// # Errors
+    ///
+    /// If there are not width × height pixels.
+    pub fn from_shader(extent: Extent, pixels: &[[f32; 4]]) -> Result<Self, String> {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "clamped to what a byte holds"
+        )]
+        let byte = |value: &f32| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
+        let bytes = pixels.iter().flatten().map(byte).collect();
+        Self::from_frame(extent, Format::ABGR8888, bytes)
     }
 
     /// Width in pixels.

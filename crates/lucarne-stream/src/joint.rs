@@ -29,11 +29,14 @@ pub(crate) fn offer(producer: &DeviceId, sides: &[Side<'_>]) -> Option<(Offer, U
         .entries()
         .filter_map(|entry| {
             let mut joint = entry.clone();
+            joint.usage |= usage.difference(first.usage);
             for other in others {
                 let same = other.entries().find(|one| {
                     (one.path, one.format, one.tiling) == (entry.path, entry.format, entry.tiling)
                 })?;
                 narrow(&mut joint, same);
+                // What a consumer does not do with the frames, it need not be able to do.
+                joint.usage &= same.usage | usage.difference(other.usage);
             }
             Some(joint)
         })
@@ -58,7 +61,6 @@ pub(crate) fn offer(producer: &DeviceId, sides: &[Side<'_>]) -> Option<(Offer, U
 }
 
 fn narrow(entry: &mut OfferEntry, other: &OfferEntry) {
-    entry.usage &= other.usage;
     entry.max_extent.width = entry.max_extent.width.min(other.max_extent.width);
     entry.max_extent.height = entry.max_extent.height.min(other.max_extent.height);
     entry.dedicated_only |= other.dedicated_only;
@@ -165,6 +167,26 @@ mod tests {
         assert_eq!(agree(&both), Rung::LinearDmaBuf);
         let both = [side(&there), side(&here)];
         assert_eq!(agree(&both), Rung::LinearDmaBuf);
+    }
+
+    #[test]
+    fn each_need_only_be_able_to_do_what_it_wants() {
+        let (mut one, mut two) = (full(1), full(1));
+        for entry in &mut one.entries {
+            entry.usage = Usage::SAMPLE;
+        }
+        for entry in &mut two.entries {
+            entry.usage = Usage::TRANSFER_SOURCE;
+        }
+        let copies = |offer| Side {
+            offer,
+            usage: Usage::TRANSFER_SOURCE,
+        };
+        let all = [side(&one), copies(&two), side(&one)];
+        assert_eq!(agree(&all), Rung::TiledDmaBuf);
+        let (joint, usage) = offer(&one.device, &[copies(&one), side(&one)]).expect("two");
+        let request = Request::new(Extent::new(640, 480)).usage(Usage::RENDER, usage);
+        negotiate(&full(1), &joint, &request).expect_err("the first cannot copy");
     }
 
     #[test]

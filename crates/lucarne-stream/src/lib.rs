@@ -62,10 +62,13 @@
 //! - **A producer that dies leaves its last frame** with whoever holds it, and [`Consumer::reconnect`] finds the next one.
 //!
 //! There are no threads in here, and no async runtime: both ends give a descriptor to poll and calls that do not block.
+//! With the features `tokio` and `calloop` there are adapters for these two event loops.
 //! The protocol, byte by byte, is in the repository's `docs/protocol.md`.
 
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "calloop")]
+pub mod calloop;
 mod consumer;
 mod discovery;
 mod error;
@@ -75,6 +78,8 @@ mod kind;
 mod producer;
 mod ring;
 mod socket;
+#[cfg(feature = "tokio")]
+pub mod tokio;
 mod transfer;
 mod watcher;
 pub mod wire;

@@ -153,16 +153,17 @@ pub(crate) fn receive(
     let mut space = [MaybeUninit::uninit(); CONTROL];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
-    let mut look = || {
+    let mut once = || {
         rustix::io::retry_on_intr(|| {
             let mut parts = [IoSliceMut::new(bytes)];
             rustix::net::recvmsg(socket, &mut parts, &mut control, flags)
         })
     };
-    let received = match look() {
-        // Told once, and before what was sent: a peer that did not read everything may have said why it went.
-        Err(Errno::CONNRESET) => look(),
-        other => other,
+    // A peer that hangs up with messages unread resets the connection. The kernel tells that once, before what the peer has
+    // sent, such as its End.
+    let received = match once() {
+        Err(Errno::CONNRESET) => once(),
+        received => received,
     };
     let received = match received {
         Ok(received) => received,

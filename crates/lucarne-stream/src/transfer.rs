@@ -210,3 +210,15 @@ pub(crate) fn poll(fd: BorrowedFd<'_>, events: PollFlags, time: Option<Duration>
         Err(errno) => Err(Error::os("poll", errno)),
     }
 }
+
+/// Whether there is something to be read, or to be told.
+#[cfg(feature = "tokio")]
+pub(crate) fn is_readable(end: impl AsFd) -> Result<bool> {
+    let end = end.as_fd();
+    let mut fds = [PollFd::from_borrowed_fd(end, PollFlags::IN)];
+    match rustix::event::poll(&mut fds, Some(&Timespec::default())) {
+        Ok(ready) => Ok(ready > 0),
+        Err(rustix::io::Errno::INTR) => Ok(false),
+        Err(errno) => Err(Error::os("poll", errno)),
+    }
+}

@@ -10,6 +10,9 @@ use crate::workspace::Workspace;
 /// The word that keeps the preload away, for the demo and for cargo's runner.
 pub(crate) const NO_EMULATION: &str = "--no-emulation";
 
+/// The programs of `--two-processes`; the first one runs the others.
+const TWO_PROCESSES: &[&str] = &["two-processes", "producer", "consumer", "cpu-reader"];
+
 /// Arguments of `cargo xtask demo`; all that it does not know are the demo's.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -18,6 +21,9 @@ pub(crate) struct Options {
     /// Show what building prints
     #[arg(long, short)]
     pub(crate) verbose: bool,
+    /// Publish frames from one process, watch them in two others, and compare what all three saw
+    #[arg(long)]
+    pub(crate) two_processes: bool,
     /// The demo's own arguments, for example --size 1920x1080 (`cargo xtask demo -- --help` shows them all)
     #[arg(
         trailing_var_arg = true,
@@ -30,7 +36,12 @@ pub(crate) struct Options {
 /// Runs it; its exit status is passed on.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
     install::ensure(Purpose::Demo, options.consent, workspace, options.verbose)?;
-    build(workspace, options.verbose)?;
+    let program = if options.two_processes {
+        TWO_PROCESSES
+    } else {
+        &["demo"]
+    };
+    build_programs(workspace, program, options.verbose)?;
 
     let mut cargo = process::cargo();
     cargo
@@ -41,7 +52,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
             "--package",
             "lucarne-examples",
             "--bin",
-            "demo",
+            program[0],
             "--",
         ])
         .args(&options.demo);
@@ -60,6 +71,10 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
 
 /// Builds the demo and the preload that its runner looks for.
 pub(crate) fn build(workspace: &Workspace, verbose: bool) -> Result<()> {
+    build_programs(workspace, &["demo"], verbose)
+}
+
+fn build_programs(workspace: &Workspace, programs: &[&str], verbose: bool) -> Result<()> {
     let mut cargo = process::cargo();
     cargo.current_dir(&workspace.root).args([
         "build",
@@ -68,9 +83,10 @@ pub(crate) fn build(workspace: &Workspace, verbose: bool) -> Result<()> {
         "--package",
         "lucarne-examples",
         "--lib",
-        "--bin",
-        "demo",
     ]);
+    for program in programs {
+        cargo.args(["--bin", program]);
+    }
     let log = workspace.log("demo-build");
     let ended = Job::new("building the demo", cargo, log.clone(), verbose)
         .run(|line| Some(line.trim().to_owned()))?;

@@ -76,7 +76,8 @@ impl Options {
     }
 }
 
-fn extent(text: &str) -> Result<Extent, String> {
+/// Reads WIDTHxHEIGHT.
+pub(crate) fn extent(text: &str) -> Result<Extent, String> {
     let sides = text.split_once(['x', 'X']).and_then(|(width, height)| {
         Some(Extent::new(
             width.trim().parse().ok()?,

@@ -243,7 +243,7 @@ impl<A: Import> Consumer<A> {
         self.producer
     }
 
-    fn awake(&self) {
+    pub(crate) fn awake(&self) {
         for coming in &self.comings {
             coming.incoming.ring.awake();
         }

@@ -167,6 +167,9 @@ impl<A: Allocate> Producer<A> {
 
     /// A slot to write into, or `None` while nobody has connected yet, or all slots are with consumers. Does not block.
     ///
+    /// After `None`, the descriptor becomes readable when something has come; so does it with every slot that comes back, until
+    /// [`dispatch`](Self::dispatch) is called.
+    ///
     /// # Errors
     ///
     /// [`Error::Os`].
@@ -181,7 +184,13 @@ impl<A: Allocate> Producer<A> {
         if self.active.is_some() {
             self.cut_off_the_slowest();
         }
-        Ok(self.free_slot())
+        self.announce_sleep();
+        // Whatever came back before the announcement is seen here; whatever comes after wakes.
+        let slot = self.free_slot();
+        if slot.is_some() {
+            self.awake();
+        }
+        Ok(slot)
     }
 
     /// As [`try_acquire`](Self::try_acquire), but waits for a slot, `timeout` at most.
@@ -204,9 +213,7 @@ impl<A: Allocate> Producer<A> {
 
     /// Serves sockets until something may have changed, or the time is over.
     fn sleep(&mut self, until: &Deadline) -> Result<()> {
-        for ring in self.peers.iter().flat_map(|peer| &peer.rings) {
-            ring.end.announce_sleep();
-        }
+        self.announce_sleep();
         // Whatever came back before the announcement is seen here; whatever comes after wakes.
         let free = self.free_slot().is_some();
         let time = if free {
@@ -215,10 +222,20 @@ impl<A: Allocate> Producer<A> {
             [until.left(), self.timeout()].into_iter().flatten().min()
         };
         self.serve(time)?;
+        self.awake();
+        Ok(())
+    }
+
+    fn announce_sleep(&self) {
+        for ring in self.peers.iter().flat_map(|peer| &peer.rings) {
+            ring.end.announce_sleep();
+        }
+    }
+
+    pub(crate) fn awake(&self) {
         for ring in self.peers.iter().flat_map(|peer| &peer.rings) {
             ring.end.awake();
         }
-        Ok(())
     }
 
     /// Passes a slot to every consumer; `acquire` signals when the writing is done, `timestamp` is on `CLOCK_MONOTONIC`
@@ -295,6 +312,11 @@ impl<A: Allocate> Producer<A> {
     pub fn consumers(&self) -> usize {
         let ready = |peer: &&Peer| peer.rings.iter().any(|ring| ring.ready);
         self.peers.iter().filter(ready).count()
+    }
+
+    /// The number of the last frame that was sent; 0 before the first.
+    pub fn sequence(&self) -> u64 {
+        self.sequence
     }
 
     /// When [`dispatch`](Self::dispatch) should be called at the latest, if nothing is readable before.

@@ -28,6 +28,7 @@ impl<A: Allocate> Producer<A> {
     ///
     /// [`Error::Os`] when this process can no longer wait for events. What a consumer does is never an error here.
     pub fn dispatch(&mut self) -> Result<()> {
+        self.awake();
         self.serve(Some(Duration::ZERO))
     }
 

@@ -1,0 +1,45 @@
+//! Watches a stream in OpenGL, without a window: pictures of chosen frames.
+
+use clap::Parser;
+use lucarne::{Frame, Usage, egl};
+use lucarne_examples::picture::Picture;
+use lucarne_examples::stream::{Album, Result, Stop, TIMEOUT, WatchOptions, exit};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    exit("consumer", run(&WatchOptions::parse()))
+}
+
+fn run(options: &WatchOptions) -> Result<()> {
+    let stop = Stop::on_signals()?;
+    let adapters = egl::Adapter::enumerate()?;
+    let adapter = adapters.first().ok_or("EGL lists no device at all")?;
+    let egl = adapter.open()?;
+    let offer = egl.offer()?;
+    let mut album = Album::of_consumer("consumer (OpenGL)", &offer.name, options)?;
+
+    // Each image of the producer becomes a texture, once.
+    let import = || |frame: &Frame| egl.import(frame);
+    let Some(mut consumer) = options.connect((&offer, Usage::SAMPLE), &stop, import)? else {
+        return album.finish(&stop);
+    };
+    while album.is_open() && !stop.asked() {
+        let Some(received) = album.next(&mut consumer, &stop)? else {
+            continue;
+        };
+        let (reading, acquire) = received.acquire();
+        let texture = reading.image();
+        egl.read(texture, &acquire, TIMEOUT)?;
+        // A program with something to show would draw with `texture.name()` here.
+        let sequence = reading.sequence();
+        let mut picture = None;
+        if album.wants(sequence) {
+            let extent = reading.frame().layout().extent();
+            picture = Some(Picture::from_shader(extent, &egl.download(texture)?)?);
+        }
+        let copies = texture.copies_per_frame();
+        reading.release(egl.fence(TIMEOUT)?)?;
+        album.keep(sequence, copies, picture)?;
+    }
+    album.finish(&stop)
+}

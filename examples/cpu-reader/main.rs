@@ -1,0 +1,47 @@
+//! Watches a stream without any graphics driver: maps the frames and reads their bytes.
+
+use clap::Parser;
+use lucarne::{Fence, Frame, Usage, cpu};
+use lucarne_examples::picture::Picture;
+use lucarne_examples::stream::{Album, Result, Stop, TIMEOUT, WatchOptions, exit};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    exit("cpu-reader", run(&WatchOptions::parse()))
+}
+
+fn run(options: &WatchOptions) -> Result<()> {
+    let stop = Stop::on_signals()?;
+    // An allocator is needed for exporting only; this one is everywhere.
+    let cpu = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?;
+    let offer = cpu.offer();
+    let mut album = Album::of_consumer("reader (CPU)", &offer.name, options)?;
+
+    // Each image of the producer is mapped, once.
+    let import = || |frame: &Frame| cpu.import(frame);
+    let Some(mut consumer) = options.connect((&offer, Usage::SAMPLE), &stop, import)? else {
+        return album.finish(&stop);
+    };
+    while album.is_open() && !stop.asked() {
+        let Some(received) = album.next(&mut consumer, &stop)? else {
+            continue;
+        };
+        let (reading, acquire) = received.acquire();
+        let image = reading.image();
+        let (sequence, copies) = (reading.sequence(), image.copies_per_frame());
+        let (mut picture, mut done) = (None, Fence::Signaled);
+        if album.wants(sequence) {
+            let layout = reading.frame().layout();
+            let mut bytes = vec![0; image.plane_bytes(0)];
+            done = image.read(&acquire, TIMEOUT, |rows| rows.read_plane(0, &mut bytes))?;
+            picture = Some(Picture::from_frame(
+                layout.extent(),
+                layout.format(),
+                bytes,
+            )?);
+        }
+        reading.release(done)?;
+        album.keep(sequence, copies, picture)?;
+    }
+    album.finish(&stop)
+}
