@@ -2,6 +2,7 @@
 
 use ash::vk;
 
+use crate::error::{Error, Result};
 use crate::negotiate::Usage;
 
 /// How commands use the image during a turn, and the layout they find and must leave it in.
@@ -23,6 +24,24 @@ pub enum Access {
 impl Access {
     pub(super) fn writes(self) -> bool {
         !matches!(self, Self::TransferSource | Self::Sampled)
+    }
+
+    pub(super) fn check_write(self) -> Result<()> {
+        let limit = "ColorAttachment, TransferDestination or Storage: `read` does the others";
+        self.writes()
+            .then_some(())
+            .ok_or_else(|| self.refused(limit))
+    }
+
+    pub(super) fn check_read(self) -> Result<()> {
+        let limit = "Sampled or TransferSource: `write` does the others";
+        (!self.writes())
+            .then_some(())
+            .ok_or_else(|| self.refused(limit))
+    }
+
+    fn refused(self, limit: &'static str) -> Error {
+        Error::invalid("access", format!("{self:?}"), limit)
     }
 
     /// The usage that the image must have been made with.

@@ -9,6 +9,7 @@ use super::access::Access;
 use super::device::{Device, DeviceInner};
 use super::image::Image;
 use super::object::Owned;
+use super::timeline::{TimelineValue, Timelines};
 use super::{failed, handoff};
 use crate::error::{Error, Result, Support};
 use crate::frame::Fence;
@@ -40,11 +41,8 @@ impl Device {
         access: Access,
         record: impl FnOnce(vk::CommandBuffer),
     ) -> Result<Fence> {
-        if !access.writes() {
-            let limit = "ColorAttachment, TransferDestination or Storage: `read` does the others";
-            return Err(Error::invalid("access", format!("{access:?}"), limit));
-        }
-        self.turn(image, gate, timeout, access, record)
+        access.check_write()?;
+        self.turn(image, gate, &Timelines::default(), timeout, access, record)
     }
 
     /// Reads a frame: waits for `acquire`, takes the image from its writer, runs `record`, gives it back, submits, and
@@ -65,17 +63,16 @@ impl Device {
         access: Access,
         record: impl FnOnce(vk::CommandBuffer),
     ) -> Result<Fence> {
-        if access.writes() {
-            let limit = "Sampled or TransferSource: `write` does the others";
-            return Err(Error::invalid("access", format!("{access:?}"), limit));
-        }
-        self.turn(image, acquire, timeout, access, record)
+        access.check_read()?;
+        let none = Timelines::default();
+        self.turn(image, acquire, &none, timeout, access, record)
     }
 
-    fn turn(
+    pub(super) fn turn(
         &self,
         image: &Image,
         gate: &Fence,
+        timelines: &Timelines,
         timeout: Duration,
         access: Access,
         record: impl FnOnce(vk::CommandBuffer),
@@ -118,7 +115,7 @@ impl Device {
         record_acquire(self.inner(), buffer, image, access, commands.owner);
         record(buffer);
         record_release(self.inner(), buffer, image, access);
-        let fence = commands.submit(wait, timeout)?;
+        let fence = commands.submit(wait, timelines, timeout)?;
         let Some(staging) = image.staging().filter(|staging| staging.needs_cpu_copy()) else {
             return Ok(fence);
         };
@@ -249,7 +246,12 @@ impl Commands {
         Ok(self.buffer)
     }
 
-    fn submit(&mut self, wait: Option<vk::Semaphore>, timeout: Duration) -> Result<Fence> {
+    fn submit(
+        &mut self,
+        wait: Option<vk::Semaphore>,
+        timelines: &Timelines,
+        timeout: Duration,
+    ) -> Result<Fence> {
         let raw = &self.device.device;
         // SAFETY: vkEndCommandBuffer: in the recording state since `begin`, outside a render pass by `write`'s
         // contract with its closure.
@@ -258,14 +260,27 @@ impl Commands {
         // SAFETY: vkResetFences: no submission is pending on it, as `finish` has returned.
         unsafe { raw.reset_fences(&fences) }.map_err(failed("vkResetFences"))?;
         let buffers = [self.buffer];
-        let waits: Vec<_> = wait.into_iter().collect();
-        let stages = [vk::PipelineStageFlags::ALL_COMMANDS];
-        let signals: Vec<_> = self.signal.iter().map(Owned::raw).collect();
-        let submit = vk::SubmitInfo::default()
+        // Binary semaphores have no values: theirs are ignored.
+        let binary = |semaphore| TimelineValue {
+            semaphore,
+            value: 0,
+        };
+        let waits = wait.map(binary).into_iter().chain(timelines.wait);
+        let (waits, wait_values) = unzip(waits);
+        let stages = [vk::PipelineStageFlags::ALL_COMMANDS; 2];
+        let signals = self.signal.iter().map(|one| binary(one.raw()));
+        let (signals, signal_values) = unzip(signals.chain(timelines.signal));
+        let mut values = vk::TimelineSemaphoreSubmitInfo::default()
+            .wait_semaphore_values(&wait_values)
+            .signal_semaphore_values(&signal_values);
+        let mut submit = vk::SubmitInfo::default()
             .command_buffers(&buffers)
             .wait_semaphores(&waits)
             .wait_dst_stage_mask(&stages[..waits.len()])
             .signal_semaphores(&signals);
+        if *timelines != Timelines::default() {
+            submit = submit.push_next(&mut values);
+        }
         let queue = self.device.submitting.lock();
         // SAFETY: vkQueueSubmit: the queue is ours alone, by the lock and by `Device::from_raw`'s contract; buffer,
         // fence and semaphores belong to this device and are in no other submission.
@@ -287,6 +302,11 @@ impl Commands {
         }
         exported
     }
+}
+
+/// Semaphores and their values, as a submission lists them.
+fn unzip(points: impl Iterator<Item = TimelineValue>) -> (Vec<vk::Semaphore>, Vec<u64>) {
+    points.map(|point| (point.semaphore, point.value)).unzip()
 }
 
 fn semaphore(

@@ -97,7 +97,12 @@ impl Device {
                     vec![Requirement::other("needs a queue family with graphics")],
                 )
             })?;
-        let names = adapter.device_extensions();
+        let mut names = adapter.device_extensions();
+        // Not among those to enable: whoever does must enable its feature too.
+        let timelines = inner.has(ash::khr::timeline_semaphore::NAME);
+        if timelines {
+            names.push(ash::khr::timeline_semaphore::NAME);
+        }
         let pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
         let queues = [vk::DeviceQueueCreateInfo::default()
             .queue_family_index(family)
@@ -108,6 +113,14 @@ impl Device {
             .queue_create_infos(&queues)
             .enabled_extension_names(&pointers)
             .push_next(&mut ycbcr);
+        // Every driver with the extension has the feature (VkPhysicalDeviceTimelineSemaphoreFeatures).
+        let mut timeline =
+            vk::PhysicalDeviceTimelineSemaphoreFeatures::default().timeline_semaphore(true);
+        let create = if timelines {
+            create.push_next(&mut timeline)
+        } else {
+            create
+        };
         // SAFETY: vkCreateDevice: the family exists, the driver lists every extension, all pointers are locals.
         let device = unsafe { inner.instance.create_device(inner.physical, &create, None) }
             .map_err(failed("vkCreateDevice"))?;

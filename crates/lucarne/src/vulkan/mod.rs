@@ -27,6 +27,7 @@ mod semaphore;
 mod srgb;
 mod staging;
 mod submit_fence;
+mod timeline;
 mod transfer;
 mod ycbcr;
 mod ycbcr_buffer;
@@ -39,6 +40,7 @@ pub use instance::{Instance, InstanceOptions};
 pub use rgb_to_ycbcr::RgbToYcbcr;
 pub use semaphore::Semaphore;
 pub use submit_fence::SubmitFence;
+pub use timeline::{TimelineValue, Timelines};
 pub use ycbcr_buffer::YcbcrBuffer;
 
 use ash::vk;
