@@ -1,6 +1,7 @@
 //! Whether whole `Y'CbCr` images work: drivers list formats that they then fail to import, or show in wrong colours.
 
 use std::rc::Rc;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use glow::HasContext;
@@ -13,7 +14,7 @@ use super::texture::Texture;
 use super::ycbcr_to_rgb::link;
 use crate::color::{ColorDescription, Matrix, Range, YcbcrConversion};
 use crate::error::Result;
-use crate::format::{Component, FormatInfo};
+use crate::format::{Component, Format, FormatInfo};
 use crate::frame::{Frame, Memory};
 use crate::kernel::{DmaBuf, DmaBufMapping, DmaHeap, Udmabuf};
 use crate::layout::{Extent, FrameLayout};
@@ -43,12 +44,32 @@ fn descriptions(info: &FormatInfo) -> [ColorDescription; 2] {
     [first, second]
 }
 
-/// Imports small linear frames of the format and looks at them. Any failure means no.
+/// A driver, by its renderer and version, and a format.
+type Asked = (String, String, Format);
+
+/// What was seen: the same driver shows the same to every context of the process.
+static SEEN: Mutex<Vec<(Asked, bool)>> = Mutex::new(Vec::new());
+
+/// Imports small linear frames of the format and looks at them, once for each driver in a process: it compiles shaders. Any
+/// failure means no.
 pub(super) fn works(device: &Rc<DeviceInner>, info: &FormatInfo) -> bool {
-    device.has_gl("GL_OES_EGL_image_external_essl3")
-        && descriptions(info)
+    if !device.has_gl("GL_OES_EGL_image_external_essl3") {
+        return false;
+    }
+    let renderer = device.renderer().to_owned();
+    let asked = (renderer, device.version().to_owned(), info.format);
+    let seen = || SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = seen()
+        .iter()
+        .find(|(one, _)| *one == asked)
+        .map(|(_, works)| *works);
+    known.unwrap_or_else(|| {
+        let works = descriptions(info)
             .into_iter()
-            .all(|color| shows(device, info, color).unwrap_or(false))
+            .all(|color| shows(device, info, color).unwrap_or(false));
+        seen().push((asked, works));
+        works
+    })
 }
 
 fn shows(device: &Rc<DeviceInner>, info: &FormatInfo, color: ColorDescription) -> Result<bool> {

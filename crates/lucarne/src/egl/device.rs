@@ -348,6 +348,10 @@ impl DeviceInner {
         &self.renderer
     }
 
+    pub(super) fn version(&self) -> &str {
+        &self.version
+    }
+
     pub(super) fn id(&self) -> &DeviceId {
         &self.id
     }
