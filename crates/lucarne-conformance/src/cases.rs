@@ -5,11 +5,9 @@ use std::fmt;
 use lucarne::cpu::Allocator;
 use lucarne::negotiate::{Agreement, OfferEntry, Strike};
 use lucarne::{
-    ColorKind, Extent, Format, FormatInfo, MemoryPath, Modifier, Offer, Request, Result, Usage,
-    negotiate,
+    ColorKind, Extent, Format, FormatInfo, MemoryPath, Modifier, Offer, Request, Usage, negotiate,
 };
 
-use crate::ends::{Consumer, Producer};
 use crate::placement::{self, Placement};
 
 /// One pixel, prime numbers, a width no driver aligns to, a height that is not a multiple of 16.
@@ -88,20 +86,20 @@ impl fmt::Display for Case {
 /// Cases, or why there are none.
 pub(crate) type Found = std::result::Result<Vec<Case>, String>;
 
-/// An end and its number.
-type Numbered<T> = (usize, T);
+/// One end of a pair: its number, what it does with its images, and what it offers.
+#[derive(Debug)]
+pub(crate) struct Side {
+    pub(crate) number: usize,
+    pub(crate) usage: Usage,
+    pub(crate) offer: Offer,
+}
 
 /// What the matrix shares: one plane of red, green, blue. Y'CbCr formats are shared plane by plane, as `R8` and `GR88`.
 fn has_pattern(info: &FormatInfo) -> bool {
     info.color == ColorKind::Rgb && info.planes.len() == 1
 }
 
-pub(crate) fn of_pair(
-    producer: Numbered<&dyn Producer>,
-    consumer: Numbered<&dyn Consumer>,
-    path: MemoryPath,
-    set: Set,
-) -> Result<Found> {
+pub(crate) fn of_pair(producer: &Side, consumer: &Side, path: MemoryPath, set: Set) -> Found {
     let formats: Vec<Format> = match set {
         Set::Formats => {
             let known = Format::ALL.iter().filter(|info| has_pattern(info));
@@ -118,7 +116,6 @@ pub(crate) fn of_pair(
         }
         _ => vec![SMALL],
     };
-    let (from, to) = (producer.1.offer()?, consumer.1.offer()?);
     let mut cases = Vec::new();
     let mut refusal = None;
     for format in formats {
@@ -126,11 +123,11 @@ pub(crate) fn of_pair(
             let request = Request::new(extent)
                 .formats(&[format])
                 .paths(&[path])
-                .usage(producer.1.usage(), consumer.1.usage());
-            match of_request(&from, &to, request, path) {
+                .usage(producer.usage, consumer.usage);
+            match of_request(&producer.offer, &consumer.offer, request, path) {
                 Ok(agreements) => cases.extend(agreements.into_iter().map(|agreement| Case {
-                    producer: producer.0,
-                    consumer: consumer.0,
+                    producer: producer.number,
+                    consumer: consumer.number,
                     agreement,
                     foreign: None,
                 })),
@@ -140,11 +137,10 @@ pub(crate) fn of_pair(
             }
         }
     }
-    Ok(if cases.is_empty() {
-        Err(refusal.unwrap_or_default())
-    } else {
-        Ok(cases)
-    })
+    if cases.is_empty() {
+        return Err(refusal.unwrap_or_default());
+    }
+    Ok(cases)
 }
 
 /// One agreement for each modifier, tiled and linear: each found is struck out until none is left.
@@ -192,29 +188,23 @@ fn split(agreement: &Agreement) -> Vec<Agreement> {
 }
 
 /// Frames of a third party, for ends that both import linear memory.
-fn placed(
-    producer: Numbered<&dyn Producer>,
-    consumer: Numbered<&dyn Consumer>,
-    path: MemoryPath,
-) -> Result<Found> {
-    let (from, to) = (producer.1.offer()?, consumer.1.offer()?);
+fn placed(producer: &Side, consumer: &Side, path: MemoryPath) -> Found {
+    let (from, to) = (&producer.offer, &consumer.offer);
     let mut cases = Vec::new();
     for format in PLACED {
-        if !takes(&from, producer.1.usage(), path, format)
-            || !takes(&to, consumer.1.usage(), path, format)
-        {
+        if !takes(from, producer.usage, path, format) || !takes(to, consumer.usage, path, format) {
             continue;
         }
         let request = Request::new(SMALL)
             .formats(&[format])
             .paths(&[path])
-            .usage(producer.1.usage(), consumer.1.usage());
+            .usage(producer.usage, consumer.usage);
         // What a third party exports to both is what the importers of `from` and `to` have in common.
         let exporter = Offer {
-            entries: exportable(&from),
+            entries: exportable(from),
             ..from.clone()
         };
-        let Ok(agreement) = negotiate(&exporter, &to, &request) else {
+        let Ok(agreement) = negotiate(&exporter, to, &request) else {
             continue;
         };
         if agreement.modifiers != [Modifier::LINEAR] {
@@ -222,18 +212,17 @@ fn placed(
         }
         for allocator in placement::allocators(path) {
             cases.extend(Placement::FOREIGN.map(|placement| Case {
-                producer: producer.0,
-                consumer: consumer.0,
+                producer: producer.number,
+                consumer: consumer.number,
                 agreement: agreement.clone(),
                 foreign: Some((allocator.clone(), placement)),
             }));
         }
     }
-    Ok(if cases.is_empty() {
-        Err("not both ends import linear memory there".to_owned())
-    } else {
-        Ok(cases)
-    })
+    if cases.is_empty() {
+        return Err("not both ends import linear memory there".to_owned());
+    }
+    Ok(cases)
 }
 
 /// The linear entries of an offer, as if it could export each.

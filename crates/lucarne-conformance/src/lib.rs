@@ -20,5 +20,5 @@ pub mod validation;
 
 pub use cases::{Case, ODD_SIZES, Set};
 pub use ends::{Api, Pixels, TIMEOUT};
-pub use machine::Machine;
+pub use machine::{Machine, Note};
 pub use report::{Outcome, Report, Row};

@@ -4,11 +4,26 @@ use lucarne::cpu::Allocator;
 use lucarne::negotiate::Agreement;
 use lucarne::{Fence, Frame, MemoryPath, Modifier, Result, cpu, egl, gbm, vulkan};
 
-use crate::cases::{self, Case, Set};
+use crate::cases::{self, Case, Set, Side};
 use crate::ends::{Api, Consumer, CpuEnd, GbmEnd, GlEnd, Producer, Sink, Source, VulkanEnd};
 use crate::placement::{self, Placement};
 use crate::report::{Outcome, Row};
 use crate::{pattern, validation};
+
+/// What could not be opened, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// What is missing: `validation`, `vulkan`, `egl`, `gbm`, `udmabuf` or `dma-heap`.
+    pub kind: &'static str,
+    /// Why, and what would make it work.
+    pub reason: String,
+}
+
+impl Note {
+    fn new(kind: &'static str, reason: String) -> Self {
+        Self { kind, reason }
+    }
+}
 
 /// Everything that can share.
 #[derive(Debug)]
@@ -21,7 +36,7 @@ pub struct Machine {
     /// The same devices once more, in another instance.
     others: Vec<vulkan::Device>,
     instances: Vec<vulkan::Instance>,
-    notes: Vec<String>,
+    notes: Vec<Note>,
 }
 
 impl Machine {
@@ -40,7 +55,10 @@ impl Machine {
             for adapter in instance.adapters()? {
                 match adapter.open() {
                     Ok(device) => devices.push(device),
-                    Err(error) => notes.push(format!("Vulkan on {}: {error}", adapter.name())),
+                    Err(error) => {
+                        let reason = format!("Vulkan on {}: {error}", adapter.name());
+                        notes.push(Note::new("vulkan", reason));
+                    }
                 }
             }
             instances.push(instance);
@@ -62,7 +80,7 @@ impl Machine {
     }
 
     /// What could not be opened, and why.
-    pub fn notes(&self) -> &[String] {
+    pub fn notes(&self) -> &[Note] {
         &self.notes
     }
 
@@ -137,14 +155,27 @@ impl Machine {
         if set == Set::Placements && placement::allocators(path).is_empty() {
             return Ok((cases, rows));
         }
-        for (p, producer) in self.producers(path).iter().enumerate() {
+        // Drivers are asked once for each end, not for each pair: GBM allocates for every answer.
+        let (producers, consumers) = (self.producers(path), self.consumers());
+        let sides = consumers.iter().enumerate().map(|(number, end)| {
+            Ok(Side {
+                number,
+                usage: end.usage(),
+                offer: end.offer()?,
+            })
+        });
+        let sides: Vec<Side> = sides.collect::<Result<_>>()?;
+        for (number, producer) in producers.iter().enumerate() {
             if set == Set::Placements && !adopts(producer.api(), path) {
                 continue;
             }
-            for (c, consumer) in self.consumers().iter().enumerate() {
-                let found =
-                    cases::of_pair((p, producer.as_ref()), (c, consumer.as_ref()), path, set)?;
-                match found {
+            let from = Side {
+                number,
+                usage: producer.usage(),
+                offer: producer.offer()?,
+            };
+            for (consumer, to) in consumers.iter().zip(&sides) {
+                match cases::of_pair(&from, to, path, set) {
                     Ok(found) => cases.extend(found),
                     Err(reason) => rows.push(Row::new(
                         (producer.as_ref(), consumer.as_ref()),
@@ -248,54 +279,65 @@ fn adopts(api: Api, path: MemoryPath) -> bool {
     }
 }
 
-fn instance(notes: &mut Vec<String>) -> Result<vulkan::Instance> {
+fn instance(notes: &mut Vec<Note>) -> Result<vulkan::Instance> {
     let mut options = vulkan::InstanceOptions {
         application: "lucarne-conformance".to_owned(),
         validation: true,
     };
     vulkan::Instance::new(&options).or_else(|error| {
-        notes.push(format!("not validated: {error}"));
+        notes.push(Note::new("validation", format!("not validated: {error}")));
         options.validation = false;
         vulkan::Instance::new(&options)
     })
 }
 
-fn egl_devices(notes: &mut Vec<String>) -> Vec<egl::Device> {
+fn egl_devices(notes: &mut Vec<Note>) -> Vec<egl::Device> {
     let adapters = egl::Adapter::enumerate().unwrap_or_else(|error| {
-        notes.push(format!("OpenGL: {error}"));
+        notes.push(Note::new("egl", format!("OpenGL: {error}")));
         Vec::new()
     });
     let mut devices = Vec::new();
     for adapter in adapters {
         match adapter.open() {
             Ok(device) => devices.push(device),
-            Err(error) => notes.push(format!("{adapter:?}: {error}")),
+            Err(error) => notes.push(Note::new("egl", format!("{adapter:?}: {error}"))),
         }
     }
     devices
 }
 
-fn gbm_devices(notes: &mut Vec<String>) -> Vec<gbm::Device> {
+fn gbm_devices(notes: &mut Vec<Note>) -> Vec<gbm::Device> {
     let adapters = gbm::Adapter::enumerate().unwrap_or_else(|error| {
-        notes.push(format!("GBM: {error}"));
+        notes.push(Note::new("gbm", format!("GBM: {error}")));
         Vec::new()
     });
     let mut devices = Vec::new();
     for adapter in adapters {
         match adapter.open() {
             Ok(device) => devices.push(device),
-            Err(error) => notes.push(format!("GBM on {}: {error}", adapter.id())),
+            Err(error) => {
+                let reason = format!("GBM on {}: {error}", adapter.id());
+                notes.push(Note::new("gbm", reason));
+            }
         }
     }
     devices
 }
 
-fn cpu_devices(notes: &mut Vec<String>) -> Vec<cpu::Device> {
+fn cpu_devices(notes: &mut Vec<Note>) -> Vec<cpu::Device> {
     let mut devices = Vec::new();
     for adapter in cpu::Adapter::enumerate() {
         match adapter.open() {
             Ok(device) => devices.push(device),
-            Err(error) => notes.push(format!("CPU with {}: {error}", adapter.allocator())),
+            Err(error) => {
+                let allocator = adapter.allocator();
+                let reason = format!("CPU with {allocator}: {error}");
+                let kind = match allocator {
+                    Allocator::DmaHeap(_) => "dma-heap",
+                    _ => "udmabuf",
+                };
+                notes.push(Note::new(kind, reason));
+            }
         }
     }
     devices

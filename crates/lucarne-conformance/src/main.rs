@@ -75,7 +75,7 @@ fn measure(options: &Options) -> Result<Report, Failure> {
         machine: options.name.clone(),
         devices: machine.devices(),
         kernel: kernel(),
-        notes: machine.notes().to_vec(),
+        notes: machine.notes().iter().map(|n| n.reason.clone()).collect(),
         rows: Vec::new(),
     };
     for path in MemoryPath::ALL {

@@ -13,8 +13,11 @@ fn descriptors() -> usize {
 
 #[test]
 fn frames_come_and_go_without_a_trace() {
-    let guest = std::env::var_os("LUCARNE_GUEST").is_some();
-    let cycles = if guest { 200 } else { 10_000 };
+    let cycles = if lucarne_tests::in_guest() {
+        200
+    } else {
+        10_000
+    };
     let machine = Machine::open().expect("Vulkan and EGL");
     // The best path of each direction.
     let mut directions: BTreeMap<_, (Case, MemoryPath)> = BTreeMap::new();
