@@ -9,13 +9,13 @@ use crate::error::{Error, Result};
 use crate::process::{self, Job};
 use crate::workspace::Workspace;
 
-/// Packages whose tests say something about the kernel that they run on.
-const PACKAGES: [&str; 5] = [
-    "lucarne",
-    "lucarne-conformance",
-    "lucarne-udmabuf",
-    "lucarne-tests",
-    "lucarne-examples",
+/// The folders of packages whose tests say something about the kernel that they run on.
+const FOLDERS: [&str; 5] = [
+    "crates/lucarne",
+    "crates/lucarne-conformance",
+    "crates/lucarne-udmabuf",
+    "tests",
+    "examples",
 ];
 
 /// Test programs that stay outside, and why.
@@ -64,53 +64,47 @@ struct Profile {
     test: bool,
 }
 
-/// Builds the tests and lists them.
-pub(crate) fn tests(workspace: &Workspace, verbose: bool) -> Result<Vec<TestProgram>> {
-    let mut cargo = process::cargo();
-    cargo.args(["test", "--no-run", "--message-format=json"]);
-    for package in PACKAGES {
-        cargo.args(["--package", package]);
-    }
-    let mut found = Vec::new();
-    build(
-        workspace,
-        cargo,
-        "building the guest's tests",
-        "guest-build",
-        verbose,
-        |m| {
-            found.extend(test_program(m));
-        },
-    )?;
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(found)
+/// What one build leaves for the guest.
+#[derive(Debug)]
+pub(crate) struct Built {
+    pub(crate) tests: Vec<TestProgram>,
+    pub(crate) demo: PathBuf,
 }
 
-/// Builds the demo.
-pub(crate) fn demo(workspace: &Workspace, verbose: bool) -> Result<PathBuf> {
-    program(workspace, "lucarne-examples", "demo", verbose)
+/// Builds the tests and the demo, and lists them: in the whole workspace, as `cargo xtask test` does, since a part of it would
+/// be built anew with other features.
+pub(crate) fn tests(workspace: &Workspace, verbose: bool) -> Result<Built> {
+    let mut cargo = process::cargo();
+    cargo.args(["test", "--workspace", "--no-run", "--message-format=json"]);
+    let (mut tests, mut demo) = (Vec::new(), None);
+    let title = "building the guest's tests";
+    build(workspace, cargo, title, "guest-build", verbose, |m| {
+        tests.extend(test_program(&workspace.root, m));
+        if is_program(m, "demo") {
+            demo = m.executable.clone().or(demo.take());
+        }
+    })?;
+    tests.sort_by(|a, b| a.name.cmp(&b.name));
+    let demo = demo.ok_or_else(|| Error::failed("cargo built no demo program"))?;
+    Ok(Built { tests, demo })
+}
+
+/// Whether cargo has built the program of this name, not its tests.
+fn is_program(message: &Message, name: &str) -> bool {
+    let tested = message.profile.as_ref().is_some_and(|p| p.test);
+    let target = message.target.as_ref();
+    !tested && target.is_some_and(|t| t.name == name && t.kind.iter().any(|k| k == "bin"))
 }
 
 /// Builds the conformance program.
 pub(crate) fn matrix(workspace: &Workspace, verbose: bool) -> Result<PathBuf> {
     let name = "lucarne-conformance";
-    program(workspace, name, name, verbose)
-}
-
-fn program(workspace: &Workspace, package: &str, name: &str, verbose: bool) -> Result<PathBuf> {
     let mut cargo = process::cargo();
-    cargo.args([
-        "build",
-        "--message-format=json",
-        "--package",
-        package,
-        "--bin",
-        name,
-    ]);
+    cargo.args(["build", "--message-format=json", "--package", name]);
     let mut found = None;
     let (title, log) = (format!("building {name}"), format!("{name}-build"));
     build(workspace, cargo, &title, &log, verbose, |m| {
-        if m.target.as_ref().is_some_and(|t| t.name == name) {
+        if is_program(m, name) {
             found = m.executable.clone().or(found.take());
         }
     })?;
@@ -163,12 +157,16 @@ fn readable(line: &str) -> Option<String> {
     Some(rendered.to_owned())
 }
 
-fn test_program(message: &Message) -> Option<TestProgram> {
+fn test_program(root: &Path, message: &Message) -> Option<TestProgram> {
     if !message.profile.as_ref().is_some_and(|p| p.test) {
         return None;
     }
     let program = message.executable.clone()?;
     let folder = message.manifest_path.as_ref()?.parent()?.to_owned();
+    let within = folder.strip_prefix(root).ok()?;
+    if !FOLDERS.iter().any(|known| within == Path::new(known)) {
+        return None;
+    }
     let target = message.target.as_ref()?;
     let is_test = target.kind.iter().any(|k| k == "test");
     if is_test && NOT_IN_GUEST.iter().any(|(name, _)| *name == target.name) {
@@ -199,7 +197,7 @@ mod tests {
             r#"{{"reason":"compiler-artifact","manifest_path":"/c/tests/Cargo.toml","executable":"/t/x",
             "target":{{"name":"{name}","kind":["{kind}"]}},"profile":{{"test":{test}}},"fresh":true}}"#
         );
-        test_program(&serde_json::from_str(&text).unwrap())
+        test_program(Path::new("/c"), &serde_json::from_str(&text).unwrap())
     }
 
     #[test]
@@ -214,5 +212,11 @@ mod tests {
         assert_eq!(parse("test", "compile_fail", true), None);
         assert_eq!(parse("lib", "lucarne", false), None);
         assert_eq!(parse("bin", "demo", true), None);
+        let elsewhere = Path::new("/elsewhere");
+        let text = r#"{"reason":"","manifest_path":"/c/tests/Cargo.toml","executable":"/t/x",
+            "target":{"name":"kernel","kind":["test"]},"profile":{"test":true}}"#;
+        let message = serde_json::from_str(text).unwrap();
+        assert!(test_program(Path::new("/c"), &message).is_some());
+        assert_eq!(test_program(elsewhere, &message), None);
     }
 }

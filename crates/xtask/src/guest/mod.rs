@@ -211,7 +211,7 @@ fn prepare(workspace: &Workspace, options: &Options, verbose: bool) -> Result<Pa
 
 /// Builds the test programs, and the demo where it is wanted.
 fn build(workspace: &Workspace, options: &Options, verbose: bool) -> Result<Programs> {
-    let mut tests = binaries::tests(workspace, verbose)?;
+    let binaries::Built { mut tests, demo } = binaries::tests(workspace, verbose)?;
     if let Some(unknown) = options
         .only
         .iter()
@@ -225,14 +225,9 @@ fn build(workspace: &Workspace, options: &Options, verbose: bool) -> Result<Prog
     }
     tests.retain(|test| options.only.is_empty() || options.only.contains(&test.name));
     let wants_demo = !options.no_demo && options.filter.is_empty() && options.only.is_empty();
-    let demo = if wants_demo {
-        Some(binaries::demo(workspace, verbose)?)
-    } else {
-        None
-    };
     Ok(Programs {
         tests,
-        demo,
+        demo: wants_demo.then_some(demo),
         matrix: None,
     })
 }
