@@ -1,9 +1,10 @@
 //! Pictures read back, as PNG files and for comparison.
 
-use lucarne::{Extent, Format};
+use lucarne::{Extent, Fence, Format, cpu};
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter};
 use std::path::Path;
+use std::time::Duration;
 
 /// RGBA bytes, the top row first.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +68,23 @@ impl Picture {
             height,
             rgba: bytes,
         })
+    }
+
+    /// Reads a mapped frame of one plane, after `acquire`: the picture, and the fence to release the frame with.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Image::read`](cpu::Image::read) and [`Picture::from_frame`].
+    pub fn from_mapping(
+        image: &cpu::Image,
+        acquire: &Fence,
+        timeout: Duration,
+    ) -> Result<(Self, Fence), Box<dyn std::error::Error>> {
+        let mut bytes = vec![0; image.plane_bytes(0)];
+        let read = image.read(acquire, timeout, |rows| rows.read_plane(0, &mut bytes))?;
+        let layout = image.frame().layout();
+        let picture = Self::from_frame(layout.extent(), layout.format(), bytes)?;
+        Ok((picture, read))
     }
 
     /// Takes what a shader read of each pixel: red, green, blue and alpha from 0 to 1, the top row first.

@@ -51,14 +51,8 @@ async fn run(options: &WatchOptions) -> Result<()> {
         let (sequence, copies) = (reading.sequence(), image.copies_per_frame());
         let (mut picture, mut done) = (None, Fence::Signaled);
         if album.wants(sequence) {
-            let layout = reading.frame().layout();
-            let mut bytes = vec![0; image.plane_bytes(0)];
-            done = image.read(&acquire, TIMEOUT, |rows| rows.read_plane(0, &mut bytes))?;
-            picture = Some(Picture::from_frame(
-                layout.extent(),
-                layout.format(),
-                bytes,
-            )?);
+            let (seen, read) = Picture::from_mapping(image, &acquire, TIMEOUT)?;
+            (picture, done) = (Some(seen), read);
         }
         reading.release(done)?;
         album.keep(sequence, copies, picture)?;
