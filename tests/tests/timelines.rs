@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use ash::vk;
-use lucarne::vulkan::{Access, TimelineValue, Timelines};
+use lucarne::vulkan::{self, Access, TimelineValue, Timelines};
 use lucarne::{Extent, Fence, Format, MemoryPath};
 use lucarne_tests::pair::Pair;
 use lucarne_tests::skip::skip;
@@ -81,6 +81,14 @@ impl Timeline {
     }
 }
 
+/// An image of any path: host memory is there on every machine.
+fn image(pair: &Pair) -> vulkan::Image {
+    let extent = Extent::new(64, 32);
+    let agreement = pair.agree(MemoryPath::HostMemory, Format::XRGB8888, extent);
+    let agreement = agreement.expect("an agreement");
+    pair.vk.export(&agreement).expect("an image")
+}
+
 #[test]
 #[expect(
     unsafe_code,
@@ -91,14 +99,7 @@ fn turns_begin_and_end_at_values() {
     let Some(timeline) = Timeline::new(&pair) else {
         return;
     };
-    let agreement = pair
-        .agree(
-            MemoryPath::HostMemory,
-            Format::XRGB8888,
-            Extent::new(64, 32),
-        )
-        .expect("an agreement");
-    let image = pair.vk.export(&agreement).expect("an image");
+    let image = image(&pair);
     let access = Access::TransferDestination;
     let ends = Timelines {
         wait: None,
@@ -170,14 +171,7 @@ fn a_turn_waits_for_a_value_that_comes_later() {
     let Some(timeline) = Timeline::new(&pair) else {
         return;
     };
-    let agreement = pair
-        .agree(
-            MemoryPath::HostMemory,
-            Format::XRGB8888,
-            Extent::new(64, 32),
-        )
-        .expect("an agreement");
-    let image = pair.vk.export(&agreement).expect("an image");
+    let image = image(&pair);
     let access = Access::TransferDestination;
     let released = AtomicBool::new(false);
     let waits = Timelines {

@@ -265,19 +265,18 @@ impl Commands {
             semaphore,
             value: 0,
         };
-        let waits = wait.map(binary).into_iter().chain(timelines.wait);
-        let (waits, wait_values) = unzip(waits);
+        let waits = Points::new(wait.map(binary), timelines.wait);
         let stages = [vk::PipelineStageFlags::ALL_COMMANDS; 2];
-        let signals = self.signal.iter().map(|one| binary(one.raw()));
-        let (signals, signal_values) = unzip(signals.chain(timelines.signal));
+        let signal = self.signal.as_ref().map(|one| binary(one.raw()));
+        let signals = Points::new(signal, timelines.signal);
         let mut values = vk::TimelineSemaphoreSubmitInfo::default()
-            .wait_semaphore_values(&wait_values)
-            .signal_semaphore_values(&signal_values);
+            .wait_semaphore_values(waits.values())
+            .signal_semaphore_values(signals.values());
         let mut submit = vk::SubmitInfo::default()
             .command_buffers(&buffers)
-            .wait_semaphores(&waits)
-            .wait_dst_stage_mask(&stages[..waits.len()])
-            .signal_semaphores(&signals);
+            .wait_semaphores(waits.semaphores())
+            .wait_dst_stage_mask(&stages[..waits.count])
+            .signal_semaphores(signals.semaphores());
         if *timelines != Timelines::default() {
             submit = submit.push_next(&mut values);
         }
@@ -304,9 +303,32 @@ impl Commands {
     }
 }
 
-/// Semaphores and their values, as a submission lists them.
-fn unzip(points: impl Iterator<Item = TimelineValue>) -> (Vec<vk::Semaphore>, Vec<u64>) {
-    points.map(|point| (point.semaphore, point.value)).unzip()
+/// Up to two semaphores and their values, as a submission lists them: a turn allocates nothing.
+#[derive(Default)]
+struct Points {
+    semaphores: [vk::Semaphore; 2],
+    values: [u64; 2],
+    count: usize,
+}
+
+impl Points {
+    fn new(first: Option<TimelineValue>, second: Option<TimelineValue>) -> Self {
+        let mut points = Self::default();
+        for (at, point) in first.into_iter().chain(second).enumerate() {
+            points.semaphores[at] = point.semaphore;
+            points.values[at] = point.value;
+            points.count = at + 1;
+        }
+        points
+    }
+
+    fn semaphores(&self) -> &[vk::Semaphore] {
+        &self.semaphores[..self.count]
+    }
+
+    fn values(&self) -> &[u64] {
+        &self.values[..self.count]
+    }
 }
 
 fn semaphore(
