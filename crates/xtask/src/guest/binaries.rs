@@ -10,8 +10,9 @@ use crate::process::{self, Job};
 use crate::workspace::Workspace;
 
 /// The folders of packages whose tests say something about the kernel that they run on.
-const FOLDERS: [&str; 5] = [
+const FOLDERS: [&str; 6] = [
     "crates/lucarne",
+    "crates/lucarne-stream",
     "crates/lucarne-conformance",
     "crates/lucarne-udmabuf",
     "tests",
@@ -19,14 +20,9 @@ const FOLDERS: [&str; 5] = [
 ];
 
 /// Test programs that stay outside, and why.
-const NOT_IN_GUEST: [(&str, &str); 9] = [
+const NOT_IN_GUEST: [(&str, &str); 4] = [
     ("compile_fail", "runs cargo"),
     ("arrows", "reads sources, the same everywhere"),
-    ("yuv", "compiles shaders by the hundred, too slow there"),
-    ("yuv_whole", "as yuv"),
-    ("ycbcr_sampler", "as yuv"),
-    ("color_guide", "as yuv"),
-    ("streams", "streams were not tried there yet"),
     ("window", "a compositor without a GPU is too slow there"),
     (
         "demo",

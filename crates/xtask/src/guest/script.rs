@@ -39,7 +39,8 @@ impl Plan<'_> {
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export HOME=/run/lucarne/home TMPDIR=/run/lucarne/tmp XDG_RUNTIME_DIR=/run/lucarne/runtime
 export LUCARNE_GUEST=1 LUCARNE_REQUIRE={require} PROPTEST_CASES=16
-mkdir -p -m 700 $HOME $TMPDIR $XDG_RUNTIME_DIR
+mkdir -p -m 700 $HOME $XDG_RUNTIME_DIR
+mkdir -p -m 1777 $TMPDIR
 mkdir -p /lib/modules && ln -sfn {modules} /lib/modules/{release}
 cd {RESULTS}
 {{ uname -r; cat /sys/class/misc/udmabuf/dev; [ -c /dev/udmabuf ] && echo present; }} > facts
