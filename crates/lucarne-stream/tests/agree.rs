@@ -11,6 +11,7 @@ use lucarne::{
 use lucarne_stream::wire::Reason;
 use lucarne_stream::{
     Consumer, ConsumerEvent, ConsumerOptions, Delivery, Error, Options, Producer, ProducerEvent,
+    Slot,
 };
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
@@ -281,6 +282,53 @@ fn fences_that_have_not_signalled_travel_both_ways() {
     }
     producer.dispatch().expect("served");
     assert_eq!(open_descriptors(), before);
+}
+
+#[test]
+fn a_release_fence_that_never_signals_costs_its_reader_the_stream_and_nobody_else() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let patience = scaled(200);
+    let options = Options::new(EXTENT).slots(2).patience(patience);
+    let mut producer = producer(folder.path(), options);
+    let mut liar = consumer(folder.path(), Delivery::Latest);
+    join(&mut producer, &mut liar);
+    let mut honest = consumer(folder.path(), Delivery::Latest);
+    join(&mut producer, &mut honest);
+    while producer.event().is_some() {}
+    let slot = producer.acquire(SOON).expect("a slot");
+    let now = lucarne_stream::now();
+    assert_eq!(producer.send(slot, Fence::Signaled, now).expect("sent"), 2);
+    // Two fences that cannot be merged, of which the liar's never signals.
+    let (never, _kept) = pending();
+    let (read, finish) = pending();
+    for (consumer, fence) in [(&mut liar, never), (&mut honest, read)] {
+        let received = consumer.receive(SOON).expect("a frame");
+        received.acquire().0.release(fence).expect("released");
+    }
+    signal(&finish);
+    let held: Vec<_> = (0..2)
+        .map(|_| producer.acquire(SOON).expect("a slot"))
+        .collect();
+    let open = |slot: &Slot<Image>| slot.gate().is_signaled().expect("a fence");
+    assert_eq!(held.iter().filter(|slot| !open(slot)).count(), 1);
+    drop(held);
+    std::thread::sleep(patience);
+    for _ in 0..2 {
+        let slot = producer.acquire(SOON).expect("a slot");
+        assert!(open(&slot), "the fence is forgotten");
+        producer.send(slot, Fence::Signaled, now).expect("sent");
+    }
+    let left = std::iter::from_fn(|| producer.event()).find_map(|event| match event {
+        ProducerEvent::Left { reason, .. } => Some(reason),
+        _ => None,
+    });
+    let reason = left.expect("the liar is cut off");
+    assert!(reason.contains("did not signal in time"), "{reason}");
+    assert_eq!(producer.consumers(), 1);
+    common::finish(honest.receive(SOON).expect("a frame"));
+    let error = liar.receive(SOON).expect_err("it is cut off");
+    assert!(error.to_string().contains("did not signal"), "{error}");
 }
 
 #[test]

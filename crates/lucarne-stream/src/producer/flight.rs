@@ -4,19 +4,20 @@ use std::time::{Duration, Instant};
 
 use lucarne::{Fence, FenceRole, Frame, Sent};
 
+use super::gates::Gates;
 use super::peer::Peer;
 use super::{Active, Producer, ProducerEvent};
 use crate::error::{Error, Result};
 use crate::generation::{Allocate, Slot};
 use crate::ring::{Collected, Damage, DamageList, FenceRoute, FrameNote, MAX_SEQUENCE};
 use crate::socket::Inbox;
-use crate::transfer::Deadline;
 use crate::wire::{Farewell, FenceFor, MAX_SLOTS, Message, Reason};
 
-/// The slots of a generation that are out.
+/// The slots of a generation: which are out, and what gates those that came back.
 #[derive(Debug)]
 pub(super) struct Flights {
     slots: [Option<Flight>; MAX_SLOTS],
+    gates: Gates,
 }
 
 /// A frame that some consumers have.
@@ -24,20 +25,21 @@ pub(super) struct Flights {
 struct Flight {
     sent: Sent,
     readers: usize,
-    fences: Vec<Fence>,
-    /// Some reader's fence is attached to the frame's dma-bufs.
-    attached: bool,
+    /// Readers whose fences are attached to the frame's dma-bufs, and the last of them.
+    attached: usize,
+    attacher: u64,
 }
 
 impl Flights {
     pub(super) fn new() -> Self {
         Self {
             slots: [const { None }; MAX_SLOTS],
+            gates: Gates::new(),
         }
     }
 
     /// One reader fewer. Without any, the frame goes back into its pool.
-    pub(super) fn back(&mut self, slot: usize, patience: Duration) {
+    pub(super) fn back(&mut self, slot: usize) {
         let Some(flight) = self.slots.get_mut(slot).and_then(Option::as_mut) else {
             return;
         };
@@ -45,44 +47,52 @@ impl Flights {
         if flight.readers == 0
             && let Some(flight) = self.slots[slot].take()
         {
-            flight.land(patience);
+            flight.land(slot, &mut self.gates);
         }
     }
 
-    fn released(&mut self, slot: usize, fence: Option<Fence>, attached: bool, patience: Duration) {
-        if let Some(flight) = self.slots.get_mut(slot).and_then(Option::as_mut) {
-            flight.fences.extend(fence);
-            flight.attached |= attached;
+    fn released(&mut self, slot: usize, reader: u64, release: Release) -> Result<()> {
+        let mut few = true;
+        match (release, self.slots.get_mut(slot).and_then(Option::as_mut)) {
+            (Release::Fence(fence), Some(_)) => few = self.gates.add(slot, fence, Some(reader)),
+            (Release::Attached, Some(flight)) => {
+                flight.attached += 1;
+                flight.attacher = reader;
+            }
+            (Release::Signaled, _) | (_, None) => {}
         }
-        self.back(slot, patience);
+        self.back(slot);
+        if few {
+            return Ok(());
+        }
+        Err(Error::Unexpected {
+            message: "another release fence of a slot",
+            expected: "one of those before to signal",
+        })
     }
+}
+
+/// How a reader says that it is done.
+enum Release {
+    Signaled,
+    Fence(Fence),
+    /// The kernel has the fence.
+    Attached,
 }
 
 impl Flight {
     /// Back into the pool, gated by its writer and all of its readers.
-    fn land(mut self, patience: Duration) {
+    fn land(self, slot: usize, gates: &mut Gates) {
         let (reading, acquire) = self.sent.receive().acquire();
-        // Nothing is allocated for frames whose work is over.
-        if !matches!(acquire, Fence::Signaled) {
-            self.fences.push(acquire);
+        if self.attached > 0
+            // Said to be attached where nothing can be: the reader's own frames suffer, and nobody else's.
+            && let Ok(fence) = reading.frame().implicit_fence(FenceRole::Release)
+        {
+            // Attached fences cannot be told apart: of several readers, none is blamed for a late one.
+            let reader = (self.attached == 1).then_some(self.attacher);
+            let _ = gates.add(slot, fence, reader);
         }
-        if self.attached {
-            match reading.frame().implicit_fence(FenceRole::Release) {
-                Ok(fence) => self.fences.push(fence),
-                // Said to be attached where nothing can be: the reader's own frames suffer, and nobody else's.
-                Err(_) => self.attached = false,
-            }
-        }
-        let gate = Fence::merge(&self.fences).unwrap_or_else(|_| {
-            // Fences that cannot be merged are waited for here; one that is none, or never signals, gates nothing.
-            // All of them together have the patience of one.
-            let until = Deadline::new(patience);
-            for fence in &self.fences {
-                let _ = fence.wait(until.left().unwrap_or(patience));
-            }
-            Fence::Signaled
-        });
-        reading.release(gate);
+        reading.release(acquire);
     }
 }
 
@@ -92,7 +102,9 @@ impl<A: Allocate> Producer<A> {
         self.collect();
         let active = self.active.as_ref()?;
         let free = active.generation.pool.acquire()?;
-        let (writing, gate) = free.acquire();
+        let (writing, written) = free.acquire();
+        let patience = self.options.patience;
+        let gate = active.flights.gates.of(writing.index(), written, patience);
         Some(Slot {
             writing,
             gate,
@@ -105,15 +117,23 @@ impl<A: Allocate> Producer<A> {
         let Some(active) = &mut self.active else {
             return;
         };
-        let patience = self.options.patience;
         let mut broken = Vec::new();
         for peer in &mut self.peers {
-            if let Err(error) = collect_from(peer, active, &mut self.inbox, patience) {
+            if let Err(error) = collect_from(peer, active, &mut self.inbox) {
                 broken.push((peer.id, error));
             }
         }
+        let mut late = Vec::new();
+        active
+            .flights
+            .gates
+            .settle(self.options.patience, &mut late);
         for (id, error) in broken {
             self.hang_up(id, &error);
+        }
+        for id in late {
+            let text = "its release fence did not signal in time";
+            self.part(id, Some(Farewell::new(Reason::TooSlow, text)), text);
         }
     }
 
@@ -163,12 +183,12 @@ impl<A: Allocate> Producer<A> {
                 active.flights.slots[index] = Some(Flight {
                     sent,
                     readers,
-                    fences: Vec::new(),
-                    attached: false,
+                    attached: 0,
+                    attacher: 0,
                 });
             }
             for older in back.drain(..) {
-                active.flights.back(older, self.options.patience);
+                active.flights.back(older);
             }
         }
         self.back = back;
@@ -242,7 +262,7 @@ impl<A: Allocate> Producer<A> {
             let number = active.generation.number;
             let rings = peer.rings.iter().filter(|ring| ring.generation == number);
             for (slot, _) in rings.flat_map(|ring| ring.end.all_out()) {
-                active.flights.back(slot, self.options.patience);
+                active.flights.back(slot);
             }
         }
         if peer.joined().is_some() {
@@ -256,12 +276,7 @@ impl<A: Allocate> Producer<A> {
     }
 }
 
-fn collect_from<I>(
-    peer: &mut Peer,
-    active: &mut Active<I>,
-    inbox: &mut Inbox,
-    patience: Duration,
-) -> Result<()> {
+fn collect_from<I>(peer: &mut Peer, active: &mut Active<I>, inbox: &mut Inbox) -> Result<()> {
     let generation = active.generation.number;
     for slot in 0..active.generation.images.len() {
         let Some(ring) = peer.serving(generation) else {
@@ -270,10 +285,10 @@ fn collect_from<I>(
         let Some(sequence) = ring.end.out(slot) else {
             continue;
         };
-        let (fence, attached) = match ring.end.collect(slot)? {
+        let release = match ring.end.collect(slot)? {
             Collected::Held => continue,
-            Collected::Released(FenceRoute::Signaled) => (None, false),
-            Collected::Released(FenceRoute::Attached) => (None, true),
+            Collected::Released(FenceRoute::Signaled) => Release::Signaled,
+            Collected::Released(FenceRoute::Attached) => Release::Attached,
             Collected::Released(FenceRoute::Mailed) => {
                 let of = FenceFor {
                     generation,
@@ -281,16 +296,16 @@ fn collect_from<I>(
                     slot,
                 };
                 match peer.take_fence(of, inbox) {
-                    Ok(fence) => (Some(fence), false),
+                    Ok(fence) => Release::Fence(fence),
                     Err(error) => {
                         // The ring has given it back already, whatever becomes of its reader.
-                        active.flights.back(slot, patience);
+                        active.flights.back(slot);
                         return Err(error);
                     }
                 }
             }
         };
-        active.flights.released(slot, fence, attached, patience);
+        active.flights.released(slot, peer.id, release)?;
     }
     Ok(())
 }

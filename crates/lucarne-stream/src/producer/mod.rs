@@ -2,6 +2,7 @@
 
 mod agree;
 mod flight;
+mod gates;
 mod options;
 mod peer;
 mod session;

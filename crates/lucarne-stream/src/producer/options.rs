@@ -48,8 +48,8 @@ impl Options {
         self
     }
 
-    /// How long a consumer may take to answer, and how long one may keep the producer without a free slot, before it is
-    /// cut off.
+    /// How long a consumer may take to answer, how long one may keep the producer without a free slot, and how long after
+    /// its release a consumer's fence may take to signal, before it is cut off.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
