@@ -5,8 +5,10 @@ mod common;
 use common::skip;
 use lucarne_examples::picture::Picture;
 use lucarne_examples::stream::Report;
-use std::path::Path;
+use rustix::process::{Pid, Signal, kill_process};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 const SIZE: &str = "97x55";
 
@@ -54,17 +56,26 @@ fn three_processes_see_the_same_pictures_in_host_memory() {
 struct Program(Child);
 
 impl Program {
+    /// Its pictures go into a folder of its own, beside that of the sockets.
     fn start(program: &str, folder: &Path, arguments: &[&str]) -> Self {
+        let name = Path::new(program).file_name().expect("a program's path");
         let child = Command::new(program)
             .args(["--json", "--directory"])
             .arg(folder.join("socket"))
             .arg("--output")
-            .arg(folder)
+            .arg(folder.join(name))
             .args(arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn();
         Self(child.expect("cargo built it"))
+    }
+
+    /// Ctrl-C.
+    fn interrupt(&self) {
+        let pid = i32::try_from(self.0.id()).expect("a process");
+        let pid = Pid::from_raw(pid).expect("a process");
+        kill_process(pid, Signal::INT).expect("it runs");
     }
 
     fn report(mut self) -> Report {
@@ -107,4 +118,76 @@ fn a_consumer_comes_first_and_outlives_a_killed_producer() {
     };
     assert_eq!(*number, 7, "the second producer's last frame");
     assert_eq!(Picture::load(path).expect("saved").height(), 55);
+}
+
+#[test]
+fn every_kind_of_consumer_sees_every_frame() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let start = |program, arguments: &[&str]| Program::start(program, folder.path(), arguments);
+    let watching = ["--every", "--pictures", "1,6"];
+    let programs = [
+        env!("CARGO_BIN_EXE_consumer"),
+        env!("CARGO_BIN_EXE_consumer-vulkan"),
+        env!("CARGO_BIN_EXE_cpu-reader"),
+        env!("CARGO_BIN_EXE_tokio-consumer"),
+        env!("CARGO_BIN_EXE_calloop-consumer"),
+    ];
+    let consumers = programs.map(|program| start(program, &watching));
+    let sending = "--frames 6 --fps 0 --wait-for 5 --patience 20000 --pictures 1,6 --size";
+    let mut sending: Vec<&str> = sending.split(' ').collect();
+    sending.push(SIZE);
+    let producer = start(env!("CARGO_BIN_EXE_producer"), &sending).report();
+    assert_eq!(producer.frames, 6);
+    let load = |(number, path): &(u64, PathBuf)| (*number, Picture::load(path).expect("saved"));
+    let sent: Vec<_> = producer.pictures.iter().map(load).collect();
+    assert_eq!(sent.len(), 2);
+    for consumer in consumers {
+        let report = consumer.report();
+        assert_eq!((report.frames, report.dropped), (6, 0), "{report:?}");
+        let seen: Vec<_> = report.pictures.iter().map(load).collect();
+        assert!(seen == sent, "other pictures than sent: {report:?}");
+    }
+}
+
+#[test]
+fn ctrl_c_ends_each_in_good_order() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let start = |program, arguments: &[&str]| Program::start(program, folder.path(), arguments);
+    let watching = ["--pictures", "1", "--every"];
+    let programs = [
+        env!("CARGO_BIN_EXE_consumer"),
+        env!("CARGO_BIN_EXE_consumer-vulkan"),
+        env!("CARGO_BIN_EXE_cpu-reader"),
+        env!("CARGO_BIN_EXE_tokio-consumer"),
+        env!("CARGO_BIN_EXE_calloop-consumer"),
+    ];
+    let consumers = programs.map(|program| start(program, &watching));
+    let survivor = Program::start(programs[2], &folder.path().join("survivor"), &watching);
+    let sending = ["--size", SIZE, "--wait-for", "5", "--patience", "20000"];
+    let producer = start(env!("CARGO_BIN_EXE_producer"), &sending);
+    // All of them are at work once the first frame is saved.
+    let begun = Instant::now();
+    for program in programs {
+        let name = Path::new(program).file_name().expect("a program's path");
+        while !folder.path().join(name).join("frame-000001.png").exists() {
+            assert!(begun.elapsed() < Duration::from_secs(120), "{name:?}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+    // One that waits for a producer, too.
+    survivor.interrupt();
+    assert_eq!(survivor.report().frames, 0);
+    for consumer in consumers {
+        consumer.interrupt();
+        let report = consumer.report();
+        assert!(report.frames > 0, "{report:?}");
+    }
+    producer.interrupt();
+    assert!(producer.report().frames > 0);
+    let names = std::fs::read_dir(folder.path().join("socket")).expect("the streams' folder");
+    let names: Vec<_> = names
+        .map(|one| one.expect("an entry").file_name())
+        .collect();
+    // The lock stays: whoever comes next may have it open already.
+    assert_eq!(names, [".scene.lock"], "no socket is left behind");
 }
