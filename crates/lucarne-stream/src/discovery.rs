@@ -11,6 +11,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use crate::closing;
 use crate::error::{Error, Result};
 use crate::socket::{Inbox, Peer, Socket};
 use crate::transfer::Deadline;
@@ -177,6 +178,13 @@ fn lock(path: &Path, name: &str) -> Result<OwnedFd> {
 /// Connects to a producer. Does not block.
 pub(crate) fn connect(folder: &Path, name: &str) -> Result<Socket> {
     check_name(name)?;
+    if closing::is_backed_up() {
+        return Err(Error::Os {
+            operation: "connecting to a stream",
+            source: Errno::MFILE.into(),
+            help: "producers have sent descriptors that cannot be closed: files whose server does not answer",
+        });
+    }
     let socket = seqpacket()?;
     match rustix::net::connect(&socket, &address(&folder.join(name))?) {
         Ok(()) => Ok(Socket::new(socket)),

@@ -1,7 +1,8 @@
 //! What a descriptor from a peer is, found out without asking the file itself.
 //!
-//! A peer can send any descriptor. One of a file system in user space (FUSE) makes `fstat`, `lseek`, `poll` or an ioctl wait
-//! for a process of the peer's, for ever. So before anything else is asked, the kernel is asked what it knows by itself.
+//! A peer can send any descriptor. One of a file system in user space (FUSE) makes `fstat`, `lseek`, `poll`, an ioctl and even
+//! `close` wait for a process of the peer's, for ever. So before anything else is done, the kernel is asked what it knows by
+//! itself, and what is no memory and no fence is never asked anything.
 
 use std::io::Read as _;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -10,31 +11,70 @@ use lucarne::SyncFile;
 
 use rustix::fs::{AtFlags, FileType, StatxFlags};
 
+use crate::closing;
 use crate::error::{Error, Result};
 use crate::wire::Malformed;
 
+// Names of nameless kernel objects; those of files begin with a slash, wherever they are mounted.
+const SYNC_FILE: &str = "anon_inode:sync_file";
+const EVENTFD: &str = "anon_inode:[eventfd]";
 /// As much of a file in `/proc/self/fdinfo` as is of interest.
 const FDINFO: u64 = 4096;
+
+/// Takes the descriptors of a message: each a memfd, a dma-buf, a device that a driver gave out, or a fence. None of the
+/// others stays open.
+pub(crate) fn known(fds: impl Iterator<Item = OwnedFd>) -> Result<Vec<OwnedFd>> {
+    let mut known = Vec::new();
+    let mut refused = None;
+    for fd in fds {
+        let limit = "a memfd, a dma-buf, a device, a sync_file or an eventfd";
+        let is_known = |fd| Ok(is_sealable(fd) || is_fence(fd)? || is_memory(fd)?);
+        match is_known(fd.as_fd()) {
+            Ok(true) => known.push(fd),
+            Ok(false) => {
+                let kind = name(fd.as_fd()).unwrap_or_else(|error| error.to_string());
+                refused = Some(Malformed::new("descriptor", kind, limit).into());
+                closing::close(fd);
+            }
+            Err(error) => {
+                refused = Some(error);
+                closing::close(fd);
+            }
+        }
+    }
+    refused.map_or(Ok(known), Err)
+}
 
 /// Checks that a descriptor can be a frame's memory: a memfd, a dma-buf, or a device that a driver gave out.
 pub(crate) fn check_memory(fd: impl AsFd) -> Result<()> {
     let fd = fd.as_fd();
-    // Only memory of the kernel's own has seals: F_GET_SEALS asks no file system.
-    if rustix::fs::fcntl_get_seals(fd).is_ok() || is_dma_buf(fd)? || is_device(fd) {
+    if is_memory(fd)? {
         return Ok(());
     }
     let limit = "a memfd, a dma-buf or a device";
     Err(Malformed::new("memory", name(fd)?, limit).into())
 }
 
+fn is_memory(fd: BorrowedFd<'_>) -> Result<bool> {
+    Ok(is_sealable(fd) || is_dma_buf(fd)? || is_device(fd))
+}
+
+/// Only memory of the kernel's own has seals: `F_GET_SEALS` asks no file system.
+fn is_sealable(fd: BorrowedFd<'_>) -> bool {
+    rustix::fs::fcntl_get_seals(fd).is_ok()
+}
+
 /// Takes a descriptor as a fence: a sync_file, or an eventfd in its place, for work that no driver does.
 pub(crate) fn fence(fd: OwnedFd) -> Result<SyncFile> {
-    // Names of files begin with a slash, wherever they are mounted.
     match name(fd.as_fd())?.as_str() {
-        "anon_inode:sync_file" => Ok(SyncFile::new(fd)?),
-        "anon_inode:[eventfd]" => Ok(SyncFile::stand_in(fd)),
+        SYNC_FILE => Ok(SyncFile::new(fd)?),
+        EVENTFD => Ok(SyncFile::stand_in(fd)),
         other => Err(Malformed::new("fence", other, "a sync_file").into()),
     }
+}
+
+fn is_fence(fd: BorrowedFd<'_>) -> Result<bool> {
+    Ok(matches!(name(fd)?.as_str(), SYNC_FILE | EVENTFD))
 }
 
 /// dma-bufs tell their exporter's name in `/proc/self/fdinfo`; what a file in user space is called there, its maker does not

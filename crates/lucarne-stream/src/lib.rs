@@ -69,6 +69,7 @@
 
 #[cfg(feature = "calloop")]
 pub mod calloop;
+mod closing;
 mod consumer;
 mod discovery;
 mod error;

@@ -12,6 +12,7 @@ use rustix::net::{
 };
 
 use crate::error::{Error, Result};
+use crate::kind;
 use crate::wire::{MAX_DESCRIPTORS, MAX_MESSAGE, Malformed, Message, WAKE_MESSAGE};
 
 /// Room for the control data of one message.
@@ -182,6 +183,7 @@ pub(crate) fn receive(
     if received.flags.contains(ReturnFlags::CTRUNC) {
         return Err(cut_off(socket, fds));
     }
+    let fds = kind::known(fds.into_iter())?;
     if received.flags.contains(ReturnFlags::TRUNC) {
         let limit = format!("at most {MAX_MESSAGE} bytes");
         return Err(Malformed::new("length", "more", limit).into());
@@ -197,7 +199,7 @@ pub(crate) fn receive(
 fn cut_off(socket: BorrowedFd<'_>, received: Vec<OwnedFd>) -> Error {
     // While what was received is still open: could there be one more?
     let one_more = rustix::io::fcntl_dupfd_cloexec(socket, 0);
-    drop(received);
+    let _ = kind::known(received.into_iter());
     match one_more {
         Err(errno @ (Errno::MFILE | Errno::NFILE)) => Error::Os {
             operation: "receiving descriptors",

@@ -9,6 +9,7 @@ use rustix::event::{Timespec, epoll};
 
 use super::peer::{Joined, Peer, Ring, Stage};
 use super::{LISTENER, Producer, ProducerEvent};
+use crate::closing;
 use crate::error::{Error, Result};
 use crate::generation::Allocate;
 use crate::socket::Socket;
@@ -80,6 +81,10 @@ impl<A: Allocate> Producer<A> {
             Ok(who) => who,
             Err(error) => return refuse(&socket, Reason::User, &error.to_string()),
         };
+        if closing::is_backed_up() {
+            let text = "descriptors that peers have sent cannot be closed";
+            return refuse(&socket, Reason::Resources, text);
+        }
         // Twice as many as may watch: those that only ask what the stream is come and go.
         if self.peers.len() >= 2 * self.options.consumers {
             return refuse(&socket, Reason::Full, "too many connections");
