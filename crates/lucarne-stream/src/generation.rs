@@ -105,7 +105,8 @@ impl<I> Slot<I> {
         self.writing.frame()
     }
 
-    /// The release fences of its last readers: wait for it before writing.
+    /// The fence that it was sent with last, where nobody has read it since: wait for it before writing. Readers are done
+    /// with a slot before it is handed out.
     pub fn gate(&self) -> &Fence {
         &self.gate
     }

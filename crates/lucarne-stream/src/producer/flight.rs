@@ -1,10 +1,13 @@
 //! Frames on their way: out to consumers, and back into the pool once the last reader is done.
 
+use std::cmp::Reverse;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lucarne::{Fence, FenceRole, Frame, Sent};
 
-use super::gates::Gates;
+use super::gates::{Gates, Pending};
 use super::peer::Peer;
 use super::{Active, Producer, ProducerEvent};
 use crate::error::{Error, Result};
@@ -25,9 +28,6 @@ pub(super) struct Flights {
 struct Flight {
     sent: Sent,
     readers: usize,
-    /// Readers whose fences are attached to the frame's dma-bufs, and the last of them.
-    attached: usize,
-    attacher: u64,
 }
 
 impl Flights {
@@ -47,28 +47,37 @@ impl Flights {
         if flight.readers == 0
             && let Some(flight) = self.slots[slot].take()
         {
-            flight.land(slot, &mut self.gates);
+            let (reading, acquire) = flight.sent.receive().acquire();
+            reading.release(acquire);
         }
     }
 
-    fn released(&mut self, slot: usize, reader: u64, release: Release) -> Result<()> {
-        let mut few = true;
-        match (release, self.slots.get_mut(slot).and_then(Option::as_mut)) {
-            (Release::Fence(fence), Some(_)) => few = self.gates.add(slot, fence, Some(reader)),
+    fn released(&mut self, slot: usize, reader: u64, release: Release, epoll: &OwnedFd) {
+        let flight = self.slots.get(slot).and_then(Option::as_ref);
+        let (fence, attached) = match (release, flight) {
+            (Release::Fence(fence), _) => (fence, false),
             (Release::Attached, Some(flight)) => {
-                flight.attached += 1;
-                flight.attacher = reader;
+                let attached = flight.sent.frame().implicit_fence(FenceRole::Release);
+                // Said to be attached where nothing can be: the reader's own frames suffer, and nobody else's.
+                (attached.unwrap_or(Fence::Signaled), true)
             }
-            (Release::Signaled, _) | (_, None) => {}
+            (Release::Signaled, _) | (_, None) => (Fence::Signaled, false),
+        };
+        if !matches!(fence, Fence::Signaled) {
+            let pending = Pending {
+                fence,
+                reader,
+                attached,
+                since: Instant::now(),
+            };
+            self.gates.add(slot, pending, epoll);
         }
         self.back(slot);
-        if few {
-            return Ok(());
-        }
-        Err(Error::Unexpected {
-            message: "another release fence of a slot",
-            expected: "one of those before to signal",
-        })
+    }
+
+    /// How long the first release fence has left.
+    pub(super) fn timeout(&self, patience: Duration) -> Option<Duration> {
+        self.gates.timeout(patience)
     }
 }
 
@@ -80,36 +89,26 @@ enum Release {
     Attached,
 }
 
-impl Flight {
-    /// Back into the pool, gated by its writer and all of its readers.
-    fn land(self, slot: usize, gates: &mut Gates) {
-        let (reading, acquire) = self.sent.receive().acquire();
-        if self.attached > 0
-            // Said to be attached where nothing can be: the reader's own frames suffer, and nobody else's.
-            && let Ok(fence) = reading.frame().implicit_fence(FenceRole::Release)
-        {
-            // Attached fences cannot be told apart: of several readers, none is blamed for a late one.
-            let reader = (self.attached == 1).then_some(self.attacher);
-            let _ = gates.add(slot, fence, reader);
-        }
-        reading.release(acquire);
-    }
-}
-
 impl<A: Allocate> Producer<A> {
     /// A slot that is free, after looking what has come back.
     pub(super) fn free_slot(&mut self) -> Option<Slot<A::Image>> {
         self.collect();
         let active = self.active.as_ref()?;
-        let free = active.generation.pool.acquire()?;
-        let (writing, written) = free.acquire();
-        let patience = self.options.patience;
-        let gate = active.flights.gates.of(writing.index(), written, patience);
-        Some(Slot {
-            writing,
-            gate,
-            generation: active.generation.clone(),
-        })
+        // Those that are still being read go back behind the others.
+        let mut closed = [const { None }; MAX_SLOTS];
+        for aside in &mut closed {
+            let free = active.generation.pool.acquire()?;
+            if active.flights.gates.is_open(free.index()) {
+                let (writing, gate) = free.acquire();
+                return Some(Slot {
+                    writing,
+                    gate,
+                    generation: active.generation.clone(),
+                });
+            }
+            *aside = Some(free);
+        }
+        None
     }
 
     /// Takes back what consumers have released.
@@ -119,15 +118,13 @@ impl<A: Allocate> Producer<A> {
         };
         let mut broken = Vec::new();
         for peer in &mut self.peers {
-            if let Err(error) = collect_from(peer, active, &mut self.inbox) {
+            if let Err(error) = collect_from(peer, active, &mut self.inbox, &self.epoll) {
                 broken.push((peer.id, error));
             }
         }
         let mut late = Vec::new();
-        active
-            .flights
-            .gates
-            .settle(self.options.patience, &mut late);
+        let gates = &mut active.flights.gates;
+        gates.settle(self.options.patience, &self.epoll, &mut late);
         for (id, error) in broken {
             self.hang_up(id, &error);
         }
@@ -147,10 +144,11 @@ impl<A: Allocate> Producer<A> {
         let generation = slot.generation.number;
         let index = slot.index();
         let frame = slot.frame().clone();
+        // Another producer's slot has numbers like ours.
         let is_active = self
             .active
             .as_ref()
-            .is_some_and(|active| active.generation.number == generation);
+            .is_some_and(|active| Arc::ptr_eq(&active.generation, &slot.generation));
         if !is_active || self.sequence >= MAX_SEQUENCE {
             return Ok(0);
         }
@@ -180,12 +178,7 @@ impl<A: Allocate> Producer<A> {
         let sent = slot.writing.send(acquire.clone());
         if let Some(active) = &mut self.active {
             if readers > 0 {
-                active.flights.slots[index] = Some(Flight {
-                    sent,
-                    readers,
-                    attached: 0,
-                    attacher: 0,
-                });
+                active.flights.slots[index] = Some(Flight { sent, readers });
             }
             for older in back.drain(..) {
                 active.flights.back(older);
@@ -198,26 +191,30 @@ impl<A: Allocate> Producer<A> {
         Ok(readers)
     }
 
-    /// After the configured patience, cuts off whoever keeps the oldest frame.
+    /// After the configured patience, cuts off whoever keeps most of the slots.
     pub(super) fn cut_off_the_slowest(&mut self) {
         let since = *self.starved.get_or_insert_with(Instant::now);
         if since.elapsed() < self.options.patience {
             return;
         }
-        let oldest = |peer: &Peer| {
-            let out = peer.rings.iter().flat_map(|ring| ring.end.all_out());
-            out.map(|(_, sequence)| sequence).min()
+        let gates = self.active.as_ref().map(|active| &active.flights.gates);
+        // Who keeps most, and among those who keeps the oldest.
+        let kept = |peer: &Peer| {
+            let out = || peer.rings.iter().flat_map(|ring| ring.end.all_out());
+            let oldest = out().map(|(_, sequence)| sequence).min().unwrap_or(0);
+            let count = out().count() + gates.map_or(0, |gates| gates.kept_by(peer.id));
+            (count > 0).then_some((count, Reverse(oldest)))
         };
         // From now on again, so that who waits here sleeps meanwhile.
         self.starved = Some(Instant::now());
         // Nobody: the program itself has all slots.
-        let Some(first) = self.peers.iter().filter_map(oldest).min() else {
+        let Some(most) = self.peers.iter().filter_map(kept).max() else {
             return;
         };
         let slowest = self
             .peers
             .iter()
-            .filter(|peer| oldest(peer) == Some(first))
+            .filter(|peer| kept(peer) == Some(most))
             .map(|peer| peer.id)
             .collect::<Vec<u64>>();
         for id in slowest {
@@ -264,6 +261,7 @@ impl<A: Allocate> Producer<A> {
             for (slot, _) in rings.flat_map(|ring| ring.end.all_out()) {
                 active.flights.back(slot);
             }
+            active.flights.gates.forget(id, &self.epoll);
         }
         if peer.joined().is_some() {
             // A generation that was made for it may not be needed any more.
@@ -276,7 +274,12 @@ impl<A: Allocate> Producer<A> {
     }
 }
 
-fn collect_from<I>(peer: &mut Peer, active: &mut Active<I>, inbox: &mut Inbox) -> Result<()> {
+fn collect_from<I>(
+    peer: &mut Peer,
+    active: &mut Active<I>,
+    inbox: &mut Inbox,
+    epoll: &OwnedFd,
+) -> Result<()> {
     let generation = active.generation.number;
     for slot in 0..active.generation.images.len() {
         let Some(ring) = peer.serving(generation) else {
@@ -305,7 +308,7 @@ fn collect_from<I>(peer: &mut Peer, active: &mut Active<I>, inbox: &mut Inbox) -
                 }
             }
         };
-        active.flights.released(slot, peer.id, release)?;
+        active.flights.released(slot, peer.id, release, epoll);
     }
     Ok(())
 }

@@ -1,13 +1,16 @@
-//! What the next writer of a slot waits for: the release fences of its last readers, and not for ever.
+//! Slots that came back while their readers' work still goes on: they are free when their release fences have signalled, and
+//! no later than the producer's patience allows.
 
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant};
 
 use lucarne::Fence;
+use rustix::event::epoll;
 
 use crate::wire::MAX_SLOTS;
 
-/// The most fences of one reader that gate one slot at a time. Work that is queued on a GPU may leave two.
-const MAX_PENDING: usize = 4;
+/// What the epoll set tells of a fence that has signalled: no consumer has this number.
+pub(super) const FENCE: u64 = u64::MAX;
 
 /// The release fences of each slot that have not signalled yet.
 #[derive(Debug)]
@@ -17,11 +20,18 @@ pub(super) struct Gates {
 
 /// A release fence.
 #[derive(Debug)]
-struct Pending {
-    fence: Fence,
-    /// Whose; nobody's in particular where several are attached to one frame.
-    reader: Option<u64>,
-    since: Instant,
+pub(super) struct Pending {
+    pub(super) fence: Fence,
+    pub(super) reader: u64,
+    /// The kernel gave it for all who have one attached to the frame: this reader's, and of those who released before.
+    pub(super) attached: bool,
+    pub(super) since: Instant,
+}
+
+impl Pending {
+    fn left(&self, patience: Duration) -> Duration {
+        patience.saturating_sub(self.since.elapsed())
+    }
 }
 
 impl Gates {
@@ -31,54 +41,75 @@ impl Gates {
         }
     }
 
-    /// Lets a fence gate a slot. False where its reader has too many there already.
-    pub(super) fn add(&mut self, slot: usize, fence: Fence, reader: Option<u64>) -> bool {
-        let pending = &mut self.slots[slot];
-        let same = pending.iter().filter(|one| one.reader == reader);
-        if same.count() >= MAX_PENDING {
-            return false;
+    /// Keeps a slot closed until a fence has signalled, which `epoll` tells once.
+    pub(super) fn add(&mut self, slot: usize, pending: Pending, epoll: &OwnedFd) {
+        // One that is none gates nothing.
+        if pending.fence.is_signaled().unwrap_or(true) {
+            return;
         }
-        pending.push(Pending {
-            fence,
-            reader,
-            since: Instant::now(),
-        });
-        true
+        if let Fence::SyncFile(file) = &pending.fence {
+            let token = epoll::EventData::new_u64(FENCE);
+            let flags = epoll::EventFlags::IN | epoll::EventFlags::ONESHOT;
+            // Without it the slot is found free at the next look, which comes at the fence's deadline at the latest.
+            let _ = epoll::add(epoll, file.as_fd(), token, flags);
+        }
+        self.slots[slot].push(pending);
+    }
+
+    pub(super) fn is_open(&self, slot: usize) -> bool {
+        self.slots[slot].is_empty()
+    }
+
+    /// How many slots a reader keeps closed.
+    pub(super) fn kept_by(&self, reader: u64) -> usize {
+        let keeps = |pending: &&Vec<Pending>| pending.iter().any(|one| one.reader == reader);
+        self.slots.iter().filter(keeps).count()
     }
 
     /// Forgets the fences that have signalled, and those that have not within `patience`. Whose those were is written to `late`.
-    pub(super) fn settle(&mut self, patience: Duration, late: &mut Vec<u64>) {
+    pub(super) fn settle(&mut self, patience: Duration, epoll: &OwnedFd, late: &mut Vec<u64>) {
         for pending in self.slots.iter_mut().filter(|slot| !slot.is_empty()) {
-            pending.retain(|one| {
-                // One that is none gates nothing.
-                let over = one.fence.is_signaled().unwrap_or(true);
-                let is_late = !over && one.since.elapsed() >= patience;
-                if is_late {
-                    late.extend(one.reader);
-                }
-                !over && !is_late
+            retain(pending, epoll, |one| {
+                !one.fence.is_signaled().unwrap_or(true)
             });
+            let mut blamed = false;
+            retain(pending, epoll, |one| {
+                let is_late = one.left(patience).is_zero();
+                // Of those attached, the first is late for certain: the others may only be waiting for it.
+                if !is_late || (one.attached && blamed) {
+                    return true;
+                }
+                blamed |= one.attached;
+                late.push(one.reader);
+                false
+            });
+            for one in pending.iter_mut().filter(|one| blamed && one.attached) {
+                one.since = Instant::now();
+            }
         }
     }
 
-    /// The gate of a slot, whose last writer's fence is `written`.
-    pub(super) fn of(&self, slot: usize, written: Fence, patience: Duration) -> Fence {
-        let pending = &self.slots[slot];
-        // Nothing is allocated for frames whose work is over.
-        if pending.is_empty() {
-            return written;
+    /// Forgets what a reader that is gone had still to do.
+    pub(super) fn forget(&mut self, reader: u64, epoll: &OwnedFd) {
+        for pending in self.slots.iter_mut().filter(|slot| !slot.is_empty()) {
+            retain(pending, epoll, |one| one.reader != reader);
         }
-        let readers = pending.iter().map(|one| &one.fence);
-        let all: Vec<Fence> = readers.cloned().chain([written]).collect();
-        Fence::merge(&all).unwrap_or_else(|_| {
-            // Fences that cannot be merged are waited for here; a late one gates nothing, and is found by `settle` next.
-            let left = pending
-                .iter()
-                .map(|one| patience.saturating_sub(one.since.elapsed()));
-            for (fence, left) in all.iter().zip(left.chain([patience])) {
-                let _ = fence.wait(left);
-            }
-            Fence::Signaled
-        })
     }
+
+    /// How long the first fence has left.
+    pub(super) fn timeout(&self, patience: Duration) -> Option<Duration> {
+        let pending = self.slots.iter().flatten();
+        pending.map(|one| one.left(patience)).min()
+    }
+}
+
+fn retain(pending: &mut Vec<Pending>, epoll: &OwnedFd, mut keep: impl FnMut(&Pending) -> bool) {
+    pending.retain(|one| {
+        let keeps = keep(one);
+        if !keeps && let Fence::SyncFile(file) = &one.fence {
+            // Another process may still have the file, so that closing it here would not end it.
+            let _ = epoll::delete(epoll, file.as_fd());
+        }
+        keeps
+    });
 }

@@ -328,7 +328,9 @@ impl<A: Allocate> Producer<A> {
             .map(|since| patience.saturating_sub(since.elapsed()));
         let deadlines = self.peers.iter().filter_map(|peer| peer.deadline);
         let deadlines = deadlines.filter_map(|one| one.left());
-        deadlines.chain(starved).min()
+        let active = self.active.as_ref();
+        let fences = active.and_then(|active| active.flights.timeout(patience));
+        deadlines.chain(starved).chain(fences).min()
     }
 
     fn report(&mut self, event: ProducerEvent) {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{Timespec, epoll};
 
+use super::gates::FENCE;
 use super::peer::{Joined, Peer, Ring, Stage};
 use super::{LISTENER, Producer, ProducerEvent};
 use crate::closing;
@@ -45,10 +46,11 @@ impl<A: Allocate> Producer<A> {
         self.looked = Instant::now();
         for event in ready {
             let token = event.data.u64();
-            if token == LISTENER {
-                self.accept();
-            } else {
-                self.listen_to(token);
+            match token {
+                LISTENER => self.accept(),
+                // A slot may be free now, which the next look finds.
+                FENCE => {}
+                peer => self.listen_to(peer),
             }
         }
         let kept = |peer: &&Peer| !peer.kept.is_empty();
