@@ -124,3 +124,16 @@ impl Error {
         )
     }
 }
+
+/// Whether this process or machine ran out of something, which says nothing about what was tried.
+pub(crate) fn is_shortage(error: &lucarne::Error) -> bool {
+    use rustix::io::Errno;
+    let lucarne::Error::Os { source, .. } = error else {
+        return false;
+    };
+    let shortages = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+    let code = source.raw_os_error();
+    shortages
+        .map(|errno| Some(errno.raw_os_error()))
+        .contains(&code)
+}

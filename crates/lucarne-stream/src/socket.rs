@@ -18,6 +18,9 @@ use crate::wire::{MAX_DESCRIPTORS, MAX_MESSAGE, Malformed, Message, WAKE_MESSAGE
 /// Room for the control data of one message.
 const CONTROL: usize = rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS));
 
+/// As much as the kernel sends with one, and whose it is.
+const LEFTOVERS: usize = rustix::cmsg_space!(ScmRights(253), ScmCredentials(1));
+
 /// Who is at the other end, as the kernel knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
@@ -112,6 +115,45 @@ impl AsFd for Socket {
     }
 }
 
+/// More messages than a socket's buffer has room for.
+const MOST_UNREAD: usize = 1024;
+
+impl Drop for Socket {
+    /// What lies unread in a socket goes with it, and may be as slow to close as what was read.
+    fn drop(&mut self) {
+        let _ = rustix::net::shutdown(&self.fd, rustix::net::Shutdown::Both);
+        // With this every message has control data, and the end of the stream has none.
+        if rustix::net::sockopt::set_socket_passcred(&self.fd, true).is_err() {
+            return;
+        }
+        for _ in 0..MOST_UNREAD {
+            if !discard(self.fd.as_fd()) {
+                return;
+            }
+        }
+    }
+}
+
+/// Takes a message out of a socket and closes what it carries. False where there is none.
+fn discard(socket: BorrowedFd<'_>) -> bool {
+    let mut space = [MaybeUninit::uninit(); LEFTOVERS];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut bytes = [0];
+    let mut parts = [IoSliceMut::new(&mut bytes)];
+    let flags = RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT;
+    if rustix::net::recvmsg(socket, &mut parts, &mut control, flags).is_err() {
+        return false;
+    }
+    let mut found = false;
+    for message in control.drain() {
+        found = true;
+        if let RecvAncillaryMessage::ScmRights(rights) = message {
+            let _ = kind::known(rights);
+        }
+    }
+    found
+}
+
 /// Sends a message on any socket that carries descriptors. Does not block.
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
@@ -138,9 +180,13 @@ pub(crate) fn send(
             got: sent.to_string(),
             limit: format!("{}: a stream socket was full in the middle", bytes.len()),
         }),
-        // EAGAIN: the peer does not read. ETOOMANYREFS: as many descriptors are under way as this user may have open.
-        // ENOBUFS: the kernel has no room.
-        Err(Errno::AGAIN | Errno::TOOMANYREFS | Errno::NOBUFS) => Err(Error::SocketFull),
+        // The peer does not read, or the kernel has no room.
+        Err(Errno::AGAIN | Errno::NOBUFS) => Err(Error::SocketFull),
+        Err(Errno::TOOMANYREFS) => Err(Error::Os {
+            operation: "sending descriptors",
+            source: Errno::TOOMANYREFS.into(),
+            help: "as many are under way as this user may have open (RLIMIT_NOFILE): peers do not read what they are sent",
+        }),
         Err(Errno::PIPE | Errno::CONNRESET | Errno::NOTCONN) => Err(Error::PeerGone),
         Err(errno) => Err(Error::os("sendmsg", errno)),
     }

@@ -228,15 +228,74 @@ fn offer_bad_memory(scene: &Scene) {
     assert!(raw.send(&bytes(configure(5, 2)), &[page.as_fd(), one, two]));
     let error = ends(&raw, &mut consumer).to_string();
     assert!(error.contains("configure.generation"), "{error}");
+}
+
+#[test]
+fn generations_without_end() {
+    let _alone = alone();
+    let scene = Scene::new();
+    // Those that never came into use are given up, however many there are.
     let (raw, mut consumer) = scene.connect();
-    let rings: Vec<Ring> = (1..=8)
-        .map(|one| settle(&raw, &mut consumer, one))
-        .collect();
+    let _first = settle(&raw, &mut consumer, 1);
+    let _second = settle(&raw, &mut consumer, 2);
+    let before = open_descriptors().len();
+    for generation in 3..40 {
+        drop(settle(&raw, &mut consumer, generation));
+    }
+    assert_eq!(open_descriptors().len(), before);
+    // Those that frames are held of cannot be.
+    let (raw, mut consumer) = scene.connect();
+    let mut held = Vec::new();
+    for generation in 1..=8 {
+        let ring = settle(&raw, &mut consumer, generation);
+        ring.set(64, generation << 4 | 1);
+        ring.set(24, generation);
+        held.push(consumer.receive(SOON).expect("a frame"));
+        assert!(raw.say(&Message::Retire(generation)));
+    }
     let (page, _) = ring(9, 2);
+    let slots = memory(2);
+    let (one, two) = (slots[0].as_fd(), slots[1].as_fd());
     assert!(raw.send(&bytes(configure(9, 2)), &[page.as_fd(), one, two]));
     let error = ends(&raw, &mut consumer).to_string();
     assert!(error.contains("Retire"), "{error}");
-    drop(rings);
+    assert!(held.into_iter().all(|received| finish(received) == 0));
+}
+
+#[test]
+fn what_was_never_offered() {
+    let _alone = alone();
+    let scene = Scene::new();
+    let changes: [(&str, fn(&mut Configure)); 3] = [
+        ("opaque memory", |one| one.rung = Rung::OpaqueFd),
+        ("a tiled dma-buf", |one| {
+            one.rung = Rung::TiledDmaBuf;
+            let tiled = lucarne::Modifier::new(0x0100_0000_0000_0001).expect("a layout");
+            for slot in &mut one.slots {
+                slot.tiling = lucarne::Tiling::Explicit(tiled);
+            }
+        }),
+        ("a use", |one| one.consumer_usage = Usage::STORAGE),
+    ];
+    for (case, change) in changes {
+        let (raw, mut consumer) = scene.connect();
+        let (page, _) = ring(1, 2);
+        let slots = memory(2);
+        let mut bad = configure(1, 2);
+        change(&mut bad);
+        if bad.rung == Rung::OpaqueFd {
+            for slot in &mut bad.slots {
+                slot.tiling = lucarne::Tiling::Implicit;
+                slot.planes.clear();
+                slot.allocation_bytes = 4096;
+            }
+        }
+        let mut fds = vec![page.as_fd()];
+        fds.extend(raw::of(&slots));
+        assert!(raw.send(&bytes(bad), &fds), "{case}");
+        let error = ends(&raw, &mut consumer).to_string();
+        assert!(error.contains("this consumer offered"), "{case}: {error}");
+    }
 }
 
 #[test]

@@ -75,6 +75,8 @@ struct Held<I> {
     incoming: Arc<Incoming<I>>,
     taken: Taken,
     dropped: u64,
+    /// Whether the stream's frame before was seen, too.
+    follows: bool,
 }
 
 /// A frame that has come. Dropping it gives it back unread.
@@ -101,13 +103,14 @@ impl<I> Received<I> {
     pub(super) fn new(
         incoming: Arc<Incoming<I>>,
         taken: Taken,
-        dropped: u64,
+        (dropped, follows): (u64, bool),
         acquire: Fence,
     ) -> Self {
         let held = Some(Held {
             incoming,
             taken,
             dropped,
+            follows,
         });
         Self { held, acquire }
     }
@@ -225,10 +228,11 @@ macro_rules! held_accessors {
                 self.held().dropped
             }
 
-            /// What has changed since the stream's frame before; `None` for everything, and after frames were dropped.
+            /// What has changed since the stream's frame before; `None` for everything, for a consumer's first frame, and
+            /// after frames were dropped.
             pub fn damage(&self) -> Option<impl Iterator<Item = Damage> + '_> {
                 let held = self.held();
-                let list = held.taken.note.damage.as_ref().filter(|_| held.dropped == 0);
+                let list = held.taken.note.damage.as_ref().filter(|_| held.follows);
                 list.map(crate::ring::DamageList::iter)
             }
         }

@@ -139,8 +139,7 @@ impl<A: Import> Consumer<A> {
             Some(folder) => folder.clone(),
             None => discovery::directory()?,
         };
-        let mut offer = offer.clone();
-        offer.entries.retain(|entry| entry.importable);
+        let offer = options.narrow(offer.clone());
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
             .map_err(|errno| Error::os("epoll_create1", errno))?;
         let (socket, producer) = greet(&folder, name, &offer, &options)?;
@@ -280,9 +279,11 @@ impl<A: Import> Consumer<A> {
             };
             coming.last = taken.sequence;
             let incoming = coming.incoming.clone();
-            let dropped = taken.sequence.saturating_sub(self.last + 1);
-            let dropped = if self.last == 0 { 0 } else { dropped };
-            let mut received = Received::new(incoming.clone(), taken, dropped, Fence::Signaled);
+            let missed = taken.sequence.saturating_sub(self.last + 1);
+            // Whoever comes late has missed nothing that it asked for, and knows no frame that others are compared with.
+            let dropped = if self.last == 0 { 0 } else { missed };
+            let known = (dropped, missed == 0);
+            let mut received = Received::new(incoming.clone(), taken, known, Fence::Signaled);
             if taken.sequence <= self.last {
                 // An older generation's, after a newer one's: given back by being dropped.
                 continue;

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use lucarne::Usage;
+use lucarne::negotiate::OfferEntry;
+use lucarne::{MemoryPath, Offer, Requirement, Support, Usage};
 
 use crate::wire::Delivery;
 
@@ -14,6 +15,7 @@ pub struct ConsumerOptions {
     pub(super) usage: Usage,
     pub(super) patience: Duration,
     pub(super) other_users: bool,
+    pub(super) trusts: bool,
     pub(super) directory: Option<PathBuf>,
 }
 
@@ -25,6 +27,7 @@ impl ConsumerOptions {
             usage: Usage::SAMPLE,
             patience: Duration::from_millis(500),
             other_users: false,
+            trusts: false,
             directory: None,
         }
     }
@@ -48,6 +51,32 @@ impl ConsumerOptions {
     pub fn allow_other_users(mut self) -> Self {
         self.other_users = true;
         self
+    }
+
+    /// Takes opaque memory (`OPAQUE_FD`), too: drivers believe what its maker wrote into it, so that a hostile producer can
+    /// bring this process down. Dma-bufs and host memory need no trust.
+    #[must_use]
+    pub fn trust_producer(mut self) -> Self {
+        self.trusts = true;
+        self
+    }
+
+    /// What of a device's offer is offered to a producer.
+    pub(super) fn narrow(&self, mut offer: Offer) -> Offer {
+        let path = MemoryPath::OpaqueFd;
+        let trusts = self.trusts;
+        let wanted = |entry: &OfferEntry| entry.importable && (trusts || entry.path != path);
+        offer.entries.retain(wanted);
+        let mut paths = offer.paths.iter_mut();
+        if let Some((_, support)) =
+            paths.find(|(known, support)| *known == path && support.is_yes())
+            && !trusts
+        {
+            let sentence =
+                "needs a producer that the consumer trusts (ConsumerOptions::trust_producer)";
+            *support = Support::no(Requirement::other(sentence));
+        }
+        offer
     }
 
     /// The folder of the socket, instead of [`directory`](crate::directory).

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lucarne::negotiate::Strike;
-use lucarne::{Memfd, SharedWords};
+use lucarne::{Extent, Memfd, SharedWords};
 use rustix::event::epoll;
 use rustix::io::Errno;
 
@@ -149,11 +149,18 @@ impl<A: Import> Consumer<A> {
             .iter()
             .map(|coming| coming.incoming.configure.generation);
         let newest = newest.max().unwrap_or(0);
-        if configure.generation <= newest || configure.version > VERSIONS.1 {
-            let limit = format!("more than {newest}, in a version up to {}", VERSIONS.1);
+        if configure.generation <= newest {
+            let limit = format!("more than {newest}");
             let got = configure.generation;
             return Err(Malformed::new("configure.generation", got, limit).into());
         }
+        if !(VERSIONS.0..=VERSIONS.1).contains(&configure.version) {
+            let limit = format!("{} to {}", VERSIONS.0, VERSIONS.1);
+            let got = configure.version;
+            return Err(Malformed::new("configure.version", got, limit).into());
+        }
+        self.check_offered(&configure)?;
+        self.drop_superseded();
         if self.comings.len() >= MAX_GENERATIONS {
             return Err(Error::Unexpected {
                 message: "Configure",
@@ -181,6 +188,36 @@ impl<A: Import> Consumer<A> {
         }
     }
 
+    /// Refuses what this consumer never offered: nothing else may reach its driver.
+    fn check_offered(&self, configure: &Configure) -> Result<()> {
+        let (path, usage) = (configure.rung.path(), self.options.usage);
+        let Extent { width, height } = configure.extent;
+        for slot in &configure.slots {
+            let offered = self.offer.standing().any(|entry| {
+                (entry.path, entry.format, entry.tiling) == (path, configure.format, slot.tiling)
+                    && entry.usage.contains(usage)
+                    && width <= entry.max_extent.width
+                    && height <= entry.max_extent.height
+            });
+            if !offered || configure.consumer_usage != usage {
+                let got = format!(
+                    "{width}x{height} {} in {path}, {}, for {:?}",
+                    configure.format, slot.tiling, configure.consumer_usage
+                );
+                return Err(Malformed::new("configure", got, "what this consumer offered").into());
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets go of generations that were never in use: the first that is not over may be, and the newest that has come; those
+    /// between them the producer has given up.
+    fn drop_superseded(&mut self) {
+        let mut first = true;
+        self.comings
+            .retain(|coming| coming.retired || std::mem::take(&mut first));
+    }
+
     /// Checks what came, and imports it. The inner error is the import's: something else may work.
     fn take_in(
         &mut self,
@@ -202,6 +239,8 @@ impl<A: Import> Consumer<A> {
             let frame = frame.with_color(configure.color)?;
             match self.import.import(&frame) {
                 Ok(image) => images.push(image),
+                // Not the frame's fault: others can import it.
+                Err(error) if crate::error::is_shortage(&error) => return Err(error.into()),
                 Err(error) => {
                     return Ok(Err(Strike {
                         path,
