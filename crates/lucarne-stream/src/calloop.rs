@@ -120,7 +120,10 @@ impl<A: Import> ConsumerSource<A> {
             let input = match received {
                 Ok(Some(received)) => ConsumerInput::Frame(received),
                 Ok(None) => return PostAction::Continue,
-                Err(error) => ConsumerInput::Closed(error),
+                // A callback that has connected again finds its frames with the next event.
+                Err(error) => {
+                    return callback(ConsumerInput::Closed(error), &mut self.consumer);
+                }
             };
             let action = callback(input, &mut self.consumer);
             if action != PostAction::Continue {

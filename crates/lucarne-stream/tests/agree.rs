@@ -152,6 +152,18 @@ fn narrower_newcomers_of_one_moment_share_one_generation() {
     }
     let made = rungs(std::iter::from_fn(|| producer.event()));
     assert_eq!(made, [Rung::LinearDmaBuf, Rung::HostMemory]);
+    // Without them the better rung comes back.
+    drop(others);
+    let mut made = Vec::new();
+    until("the first has dma-bufs again", || {
+        send(&mut producer, 10);
+        made.extend(rungs(std::iter::from_fn(|| producer.event())));
+        let received = first.try_receive().expect("no error");
+        received.is_some_and(|received| {
+            received.frame().memory().path() == MemoryPath::DmaBuf && finish(received) == 10
+        })
+    });
+    assert_eq!(made, [Rung::LinearDmaBuf]);
 }
 
 #[test]

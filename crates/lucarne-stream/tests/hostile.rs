@@ -2,12 +2,13 @@
 //! nothing.
 
 use std::os::fd::AsFd as _;
-use std::time::Instant;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use lucarne::Memfd;
 use lucarne::negotiate::Strike;
-use lucarne_stream::Delivery;
+use lucarne::{Fence, Memfd};
 use lucarne_stream::wire::{FenceFor, ImportFailed, Message, Reason};
+use lucarne_stream::{Delivery, Options};
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
@@ -266,4 +267,51 @@ fn imports_that_always_fail_end_in_a_refusal() {
     // The honest one noticed nothing: it was configured once.
     let events = std::iter::from_fn(|| scene.honest.event()).count();
     assert_eq!(events, 1);
+}
+
+/// Newcomers that greet and never answer, one after the other, while `served` is served.
+fn silent_newcomers(folder: &Path, patience: Duration, mut served: impl FnMut() -> bool) -> usize {
+    let begun = Instant::now();
+    let mut newcomers = Vec::new();
+    while !served() {
+        assert!(begun.elapsed() < 20 * patience, "nothing happens any more");
+        // Several within the time that each of them has.
+        let due = begun.elapsed().as_micros() * 4 / patience.as_micros();
+        if newcomers.len() as u128 <= due {
+            let newcomer = Raw::connect(folder);
+            newcomer.hello(Delivery::Latest);
+            newcomers.push(newcomer);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    newcomers.len()
+}
+
+#[test]
+fn newcomers_that_never_answer_hold_up_nobody_for_long() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let patience = scaled(100);
+    let options = Options::new(EXTENT).patience(patience);
+    let mut producer = producer(folder.path(), options);
+    let first = Raw::connect(folder.path());
+    first.hello(Delivery::Latest);
+    let mut honest = consumer(folder.path(), Delivery::Latest);
+    // The first generation, and another one.
+    for extent in [EXTENT, lucarne::Extent::new(32, 8)] {
+        producer
+            .reconfigure(lucarne::Request::new(extent))
+            .expect("a size");
+        let newcomers = silent_newcomers(folder.path(), patience, || {
+            producer.dispatch().expect("served");
+            let slot = producer.try_acquire().expect("no error");
+            if let Some(slot) = slot {
+                let now = lucarne_stream::now();
+                producer.send(slot, Fence::Signaled, now).expect("sent");
+            }
+            let received = honest.try_receive().expect("no error");
+            received.is_some_and(|received| received.frame().layout().extent() == extent)
+        });
+        assert!(newcomers > 1, "it was held up for a while");
+    }
 }

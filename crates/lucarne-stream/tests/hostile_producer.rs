@@ -266,7 +266,8 @@ fn generations_without_end() {
 fn what_was_never_offered() {
     let _alone = alone();
     let scene = Scene::new();
-    let changes: [(&str, fn(&mut Configure)); 3] = [
+    type Change = (&'static str, fn(&mut Configure));
+    let changes: [Change; 3] = [
         ("opaque memory", |one| one.rung = Rung::OpaqueFd),
         ("a tiled dma-buf", |one| {
             one.rung = Rung::TiledDmaBuf;

@@ -2,6 +2,7 @@
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use lucarne::negotiate::Strike;
 use lucarne::{Agreement, Pool, Refusal, Request, Rung, negotiate};
@@ -9,7 +10,7 @@ use lucarne::{Agreement, Pool, Refusal, Request, Rung, negotiate};
 use super::flight::Flights;
 use super::peer::{Joined, Peer, Ring};
 use super::{Active, Pending, Producer, ProducerEvent};
-use crate::error::Result;
+use crate::error::{Result, is_shortage};
 use crate::generation::{Allocate, Generation};
 use crate::joint::{self, Side};
 use crate::transfer::{self, Deadline};
@@ -71,24 +72,79 @@ impl<A: Allocate> Producer<A> {
         if !self.renew && !wanted && self.is_served() {
             self.pending = None;
         }
-        if !self.renew && self.newest().is_some_and(|newest| self.suits_all(&newest)) {
+        let climbs = std::mem::take(&mut self.climb) && self.can_be_better();
+        let suits = self.newest().is_some_and(|newest| self.suits_all(&newest));
+        if !self.renew && !climbs && suits {
+            return;
+        }
+        if !self.renew && self.is_too_soon() {
+            (self.stale, self.climb) = (true, climbs);
             return;
         }
         for _ in 0..MAX_ATTEMPTS {
             let Some(agreement) = self.agree() else {
                 return;
             };
-            match self.make(agreement) {
+            let made = self.make(agreement);
+            self.arranged = Some(Instant::now());
+            match made {
                 Ok(generation) => {
+                    // Replaced, it has no more time than the first one had.
+                    let since = self.pending.as_ref().map(|pending| pending.since);
                     self.pending = Some(Pending {
                         generation: Arc::new(generation),
                         wanted: std::mem::take(&mut self.renew),
+                        since: since.unwrap_or_else(Instant::now),
                     });
+                    return;
+                }
+                // Says nothing about what was agreed on: tried again after a while.
+                Err(failed) if is_shortage(&failed.1) => {
+                    self.stale = true;
                     return;
                 }
                 Err(failed) => self.strike_own(&failed.0, &failed.1),
             }
         }
+    }
+
+    /// Whether newcomers, or shortages, have to wait for the next generation: they cost everybody one, and could come without
+    /// end. Imports that have failed are answered at once.
+    fn is_too_soon(&self) -> bool {
+        let joined = self.peers.iter().filter_map(Peer::joined);
+        let failed = joined.map(|joined| joined.rounds).sum::<usize>() > 0;
+        let waits = self.next_arrangement().is_some_and(|left| !left.is_zero());
+        waits && !(failed && self.pending.is_some())
+    }
+
+    /// How long until consumers may cause a generation again.
+    fn next_arrangement(&self) -> Option<Duration> {
+        let since = self.arranged?.elapsed();
+        Some(self.patience().saturating_sub(since))
+    }
+
+    /// How long until something is arranged that was put off.
+    pub(super) fn put_off(&self) -> Option<Duration> {
+        if self.stale {
+            self.next_arrangement()
+        } else {
+            None
+        }
+    }
+
+    /// How long until a generation that is under way goes on without those who do not answer.
+    pub(super) fn trial(&self) -> Option<Duration> {
+        let since = self.pending.as_ref()?.since.elapsed();
+        let steps = [self.patience(), 2 * self.patience()];
+        steps.into_iter().find_map(|step| step.checked_sub(since))
+    }
+
+    /// Whether a better rung could be had, now that somebody is gone.
+    fn can_be_better(&self) -> bool {
+        let (Some(newest), Some(Ok(agreement))) = (self.newest(), self.negotiate_jointly()) else {
+            return false;
+        };
+        agreement.rung < newest.agreement.rung
     }
 
     /// Whether every consumer gets frames, in a generation that suits it.
@@ -241,11 +297,25 @@ impl<A: Allocate> Producer<A> {
         let number = generation.number;
         let on_trial =
             |peer: &Peer| peer.joined().is_some() && !serves(peer) && !ready_for(peer, number);
-        let trial = self.peers.iter().any(on_trial);
+        // A trial that newcomers keep up without end is over with its time.
+        let over = |pending: &Pending<A::Image>| pending.since.elapsed() >= patience;
+        let over = self.pending.as_ref().is_some_and(over);
+        let trial = !over && self.peers.iter().any(on_trial);
+        let has_it = |peer: &Peer| peer.rings.iter().any(|ring| ring.generation == number);
+        // Whom it does not suit waits for the next one, which may have been put off.
+        let wants = |peer: &&Peer| {
+            let joined = peer.joined().filter(|_| !has_it(peer));
+            joined.is_some_and(|joined| self.suits(joined, &generation))
+        };
+        let wanting: Vec<u64> = self
+            .peers
+            .iter()
+            .filter(wants)
+            .map(|peer| peer.id)
+            .collect();
         let mut broken = Vec::new();
         for peer in &mut self.peers {
-            let has_it = peer.rings.iter().any(|ring| ring.generation == number);
-            if peer.joined().is_none() || has_it || (trial && serves(peer)) {
+            if !wanting.contains(&peer.id) || (trial && serves(peer)) {
                 continue;
             }
             let name = &self.offer.name;
@@ -266,8 +336,11 @@ impl<A: Allocate> Producer<A> {
         };
         let number = pending.generation.number;
         let waiting = |peer: &Peer| peer.joined().is_some() && !ready_for(peer, number);
-        // Whoever does not answer in time is cut off by its own deadline.
-        if self.peers.iter().any(waiting) {
+        // Whoever does not answer in time is cut off by its own deadline. Those who came later are not waited for when the time
+        // of a trial and of an answer to it is over: they join when they are ready.
+        let over = pending.since.elapsed() >= 2 * self.patience();
+        let ready = |peer: &Peer| ready_for(peer, number);
+        if self.peers.iter().any(waiting) && !(over && self.peers.iter().any(ready)) {
             return;
         }
         let Some(pending) = self.pending.take() else {

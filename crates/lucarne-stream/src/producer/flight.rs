@@ -264,8 +264,9 @@ impl<A: Allocate> Producer<A> {
             active.flights.gates.forget(id, &self.epoll);
         }
         if peer.joined().is_some() {
-            // A generation that was made for it may not be needed any more.
-            self.stale |= self.pending.is_some();
+            // A generation that was made for it may not be needed any more, and others may do better without it.
+            self.stale = true;
+            self.climb = true;
             self.report(ProducerEvent::Left {
                 consumer: id,
                 reason: reason.to_owned(),
@@ -308,6 +309,7 @@ fn collect_from<I>(
                 }
             }
         };
+        peer.is_reading();
         active.flights.released(slot, peer.id, release, epoll);
     }
     Ok(())

@@ -95,6 +95,12 @@ pub struct Producer<A: Allocate> {
     stale: bool,
     /// Whether a new generation was asked for, whatever the offers say.
     renew: bool,
+    /// Whether somebody has gone who may have kept the others from something better.
+    climb: bool,
+    /// When a generation was last thought of.
+    arranged: Option<Instant>,
+    /// Since when nobody is let in, for want of descriptors.
+    deaf: Option<Instant>,
     sequence: u64,
     paused: bool,
     since: u64,
@@ -117,6 +123,8 @@ struct Pending<I> {
     generation: Arc<Generation<I>>,
     /// The program asked for it.
     wanted: bool,
+    /// When it, or what it replaced, was begun.
+    since: Instant,
 }
 
 impl<A: Allocate> Producer<A> {
@@ -155,6 +163,9 @@ impl<A: Allocate> Producer<A> {
             pending: None,
             stale: false,
             renew: false,
+            climb: false,
+            arranged: None,
+            deaf: None,
             sequence: 0,
             paused: false,
             since: discovery::now(),
@@ -330,7 +341,13 @@ impl<A: Allocate> Producer<A> {
         let deadlines = deadlines.filter_map(|one| one.left());
         let active = self.active.as_ref();
         let fences = active.and_then(|active| active.flights.timeout(patience));
-        deadlines.chain(starved).chain(fences).min()
+        let deaf = self
+            .deaf
+            .map(|since| HOUSEKEEPING.saturating_sub(since.elapsed()));
+        let kept = self.peers.iter().any(|peer| !peer.kept.is_empty());
+        let kept = kept.then_some(Duration::ZERO);
+        let others = [starved, fences, deaf, kept, self.put_off(), self.trial()];
+        deadlines.chain(others.into_iter().flatten()).min()
     }
 
     fn report(&mut self, event: ProducerEvent) {

@@ -18,6 +18,9 @@ use crate::wire::{Delivery, FenceFor, Hello, MAX_SLOTS, Message};
 /// The most fences that are kept for frames which have not come back.
 const MAX_FENCES: usize = 2 * MAX_SLOTS;
 
+/// The most fences that are sent to a consumer which takes no frame.
+const MAX_UNREAD: usize = 4 * MAX_SLOTS;
+
 /// How far a consumer has come.
 #[derive(Debug)]
 pub(super) enum Stage {
@@ -68,6 +71,8 @@ pub(super) struct Peer {
     fences: Vec<(FenceFor, SyncFile)>,
     /// Messages that came while a fence was looked for.
     pub(super) kept: Kept,
+    /// Fences that were sent since a frame came back: descriptors that lie in the socket, and count against this user.
+    unread: usize,
 }
 
 impl Peer {
@@ -81,6 +86,7 @@ impl Peer {
             rings: Vec::new(),
             fences: Vec::new(),
             kept: Kept::new(),
+            unread: 0,
         }
     }
 
@@ -137,8 +143,14 @@ impl Peer {
                 sequence,
                 slot,
             });
-            match self.send(&message, &[fence.as_fd()]) {
-                Ok(()) => {}
+            let full = delivery == Delivery::Latest && self.unread >= MAX_UNREAD;
+            let sent = if full {
+                Err(Error::SocketFull)
+            } else {
+                self.send(&message, &[fence.as_fd()])
+            };
+            match sent {
+                Ok(()) => self.unread += 1,
                 // A display misses a frame; a recorder must not.
                 Err(Error::SocketFull) if delivery == Delivery::Latest => return Ok(false),
                 Err(error) => return Err(error),
@@ -159,6 +171,11 @@ impl Peer {
             self.socket.wake();
         }
         Ok(true)
+    }
+
+    /// A frame has come back: it reads what it is sent.
+    pub(super) fn is_reading(&mut self) {
+        self.unread = 0;
     }
 
     /// Keeps the release fence of a frame that will come back.
@@ -198,7 +215,15 @@ impl Peer {
                         self.keep_fence(came, fd)?;
                     }
                 }
-                Some(other) => self.kept.push_back(other),
+                // There is more to say than that it is awake, and that is being read.
+                Some((Message::Wake, _)) => {}
+                Some((other, fds)) if fds.is_empty() => self.kept.push_back((other, fds)),
+                Some((other, _)) => {
+                    return Err(Error::Unexpected {
+                        message: other.name(),
+                        expected: "a message of a consumer's",
+                    });
+                }
                 None => break,
             }
         }

@@ -9,7 +9,7 @@ use rustix::event::{Timespec, epoll};
 
 use super::gates::FENCE;
 use super::peer::{Joined, Peer, Ring, Stage};
-use super::{LISTENER, Producer, ProducerEvent};
+use super::{HOUSEKEEPING, LISTENER, Producer, ProducerEvent};
 use crate::closing;
 use crate::error::{Error, Result};
 use crate::generation::Allocate;
@@ -44,6 +44,7 @@ impl<A: Allocate> Producer<A> {
             Err(errno) => return Err(Error::os("epoll_wait", errno)),
         };
         self.looked = Instant::now();
+        self.listen_again();
         for event in ready {
             let token = event.data.u64();
             match token {
@@ -60,6 +61,16 @@ impl<A: Allocate> Producer<A> {
         }
         self.expire();
         self.settle();
+        // Deadlines are kept for a program that only dispatches, too.
+        let starved = self
+            .starved
+            .is_some_and(|since| since.elapsed() >= self.patience());
+        if starved && self.active.is_some() {
+            match self.free_slot() {
+                Some(_) => self.starved = None,
+                None => self.cut_off_the_slowest(),
+            }
+        }
         Ok(())
     }
 
@@ -67,10 +78,29 @@ impl<A: Allocate> Producer<A> {
         for _ in 0..EVENTS {
             match self.listener.accept() {
                 Ok(Some(socket)) => self.let_in(socket),
-                // Out of descriptors: the newcomer waits in the queue until there are some again.
-                Ok(None) | Err(_) => return,
+                Ok(None) => return,
+                // Out of descriptors: the newcomer waits in the queue until there are some again. Meanwhile it must not wake
+                // whoever waits for something else.
+                Err(_) => {
+                    if epoll::delete(&self.epoll, &self.listener).is_ok() {
+                        self.deaf = Some(Instant::now());
+                    }
+                    return;
+                }
             }
         }
+    }
+
+    fn listen_again(&mut self) {
+        let over = |since: Instant| since.elapsed() >= HOUSEKEEPING;
+        if !self.deaf.is_some_and(over) {
+            return;
+        }
+        let token = epoll::EventData::new_u64(LISTENER);
+        self.deaf = match epoll::add(&self.epoll, &self.listener, token, epoll::EventFlags::IN) {
+            Ok(()) => None,
+            Err(_) => Some(Instant::now()),
+        };
     }
 
     fn let_in(&mut self, socket: Socket) {

@@ -1,6 +1,9 @@
-//! A file whose server never answers, sent as a descriptor: even to close it waits for that server, and nobody may.
+//! Descriptors that take for ever to close: a file whose server never answers, a connection that lingers. Whoever is sent one
+//! does not wait.
 
 use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,7 +56,6 @@ fn hung_file(folder: &Path, answer: Receiver<()>) -> Result<File, String> {
 
 /// Answers until the file system is gone, or when it is told to answer no more.
 fn serve(mut device: &File, answer: &Receiver<()>) {
-    use std::io::{Read as _, Write as _};
     let mut request = vec![0; 1 << 16];
     while let Ok(length) = device.read(&mut request) {
         assert!(length >= HEADERS.0, "the kernel's requests are whole");
@@ -155,4 +157,49 @@ fn nobody_waits_for_a_file_that_cannot_be_closed() {
     drop(answer);
     until("nothing is left open", || open_descriptors() == before);
     drop(file);
+}
+
+/// A TCP connection with more to send than its other end takes; to close it last waits for that, as long as it may linger.
+fn lingering() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let ours =
+        TcpStream::connect(listener.local_addr().expect("an address")).expect("a connection");
+    let (silent, _) = listener.accept().expect("the connection");
+    rustix::net::sockopt::set_socket_linger(&ours, Some(SILENCE)).expect("an option");
+    ours.set_nonblocking(true).expect("an option");
+    while (&ours).write(&[0; 1 << 16]).is_ok() {}
+    (ours, silent)
+}
+
+#[test]
+fn nobody_waits_for_a_connection_that_lingers() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let before = open_descriptors();
+    let mut producer = producer(folder.path(), Options::new(EXTENT));
+    let mut honest = consumer(folder.path(), Delivery::Latest);
+    join(&mut producer, &mut honest);
+    let liar = Raw::connect(folder.path());
+    let greeting = Message::Wake.encode().expect("a message");
+    let mut others = Vec::new();
+    // The first is read; the others are closed with the socket that they lie in.
+    for _ in 0..3 {
+        let (ours, silent) = lingering();
+        assert!(liar.send(&greeting, &[ours.as_fd()]));
+        others.push(silent);
+    }
+    let begun = Instant::now();
+    let farewell = liar.farewell(|| producer.dispatch().expect("served"));
+    assert!(farewell.expect("a reason").text.contains("socket"));
+    assert_eq!(send(&mut producer, 1), 1);
+    assert_eq!(finish(honest.receive(SOON).expect("a frame")), 1);
+    assert!(
+        begun.elapsed() < SILENCE / 2,
+        "somebody waited: {:?}",
+        begun.elapsed()
+    );
+    drop((liar, honest, producer));
+    // Nobody is left to send to.
+    drop(others);
+    until("nothing is left open", || open_descriptors() == before);
 }
