@@ -21,6 +21,9 @@ use crate::wire::{Description, Message, VERSIONS};
 pub const MAX_STREAM_NAME: usize = 64;
 /// How long one producer may take to describe itself.
 const DESCRIBE: Duration = Duration::from_millis(500);
+/// How long a producer waits for a lock that is only looked at.
+const MOMENT: Duration = Duration::from_millis(2);
+const MOMENTS: usize = 5;
 /// Connections that wait to be accepted; beyond these, connecting fails at once.
 const BACKLOG: i32 = 128;
 
@@ -93,7 +96,7 @@ impl Listener {
     pub(crate) fn bind(folder: &Path, name: &str) -> Result<Self> {
         check_name(name)?;
         prepare(folder)?;
-        let lock = lock(&folder.join(format!(".{name}.lock")), name)?;
+        let lock = take(&folder.join(format!(".{name}.lock")), name)?;
         let path = folder.join(name);
         // Under another name until it listens: whoever sees the name can connect. What a dead producer left there is
         // replaced in the same step; it held the lock, and is gone.
@@ -161,6 +164,17 @@ pub(crate) fn prepare(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// The lock of a name, for a producer. Who lists streams has it for a moment.
+fn take(path: &Path, name: &str) -> Result<OwnedFd> {
+    for _ in 0..MOMENTS {
+        match lock(path, name) {
+            Err(Error::InUse { .. }) => std::thread::sleep(MOMENT),
+            other => return other,
+        }
+    }
+    lock(path, name)
+}
+
 /// The lock of a name. The file stays: removing it would let two producers lock two files of one name.
 fn lock(path: &Path, name: &str) -> Result<OwnedFd> {
     let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
@@ -224,7 +238,7 @@ pub fn streams() -> Result<Vec<Found>> {
     streams_in(&directory()?)
 }
 
-/// As [`streams`], in a folder of the caller's choice.
+/// As [`streams`], in a folder of the caller's choice. Sockets that dead producers left behind are removed.
 ///
 /// # Errors
 ///
@@ -240,10 +254,30 @@ pub fn streams_in(folder: &Path) -> Result<Vec<Found>> {
         .filter(|name| check_name(name).is_ok())
         .collect();
     names.sort();
-    let described = names
-        .into_iter()
-        .filter_map(|name| describe(folder, &name).ok());
+    let described = names.into_iter().filter_map(|name| {
+        let described = describe(folder, &name);
+        if matches!(described, Err(Error::NotFound { .. })) {
+            remove_stale(folder, &name);
+        }
+        described.ok()
+    });
     Ok(described.collect())
+}
+
+/// Removes a socket that a dead producer left behind. Whoever begins to use the name has its lock.
+fn remove_stale(folder: &Path, name: &str) {
+    use std::os::unix::fs::FileTypeExt as _;
+    let path = folder.join(name);
+    let is_socket = |known: std::fs::Metadata| known.file_type().is_socket();
+    if prepare(folder).is_err() || !std::fs::symlink_metadata(&path).is_ok_and(is_socket) {
+        return;
+    }
+    if let Ok(_lock) = lock(&folder.join(format!(".{name}.lock")), name)
+        && matches!(connect(folder, name), Err(Error::NotFound { .. }))
+    {
+        // Whatever keeps it from being removed, its next producer replaces it.
+        let _ = std::fs::remove_file(&path);
+    }
 }
 
 /// Asks one producer about its stream; half a second at most.

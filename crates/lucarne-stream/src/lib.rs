@@ -58,10 +58,13 @@
 //!   kernel's answers; descriptors are counted, and closed when they are too many. The worst that a peer can do is to spoil
 //!   its own frames.
 //! - **Nobody waits for a peer beyond a deadline.** Slow, stopped and silent consumers are cut off when the producer runs out of
-//!   slots for longer than its [patience](Options::patience); the slots of one that dies come back at once.
+//!   slots for longer than its [patience](Options::patience), and those whose release fences do not signal within it; the slots
+//!   of one that dies come back at once. A consumer of [`Every`](Delivery::Every) frame sets the pace as long as it keeps within
+//!   that patience.
 //! - **A producer that dies leaves its last frame** with whoever holds it, and [`Consumer::reconnect`] finds the next one.
 //!
-//! There are no threads in here, and no async runtime: both ends give a descriptor to poll and calls that do not block.
+//! There are no threads in here, and no async runtime: both ends give a descriptor to poll and calls that do not block. The one
+//! exception is a thread that closes what a hostile peer has sent and what may take for ever to close; it ends with that.
 //! With the features `tokio` and `calloop` there are adapters for these two event loops.
 //! The protocol, byte by byte, is in the repository's `docs/protocol.md`.
 

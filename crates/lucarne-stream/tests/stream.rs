@@ -270,9 +270,14 @@ fn streams_are_listed_and_names_are_taken_once() {
     let left = folder.path().join("scene");
     drop(std::os::unix::net::UnixListener::bind(&left).expect("a socket"));
     assert!(left.exists());
-    assert_eq!(streams_in(folder.path()).expect("a folder"), []);
     drop(producer(folder.path(), Options::new(EXTENT)));
     assert!(!left.exists());
+    // Whoever looks clears up, and touches nothing else.
+    drop(std::os::unix::net::UnixListener::bind(&left).expect("a socket"));
+    let other = folder.path().join("other");
+    std::fs::write(&other, "no socket").expect("a file");
+    assert_eq!(streams_in(folder.path()).expect("a folder"), []);
+    assert!(!left.exists() && other.exists());
 }
 
 #[test]
