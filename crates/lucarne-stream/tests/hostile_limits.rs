@@ -165,7 +165,7 @@ fn no_breach_costs_a_slot() {
             let failed = ImportFailed { generation, strike };
             assert!(raw.say(&Message::ImportFailed(failed)));
         } else {
-            ring.set(64 + 8 * slot, sequence << 4 | 5);
+            ring.set(64 + 8 * slot, sequence << 4 | 4);
         }
         let (reason, text) = scene.reason(&raw);
         assert_eq!(reason, Reason::Protocol, "{text}");

@@ -5,11 +5,10 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lucarne::{Fence, FenceRole, Frame, SharedWords};
+use lucarne::{Fence, Frame, SharedWords};
 
 use crate::error::{Error, Result};
-use crate::producer::route;
-use crate::ring::{Damage, FenceRoute, RingConsumer, Taken};
+use crate::ring::{Damage, RingConsumer, Taken};
 use crate::socket::Socket;
 use crate::wire::{Configure, FenceFor, Message};
 
@@ -34,22 +33,23 @@ impl<I> fmt::Debug for Incoming<I> {
 
 impl<I> Incoming<I> {
     fn release(&self, taken: &Taken, fence: Fence) -> Result<()> {
-        let routed = self.frames.get(taken.slot).map_or_else(
-            || Ok(FenceRoute::Signaled),
-            |frame| self.send_fence(frame, taken, fence),
-        );
+        let sent = self.send_fence(taken, fence);
         // Whatever became of the fence, the slot goes back: the producer needs it.
-        let way = routed.as_ref().map_or(FenceRoute::Signaled, |way| *way);
-        if self.ring.release(taken.slot, taken.sequence, way) {
+        let mailed = *sent.as_ref().unwrap_or(&false);
+        if self.ring.release(taken.slot, taken.sequence, mailed) {
             self.socket.wake();
         }
-        routed.map(|_| ())
+        sent.map(|_| ())
     }
 
-    fn send_fence(&self, frame: &Frame, taken: &Taken, fence: Fence) -> Result<FenceRoute> {
-        let (fence, way) = route(frame, fence, FenceRole::Release, self.patience)?;
-        let (FenceRoute::Mailed, Fence::SyncFile(file)) = (way, &fence) else {
-            return Ok(way);
+    /// Sends a release fence, where there is something to wait for: true if it is under way. It is never attached to the frame,
+    /// where the kernel merges it with those of others (docs/adr/0010-release-fences-are-mailed.md).
+    fn send_fence(&self, taken: &Taken, fence: Fence) -> Result<bool> {
+        if matches!(fence, Fence::Signaled) || fence.is_signaled()? {
+            return Ok(false);
+        }
+        let Some(file) = fence.to_sync_file(self.patience)? else {
+            return Ok(false);
         };
         let message = Message::Fence(FenceFor {
             generation: self.configure.generation,
@@ -57,12 +57,12 @@ impl<I> Incoming<I> {
             slot: taken.slot,
         });
         match self.socket.send(&message, &[file.as_fd()]) {
-            Ok(()) => Ok(FenceRoute::Mailed),
+            Ok(()) => Ok(true),
             // Nobody waits for it any more.
-            Err(Error::PeerGone) => Ok(FenceRoute::Signaled),
+            Err(Error::PeerGone) => Ok(false),
             Err(Error::SocketFull) => {
-                fence.wait(self.patience)?;
-                Ok(FenceRoute::Signaled)
+                file.wait(self.patience)?;
+                Ok(false)
             }
             Err(error) => Err(error),
         }

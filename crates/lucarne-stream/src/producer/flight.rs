@@ -52,23 +52,13 @@ impl Flights {
         }
     }
 
-    fn released(&mut self, slot: usize, reader: u64, release: Release, epoll: &OwnedFd) {
-        let flight = self.slots.get(slot).and_then(Option::as_ref);
-        let (fence, attached) = match (release, flight) {
-            (Release::Fence(fence), _) => (fence, false),
-            (Release::Attached, Some(flight)) => {
-                let attached = flight.sent.frame().implicit_fence(FenceRole::Release);
-                // Said to be attached where nothing can be: the reader's own frames suffer, and nobody else's.
-                (attached.unwrap_or(Fence::Signaled), true)
-            }
-            (Release::Signaled, _) | (_, None) => (Fence::Signaled, false),
-        };
-        if !matches!(fence, Fence::Signaled) {
+    fn released(&mut self, slot: usize, reader: u64, fence: Option<Fence>, epoll: &OwnedFd) {
+        if let Some(fence) = fence {
+            let since = Instant::now();
             let pending = Pending {
                 fence,
                 reader,
-                attached,
-                since: Instant::now(),
+                since,
             };
             self.gates.add(slot, pending, epoll);
         }
@@ -79,14 +69,6 @@ impl Flights {
     pub(super) fn timeout(&self, patience: Duration) -> Option<Duration> {
         self.gates.timeout(patience)
     }
-}
-
-/// How a reader says that it is done.
-enum Release {
-    Signaled,
-    Fence(Fence),
-    /// The kernel has the fence.
-    Attached,
 }
 
 impl<A: Allocate> Producer<A> {
@@ -153,7 +135,7 @@ impl<A: Allocate> Producer<A> {
             return Ok(0);
         }
         let patience = self.options.patience;
-        let (acquire, route) = route(&frame, acquire, FenceRole::Acquire, patience)?;
+        let (acquire, route) = route(&frame, acquire, patience)?;
         self.sequence += 1;
         let note = FrameNote {
             timestamp: u64::try_from(timestamp.as_nanos()).unwrap_or(u64::MAX),
@@ -197,13 +179,11 @@ impl<A: Allocate> Producer<A> {
         if since.elapsed() < self.options.patience {
             return;
         }
-        let gates = self.active.as_ref().map(|active| &active.flights.gates);
         // Who keeps most, and among those who keeps the oldest.
         let kept = |peer: &Peer| {
             let out = || peer.rings.iter().flat_map(|ring| ring.end.all_out());
-            let oldest = out().map(|(_, sequence)| sequence).min().unwrap_or(0);
-            let count = out().count() + gates.map_or(0, |gates| gates.kept_by(peer.id));
-            (count > 0).then_some((count, Reverse(oldest)))
+            let oldest = out().map(|(_, sequence)| sequence).min();
+            oldest.map(|oldest| (out().count(), Reverse(oldest)))
         };
         // From now on again, so that who waits here sleeps meanwhile.
         self.starved = Some(Instant::now());
@@ -289,18 +269,17 @@ fn collect_from<I>(
         let Some(sequence) = ring.end.out(slot) else {
             continue;
         };
-        let release = match ring.end.collect(slot)? {
+        let fence = match ring.end.collect(slot)? {
             Collected::Held => continue,
-            Collected::Released(FenceRoute::Signaled) => Release::Signaled,
-            Collected::Released(FenceRoute::Attached) => Release::Attached,
-            Collected::Released(FenceRoute::Mailed) => {
+            Collected::Released => None,
+            Collected::ReleasedMailed => {
                 let of = FenceFor {
                     generation,
                     sequence,
                     slot,
                 };
                 match peer.take_fence(of, inbox) {
-                    Ok(fence) => Release::Fence(fence),
+                    Ok(fence) => Some(fence),
                     Err(error) => {
                         // The ring has given it back already, whatever becomes of its reader.
                         active.flights.back(slot);
@@ -310,22 +289,21 @@ fn collect_from<I>(
             }
         };
         peer.is_reading();
-        active.flights.released(slot, peer.id, release, epoll);
+        active.flights.released(slot, peer.id, fence, epoll);
     }
     Ok(())
 }
 
-/// How a fence gets to consumers. One that cannot travel is waited for.
-pub(crate) fn route(
-    frame: &Frame,
-    fence: Fence,
-    role: FenceRole,
-    patience: Duration,
-) -> Result<(Fence, FenceRoute)> {
+/// How an acquire fence gets to consumers. One that cannot travel is waited for.
+fn route(frame: &Frame, fence: Fence, patience: Duration) -> Result<(Fence, FenceRoute)> {
     if matches!(fence, Fence::Signaled) || fence.is_signaled()? {
         return Ok((Fence::Signaled, FenceRoute::Signaled));
     }
-    if frame.implicit_sync().is_yes() && frame.attach_fence(role, &fence, patience).is_ok() {
+    if frame.implicit_sync().is_yes()
+        && frame
+            .attach_fence(FenceRole::Acquire, &fence, patience)
+            .is_ok()
+    {
         return Ok((fence, FenceRoute::Attached));
     }
     match fence.to_sync_file(patience)? {

@@ -23,8 +23,6 @@ pub(super) struct Gates {
 pub(super) struct Pending {
     pub(super) fence: Fence,
     pub(super) reader: u64,
-    /// The kernel gave it for all who have one attached to the frame: this reader's, and of those who released before.
-    pub(super) attached: bool,
     pub(super) since: Instant,
 }
 
@@ -60,32 +58,17 @@ impl Gates {
         self.slots[slot].is_empty()
     }
 
-    /// How many slots a reader keeps closed.
-    pub(super) fn kept_by(&self, reader: u64) -> usize {
-        let keeps = |pending: &&Vec<Pending>| pending.iter().any(|one| one.reader == reader);
-        self.slots.iter().filter(keeps).count()
-    }
-
     /// Forgets the fences that have signalled, and those that have not within `patience`. Whose those were is written to `late`.
     pub(super) fn settle(&mut self, patience: Duration, epoll: &OwnedFd, late: &mut Vec<u64>) {
         for pending in self.slots.iter_mut().filter(|slot| !slot.is_empty()) {
             retain(pending, epoll, |one| {
-                !one.fence.is_signaled().unwrap_or(true)
-            });
-            let mut blamed = false;
-            retain(pending, epoll, |one| {
-                let is_late = one.left(patience).is_zero();
-                // Of those attached, the first is late for certain: the others may only be waiting for it.
-                if !is_late || (one.attached && blamed) {
-                    return true;
+                let is_over = one.fence.is_signaled().unwrap_or(true);
+                let is_late = !is_over && one.left(patience).is_zero();
+                if is_late {
+                    late.push(one.reader);
                 }
-                blamed |= one.attached;
-                late.push(one.reader);
-                false
+                !is_over && !is_late
             });
-            for one in pending.iter_mut().filter(|one| blamed && one.attached) {
-                one.since = Instant::now();
-            }
         }
     }
 

@@ -25,7 +25,6 @@ use crate::transfer::Deadline;
 use crate::wire::{Delivery, Message};
 
 use flight::Flights;
-pub(crate) use flight::route;
 pub use options::{MAX_CONSUMERS, Options};
 use peer::Peer;
 

@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::{
-    Breach, CONSUMER_SLEEPS, DAMAGE, DamageList, FLAGS, FenceRoute, FrameNote, GENERATION, HEAD,
-    MAGIC, MAIL, MAX_DAMAGE, MAX_SEQUENCE, PRODUCER_SLEEPS, Phase, RING_MAGIC, SLOTS, STATE,
-    TIMESTAMP, Words, announce_sleep, at, pack, unpack, wake_wanted,
+    Breach, CONSUMER_SLEEPS, DAMAGE, DamageList, FLAGS, FrameNote, GENERATION, HEAD, MAGIC, MAIL,
+    MAX_DAMAGE, MAX_SEQUENCE, PRODUCER_SLEEPS, Phase, RING_MAGIC, SLOTS, STATE, TIMESTAMP, Words,
+    announce_sleep, at, pack, unpack, wake_wanted,
 };
 use crate::wire::Delivery;
 
@@ -167,12 +167,13 @@ impl<W: Words> RingConsumer<W> {
         })
     }
 
-    /// Gives a frame back that was taken. Says whether the producer has to be woken.
-    pub(crate) fn release(&self, slot: usize, sequence: u64, route: FenceRoute) -> bool {
-        let phase = match route {
-            FenceRoute::Signaled => Phase::Released,
-            FenceRoute::Attached => Phase::ReleasedAttached,
-            FenceRoute::Mailed => Phase::ReleasedMailed,
+    /// Gives a frame back that was taken; `mailed` where its release fence was sent on the socket before. Says whether the
+    /// producer has to be woken.
+    pub(crate) fn release(&self, slot: usize, sequence: u64, mailed: bool) -> bool {
+        let phase = if mailed {
+            Phase::ReleasedMailed
+        } else {
+            Phase::Released
         };
         // Before the state: from then on the slot can come again.
         self.held.fetch_and(!(1 << slot), Ordering::Relaxed);

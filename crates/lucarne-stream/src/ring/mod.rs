@@ -70,13 +70,11 @@ enum Phase {
     Taken = 2,
     /// The producer's again; its reader is done.
     Released = 3,
-    /// As `Released`; the reader's fence is attached to the frame's dma-bufs.
-    ReleasedAttached = 4,
     /// As `Released`; the reader's fence was sent on the socket before.
-    ReleasedMailed = 5,
+    ReleasedMailed = 4,
 }
 
-/// How the fence of a turn reaches the other side.
+/// How the acquire fence of a frame reaches its consumers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum FenceRoute {
     /// It has signalled.
@@ -98,8 +96,7 @@ fn unpack(word: u64) -> Option<(u64, Phase)> {
         1 => Phase::Published,
         2 => Phase::Taken,
         3 => Phase::Released,
-        4 => Phase::ReleasedAttached,
-        5 => Phase::ReleasedMailed,
+        4 => Phase::ReleasedMailed,
         _ => return None,
     };
     Some((word >> 4, phase))

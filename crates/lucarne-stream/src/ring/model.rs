@@ -159,7 +159,7 @@ fn take(
     );
     touch_to_read(frames, taken.slot);
     *last = taken.sequence;
-    ring.release(taken.slot, taken.sequence, FenceRoute::Signaled);
+    ring.release(taken.slot, taken.sequence, false);
     true
 }
 
@@ -181,7 +181,7 @@ fn every_frame_arrives_in_order_and_whole(broken: Broken) {
         write_and_publish(&mut producer, &frames, 1, 1);
         write_and_publish(&mut producer, &frames, 0, 2);
         let back = producer.collect(1).expect("no breach");
-        if back == Collected::Released(FenceRoute::Signaled) {
+        if back == Collected::Released {
             write_and_publish(&mut producer, &frames, 1, 3);
         }
         reader.join().expect("the reader");
@@ -261,7 +261,7 @@ fn no_wake_up_of_the_producer_is_lost(broken: Broken) {
             let taken = consumer.take(Delivery::Latest, 0).expect("no breach");
             let taken = taken.expect("published before");
             touch_to_read(&theirs, taken.slot);
-            consumer.release(taken.slot, taken.sequence, FenceRoute::Signaled)
+            consumer.release(taken.slot, taken.sequence, false)
         });
         producer.announce_sleep();
         let back = producer.collect(0).expect("no breach") != Collected::Held;

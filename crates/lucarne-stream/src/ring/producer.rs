@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{
-    Breach, CONSUMER_SLEEPS, DAMAGE, FLAGS, FenceRoute, FrameNote, GENERATION, HEAD, MAGIC, MAIL,
+    Breach, CONSUMER_SLEEPS, DAMAGE, FLAGS, FrameNote, GENERATION, HEAD, MAGIC, MAIL,
     PRODUCER_SLEEPS, Phase, RING_MAGIC, SLOTS, STATE, TIMESTAMP, Words, announce_sleep, at, pack,
     unpack, wake_wanted,
 };
@@ -14,8 +14,10 @@ use crate::wire::MAX_SLOTS;
 pub(crate) enum Collected {
     /// The consumer has not taken it yet, or reads it.
     Held,
-    /// Its reader is done; this is how the release fence comes.
-    Released(FenceRoute),
+    /// Its reader is done.
+    Released,
+    /// Its reader is done when the fence has signalled that was sent on the socket before.
+    ReleasedMailed,
 }
 
 /// The producer's end: publishes frames, and gets their slots back.
@@ -87,13 +89,12 @@ impl<W: Words> RingProducer<W> {
         };
         // Acquire: what the consumer did with the frame before it released it, has happened.
         let state = self.words.load(at(slot, STATE), Ordering::Acquire);
-        let route = match unpack(state) {
+        let collected = match unpack(state) {
             Some((same, Phase::Published | Phase::Taken)) if same == sequence => {
                 return Ok(Collected::Held);
             }
-            Some((same, Phase::Released)) if same == sequence => FenceRoute::Signaled,
-            Some((same, Phase::ReleasedAttached)) if same == sequence => FenceRoute::Attached,
-            Some((same, Phase::ReleasedMailed)) if same == sequence => FenceRoute::Mailed,
+            Some((same, Phase::Released)) if same == sequence => Collected::Released,
+            Some((same, Phase::ReleasedMailed)) if same == sequence => Collected::ReleasedMailed,
             _ => {
                 return Err(Breach {
                     word: "state",
@@ -104,7 +105,7 @@ impl<W: Words> RingProducer<W> {
             }
         };
         self.out[slot] = None;
-        Ok(Collected::Released(route))
+        Ok(collected)
     }
 
     /// The sequence number of the frame in this slot, while it is out.

@@ -69,13 +69,11 @@ fn latest_drops_and_every_does_not() {
     assert!(!ends.producer.take_back(1), "somebody reads it");
     let nothing = ends.consumer.take(Delivery::Every, 3);
     assert_eq!(nothing, Ok(None));
-    ends.consumer.release(1, 3, FenceRoute::Mailed);
-    let collected = ends.producer.collect(1);
-    assert_eq!(collected, Ok(Collected::Released(FenceRoute::Mailed)));
+    ends.consumer.release(1, 3, true);
+    assert_eq!(ends.producer.collect(1), Ok(Collected::ReleasedMailed));
     assert_eq!(ends.producer.collect(2), Ok(Collected::Held));
-    ends.consumer.release(2, 1, FenceRoute::Attached);
-    let collected = ends.producer.collect(2);
-    assert_eq!(collected, Ok(Collected::Released(FenceRoute::Attached)));
+    ends.consumer.release(2, 1, false);
+    assert_eq!(ends.producer.collect(2), Ok(Collected::Released));
     assert_eq!(ends.producer.all_out().count(), 0);
 }
 
@@ -95,10 +93,7 @@ fn wake_ups_are_asked_for_once_per_sleep() {
     ends.producer.announce_sleep();
     let taken = ends.consumer.take(Delivery::Latest, 0).expect("no breach");
     let taken = taken.expect("a frame");
-    assert!(
-        ends.consumer
-            .release(taken.slot, taken.sequence, FenceRoute::Signaled)
-    );
+    assert!(ends.consumer.release(taken.slot, taken.sequence, false));
     ends.producer.awake();
 }
 
@@ -209,7 +204,7 @@ proptest! {
         let delivery = if every { Delivery::Every } else { Delivery::Latest };
         if let Ok(Some(taken)) = ends.consumer.take(delivery, 1) {
             prop_assert!(taken.slot < 7 && taken.sequence > 1);
-            ends.consumer.release(taken.slot, taken.sequence, FenceRoute::Signaled);
+            ends.consumer.release(taken.slot, taken.sequence, false);
         }
     }
 
@@ -231,7 +226,7 @@ proptest! {
                 1 => ends.raw.store(at(slot, STATE), state, Ordering::Relaxed),
                 _ => {
                     let back = ends.producer.take_back(slot)
-                        || matches!(ends.producer.collect(slot), Ok(Collected::Released(_)));
+                        || matches!(ends.producer.collect(slot), Ok(Collected::Released));
                     prop_assert!(!back || out[slot]);
                     out[slot] &= !back;
                 }

@@ -41,6 +41,7 @@ export HOME=/run/lucarne/home TMPDIR=/run/lucarne/tmp XDG_RUNTIME_DIR=/run/lucar
 export LUCARNE_GUEST=1 LUCARNE_REQUIRE={require} PROPTEST_CASES=16
 mkdir -p -m 700 $HOME $XDG_RUNTIME_DIR
 mkdir -p -m 1777 $TMPDIR
+/run/lucarne/busybox ip link set lo up
 mkdir -p /lib/modules && ln -sfn {modules} /lib/modules/{release}
 cd {RESULTS}
 {{ uname -r; cat /sys/class/misc/udmabuf/dev; [ -c /dev/udmabuf ] && echo present; }} > facts
