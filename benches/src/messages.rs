@@ -154,6 +154,6 @@ pub(crate) struct Consumed {
     pub(crate) dropped: u64,
     pub(crate) before: Used,
     pub(crate) after: Used,
-    /// Of each paced frame: its number, and when it was seen.
-    pub(crate) log: Vec<(u32, u64)>,
+    /// Of each paced frame: its number, when it was in hand, and when it was seen.
+    pub(crate) log: Vec<(u32, u64, u64)>,
 }

@@ -128,7 +128,9 @@ impl Pair {
 /// What one slice showed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Slice {
-    /// From published to seen, of each paced frame, in microseconds.
+    /// From published to in hand, of each paced frame, in microseconds.
+    pub(crate) in_hand: Vec<f64>,
+    /// From published to seen.
     pub(crate) latency: Vec<f64>,
     /// From a slot that is free to seen: with the drawing.
     pub(crate) with_drawing: Vec<f64>,
@@ -159,8 +161,9 @@ impl Slice {
         for (sent, seen) in produced.log.iter().zip(&consumed.log) {
             // Counted above where they are not the same.
             if sent.0 == seen.0 {
-                slice.with_drawing.push(micros(sent.1, seen.1));
-                slice.latency.push(micros(sent.2, seen.1));
+                slice.with_drawing.push(micros(sent.1, seen.2));
+                slice.in_hand.push(micros(sent.2, seen.1));
+                slice.latency.push(micros(sent.2, seen.2));
             }
         }
         let frames = consumed.frames.max(1) as f64;
@@ -206,11 +209,12 @@ mod tests {
             time: 2_000_000_000,
             before: used(1000, 0, 20),
             after: used(31_000, 3, 21),
-            log: vec![(1, 5000), (2, 16_000), (9, 90_000)],
+            log: vec![(1, 2500, 5000), (2, 13_000, 16_000), (9, 80_000, 90_000)],
             ..Consumed::default()
         };
         let slice = Slice::new(&produced, &consumed);
         assert_eq!(slice.latency, [3.0, 4.0], "the third is another frame");
+        assert_eq!(slice.in_hand, [0.5, 1.0]);
         assert_eq!(slice.with_drawing, [4.0, 5.0]);
         assert_eq!((slice.rate, slice.cpu), (1.0, 30.0));
         assert_eq!((slice.allocations, slice.descriptors), (1.0, 1));

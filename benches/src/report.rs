@@ -93,7 +93,7 @@ impl Report {
             // Writing to a string cannot fail, here and below.
             let _ = write!(text, "\n{size:<20}");
             text.push_str(
-                "  p50 us     /raw  -floor   p99 us     /raw   cpu us     /raw |       fps     /raw   cpu us     /raw | copies allocs   fds wrong\n",
+                " in hand  -floor   p50 us     /raw   p99 us     /raw   cpu us     /raw |       fps     /raw   cpu us     /raw | copies allocs   fds wrong\n",
             );
             for row in self.rows.iter().filter(|row| row.size == size) {
                 text.push_str(&line(row));
@@ -135,7 +135,7 @@ impl Report {
             "  machine   {processor}, {cores} cores, Linux {kernel}; {pinned}\n  Vulkan    {vulkan}\n  OpenGL    {opengl}\n  memory    {memory}\n  run       {} rounds in random order (seed {}), {} s each; paced at {} frames per second, then free{fault}",
             self.rounds, self.seed, self.seconds, self.rate
         );
-        text.push_str("  columns   paced: published to seen, processor time per frame of both sides | free: frames per second, processor time\n");
+        text.push_str("  columns   paced: published to in hand, published to seen, processor time per frame of both sides | free: frames per second, processor time\n");
         text
     }
 
@@ -171,8 +171,9 @@ fn line(row: &Row) -> String {
     let (paced, free) = (&row.paced, &row.free);
     let wrong = row.torn + row.repeated + row.lost;
     format!(
-        "{:<20}{:>8.1} {:>8.2} {floor:>7.1} {:>8.1} {:>8.2} {:>8.1} {:>8.2} |{:>10.0} {:>8.3} {:>8.1} {:>8.2} |{:>7} {:>6.2} {:>5} {wrong:>5}\n",
+        "{:<20}{:>8.1} {floor:>7.1} {:>8.1} {:>8.2} {:>8.1} {:>8.2} {:>8.1} {:>8.2} |{:>10.0} {:>8.3} {:>8.1} {:>8.2} |{:>7} {:>6.2} {:>5} {wrong:>5}\n",
         row.variant,
+        paced.in_hand,
         paced.p50,
         to.p50,
         paced.p99,

@@ -146,7 +146,7 @@ fn consume(end: &mut dyn Consume, order: Order, before: &mut Option<u32>) -> Res
             slice.frames += 1;
         }
         if counts && slice.log.len() < slice.log.capacity() {
-            slice.log.push((stamp.count, seen.at));
+            slice.log.push((stamp.count, seen.taken, seen.at));
         }
         if stamp.last {
             slice.after = used()?;

@@ -27,13 +27,15 @@ pub(crate) struct Row {
     pub(crate) lost: u64,
     /// Beside `raw`, round by round.
     pub(crate) to_raw: Option<Ratios>,
-    /// How much longer a frame takes than over `floor`, at the median, round by round.
+    /// How much later than over `floor` a frame is in hand, at the median, round by round.
     pub(crate) over_floor: Option<f64>,
 }
 
 /// Sixty frames a second.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct Paced {
+    /// Published to in hand, the median.
+    pub(crate) in_hand: f64,
     /// Published to seen.
     pub(crate) p50: f64,
     pub(crate) p99: f64,
@@ -72,7 +74,7 @@ pub(crate) fn rows(series: &[Series]) -> Vec<Row> {
         let mut row = figures(one);
         row.to_raw = find(Variant::Raw, one.extent).map(|raw| ratios(one, raw));
         row.over_floor = find(Variant::Floor, one.extent)
-            .and_then(|floor| paired_difference(&medians(&one.paced), &medians(&floor.paced)));
+            .and_then(|floor| paired_difference(&in_hand(&one.paced), &in_hand(&floor.paced)));
         row
     };
     series.iter().map(row).collect()
@@ -87,6 +89,7 @@ fn figures(one: &Series) -> Row {
         variant: one.variant.name().to_owned(),
         size: one.extent.to_string(),
         paced: Paced {
+            in_hand: median(&in_hand(&one.paced)),
             p50: quantile(&pooled, 0.5).unwrap_or_default(),
             p99: quantile(&pooled, 0.99).unwrap_or_default(),
             with_drawing: median(&with_drawing),
@@ -137,6 +140,10 @@ fn medians(slices: &[Slice]) -> Vec<f64> {
     each(slices, |slice| median(&slice.latency))
 }
 
+fn in_hand(slices: &[Slice]) -> Vec<f64> {
+    each(slices, |slice| median(&slice.in_hand))
+}
+
 fn with_drawing(slice: &Slice) -> f64 {
     median(&slice.with_drawing)
 }
@@ -152,6 +159,7 @@ mod tests {
 
     fn series(variant: Variant, latencies: &[f64], rate: f64) -> Series {
         let slice = |latency: &f64| Slice {
+            in_hand: vec![*latency; 3],
             latency: vec![*latency; 3],
             with_drawing: vec![*latency + 10.0; 3],
             rate,

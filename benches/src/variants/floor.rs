@@ -88,12 +88,13 @@ impl Consume for Consumer {
     fn frame(&mut self) -> Result<Seen> {
         let (reading, _signaled) = self.stream.receive(TIMEOUT)?.acquire();
         let bits = u32::try_from(reading.timestamp().as_nanos())?;
-        let at = now();
+        let taken = now();
         reading.release(Fence::Signaled)?;
         let stamp = Stamp::of_bits(bits);
         Ok(Seen {
+            taken,
             stamps: [stamp; 2],
-            at,
+            at: taken,
         })
     }
 }

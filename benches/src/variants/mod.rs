@@ -56,6 +56,8 @@ pub(crate) trait Produce {
 /// A frame that was looked at.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Seen {
+    /// When it was in hand: received, its fence waited for, its texture ready to be used.
+    pub(crate) taken: u64,
     /// What its two corners show.
     pub(crate) stamps: [Stamp; 2],
     /// When that was known.

@@ -103,11 +103,12 @@ impl Consume for Consumer {
         let plane: Plane = decode(&message);
         let importer = &self.importer;
         let imported = importer.import(&self.context, self.extent, fd.as_fd(), plane)?;
+        let taken = now();
         let stamps = self.context.stamps(imported.window, self.extent);
         let at = now();
         self.context.finish()?;
         importer.free(&self.context, &imported);
         send(&self.link.socket, &[1], &[])?;
-        Ok(Seen { stamps, at })
+        Ok(Seen { taken, stamps, at })
     }
 }

@@ -147,10 +147,11 @@ impl Consume for Consumer {
     fn frame(&mut self) -> Result<Seen> {
         let slot = self.link.next()?;
         self.upload(slot);
+        let taken = now();
         let stamps = self.context.stamps(self.window, self.extent);
         let at = now();
         self.context.finish()?;
         self.link.release()?;
-        Ok(Seen { stamps, at })
+        Ok(Seen { taken, stamps, at })
     }
 }

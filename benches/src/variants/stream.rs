@@ -199,9 +199,10 @@ impl Consume for Consumer {
         let egl = &self.context.device;
         egl.read(texture, &acquire, TIMEOUT)?;
         self.faults.strike(&self.context, reading.frame())?;
+        let taken = now();
         let stamps = self.context.stamps(*window, self.extent);
         let at = now();
         reading.release(egl.fence(TIMEOUT)?)?;
-        Ok(Seen { stamps, at })
+        Ok(Seen { taken, stamps, at })
     }
 }
