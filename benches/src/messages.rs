@@ -16,6 +16,8 @@ pub(crate) enum Variant {
     Raw,
     /// `Raw` once more: what a ratio of one looks like on this machine, now.
     RawAgain,
+    /// As `Raw`, but every frame's end is asked for as a sync_file, as a program does that does not let the CPU wait.
+    RawSyncFile,
     /// lucarne-stream over dma-bufs.
     Lucarne,
     /// lucarne-stream over opaque descriptors.
@@ -35,6 +37,7 @@ impl Variant {
             Self::Floor => "floor",
             Self::Raw => "raw",
             Self::RawAgain => "raw-again",
+            Self::RawSyncFile => "raw-sync-file",
             Self::Lucarne => "lucarne",
             Self::LucarneOpaqueFd => "lucarne-opaque-fd",
             Self::LucarneHostMemory => "lucarne-host-memory",

@@ -15,6 +15,7 @@ use lucarne::{Extent, MemoryPath};
 use crate::Result;
 use crate::messages::{Fault, Ready, Variant};
 use crate::stamp::Stamp;
+use turn::Wait;
 
 /// What a pair is made for.
 #[derive(Debug, Clone)]
@@ -76,7 +77,8 @@ pub(crate) trait Consume {
 pub(crate) fn producer(setup: &Setup) -> Result<Box<dyn Produce>> {
     Ok(match setup.variant {
         Variant::Floor => Box::new(floor::Producer::open(setup)?),
-        Variant::Raw | Variant::RawAgain => Box::new(raw::Producer::open(setup)?),
+        Variant::Raw | Variant::RawAgain => Box::new(raw::Producer::open(setup, Wait::Cpu)?),
+        Variant::RawSyncFile => Box::new(raw::Producer::open(setup, Wait::SyncFile)?),
         Variant::Lucarne => Box::new(stream::Producer::open(setup, MemoryPath::DmaBuf)?),
         Variant::LucarneOpaqueFd => Box::new(stream::Producer::open(setup, MemoryPath::OpaqueFd)?),
         Variant::LucarneHostMemory => {
@@ -91,7 +93,9 @@ pub(crate) fn producer(setup: &Setup) -> Result<Box<dyn Produce>> {
 pub(crate) fn consumer(setup: &Setup) -> Result<Box<dyn Consume>> {
     Ok(match setup.variant {
         Variant::Floor => Box::new(floor::Consumer::open(setup)?),
-        Variant::Raw | Variant::RawAgain => Box::new(raw::Consumer::open(setup)?),
+        Variant::Raw | Variant::RawAgain | Variant::RawSyncFile => {
+            Box::new(raw::Consumer::open(setup)?)
+        }
         Variant::Lucarne | Variant::LucarneOpaqueFd | Variant::LucarneHostMemory => {
             Box::new(stream::Consumer::open(setup)?)
         }

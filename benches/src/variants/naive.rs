@@ -7,7 +7,7 @@ use std::rc::Rc;
 use lucarne::Extent;
 
 use super::raw::{decode, encode};
-use super::turn::Target;
+use super::turn::{Target, Wait};
 use super::{Consume, Produce, Seen, Sent, Setup, now};
 use crate::Result;
 use crate::gl::{Context, Importer, Plane};
@@ -28,7 +28,7 @@ pub(super) struct Producer {
 impl Producer {
     pub(super) fn open(setup: &Setup) -> Result<Self> {
         let vulkan = Vulkan::open()?;
-        let target = |_| Target::new(&vulkan, setup.extent, true);
+        let target = |_| Target::new(&vulkan, setup.extent, true, Wait::Cpu);
         let targets: Vec<Target> = (0..SLOTS).map(target).collect::<Result<_>>()?;
         let link = Link::listen(&setup.socket(), &[0], &[])?;
         Ok(Self {

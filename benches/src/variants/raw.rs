@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use lucarne::Extent;
 
-use super::turn::Target;
+use super::turn::{Target, Wait};
 use super::{Consume, Produce, Seen, Sent, Setup, now};
 use crate::Result;
 use crate::gl::{Context, Imported, Importer, Plane};
@@ -45,9 +45,9 @@ pub(super) struct Producer {
 }
 
 impl Producer {
-    pub(super) fn open(setup: &Setup) -> Result<Self> {
+    pub(super) fn open(setup: &Setup, wait: Wait) -> Result<Self> {
         let vulkan = Vulkan::open()?;
-        let target = |_| Target::new(&vulkan, setup.extent, true);
+        let target = |_| Target::new(&vulkan, setup.extent, true, wait);
         let targets: Vec<Target> = (0..SLOTS).map(target).collect::<Result<_>>()?;
         let fds: Vec<_> = targets.iter().map(Target::fd).collect::<Result<_>>()?;
         let message = encode(targets[0].plane()?);

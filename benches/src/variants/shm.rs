@@ -12,7 +12,7 @@ use ash::vk;
 use glow::HasContext;
 use lucarne::{Extent, Mapping, Memfd};
 
-use super::turn::Target;
+use super::turn::{Target, Wait};
 use super::{Consume, Produce, Seen, Sent, Setup, now};
 use crate::Result;
 use crate::gl::Context;
@@ -38,7 +38,7 @@ pub(super) struct Producer {
 impl Producer {
     pub(super) fn open(setup: &Setup) -> Result<Self> {
         let vulkan = Vulkan::open()?;
-        let target = Target::new(&vulkan, setup.extent, false)?;
+        let target = Target::new(&vulkan, setup.extent, false, Wait::Cpu)?;
         let bytes = bytes(setup.extent);
         let readback = HostBuffer::new(&vulkan, bytes, vk::BufferUsageFlags::TRANSFER_DST)?;
         let memory = |_| Memfd::create("lucarne-bench-shm", bytes);

@@ -7,13 +7,24 @@ use std::rc::Rc;
 
 use ash::vk;
 use lucarne::{DmaBuf, DmaBufKind, Extent};
+use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::Result;
 use crate::gl::Plane;
 use crate::stamp::Stamp;
 use crate::vk::{Marks, TIMEOUT, Vulkan, layers, whole};
 
+const SYNC: vk::ExternalSemaphoreHandleTypeFlags = vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD;
 const HANDLE: vk::ExternalMemoryHandleTypeFlags = vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT;
+
+/// How a producer knows that a frame is drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// It waits for the submission's `VkFence`.
+    Cpu,
+    /// It exports a semaphore as a sync_file, and looks whether that has signalled: a software driver's always has.
+    SyncFile,
+}
 
 /// An image, and everything to draw into it and to wait for that.
 pub(super) struct Target {
@@ -23,6 +34,8 @@ pub(super) struct Target {
     pool: vk::CommandPool,
     commands: vk::CommandBuffer,
     done: vk::Fence,
+    signal: Option<Signal>,
+    submitted: bool,
     /// Where others find the pixels.
     shared: Option<(DmaBuf, Plane)>,
     drawn: bool,
@@ -32,7 +45,12 @@ pub(super) struct Target {
 
 impl Target {
     /// An image that is exported as a linear dma-buf, or one of the program's own.
-    pub(super) fn new(vulkan: &Rc<Vulkan>, extent: Extent, export: bool) -> Result<Self> {
+    pub(super) fn new(
+        vulkan: &Rc<Vulkan>,
+        extent: Extent,
+        export: bool,
+        wait: Wait,
+    ) -> Result<Self> {
         let device = vulkan.raw();
         let image = image(vulkan, extent, export)?;
         let memory = memory(vulkan, image, export)?;
@@ -62,6 +80,11 @@ impl Target {
             pool,
             commands,
             done,
+            signal: match wait {
+                Wait::Cpu => None,
+                Wait::SyncFile => Some(Signal::new(vulkan)?),
+            },
+            submitted: false,
             shared,
             drawn: false,
             extent,
@@ -91,6 +114,7 @@ impl Target {
         let vulkan = Rc::clone(&self.vulkan);
         let device = vulkan.raw();
         let commands = self.commands;
+        self.finish()?;
         let info = vk::CommandBufferBeginInfo::default()
             .flags(vk::CommandBufferUsageFlags::ONE_TIME_SUBMIT);
         // SAFETY: vkBeginCommandBuffer: its last submission was waited for; the pool allows resets.
@@ -104,15 +128,38 @@ impl Target {
         // SAFETY: vkEndCommandBuffer: recording, outside a render pass.
         unsafe { device.end_command_buffer(commands) }?;
         let buffers = [commands];
-        let submit = vk::SubmitInfo::default().command_buffers(&buffers);
+        let signals = self
+            .signal
+            .as_ref()
+            .map_or(vk::Semaphore::null(), |signal| signal.semaphore);
+        let submit = vk::SubmitInfo::default()
+            .command_buffers(&buffers)
+            .signal_semaphores(if self.signal.is_some() {
+                std::slice::from_ref(&signals)
+            } else {
+                &[]
+            });
         // SAFETY: vkQueueSubmit: the queue belongs to this thread; buffer and fence are in no other submission.
         unsafe { device.queue_submit(vulkan.device.queue(), &[submit], self.done) }?;
+        self.submitted = true;
+        self.drawn = true;
+        match &self.signal {
+            None => self.finish(),
+            Some(signal) => signal.wait(),
+        }
+    }
+
+    /// Waits until the last submission is over.
+    fn finish(&mut self) -> Result<()> {
+        if !std::mem::take(&mut self.submitted) {
+            return Ok(());
+        }
+        let device = self.vulkan.raw();
         let limit = u64::try_from(TIMEOUT.as_nanos())?;
         // SAFETY: vkWaitForFences of a fence of this device.
         unsafe { device.wait_for_fences(&[self.done], true, limit) }?;
         // SAFETY: vkResetFences: its submission is over.
         unsafe { device.reset_fences(&[self.done]) }?;
-        self.drawn = true;
         Ok(())
     }
 
@@ -279,10 +326,61 @@ fn plane(vulkan: &Vulkan, image: vk::Image) -> Plane {
     }
 }
 
+/// A semaphore whose signal is asked for as a sync_file.
+struct Signal {
+    semaphore: vk::Semaphore,
+    functions: ash::khr::external_semaphore_fd::Device,
+    vulkan: Rc<Vulkan>,
+}
+
+impl Signal {
+    fn new(vulkan: &Rc<Vulkan>) -> Result<Self> {
+        let mut export = vk::ExportSemaphoreCreateInfo::default().handle_types(SYNC);
+        let info = vk::SemaphoreCreateInfo::default().push_next(&mut export);
+        // SAFETY: vkCreateSemaphore: a driver without sync_files refuses to export them.
+        let semaphore = unsafe { vulkan.raw().create_semaphore(&info, None) }?;
+        let (instance, device) = (vulkan.instance(), vulkan.raw());
+        Ok(Self {
+            semaphore,
+            functions: ash::khr::external_semaphore_fd::Device::new(instance, device),
+            vulkan: Rc::clone(vulkan),
+        })
+    }
+
+    /// Exports what was submitted, and waits for it.
+    fn wait(&self) -> Result<()> {
+        let info = vk::SemaphoreGetFdInfoKHR::default()
+            .semaphore(self.semaphore)
+            .handle_type(SYNC);
+        // SAFETY: VUID-VkSemaphoreGetFdInfoKHR-handleType-03253: its signal was submitted, and nobody waits for it.
+        let fd = unsafe { self.functions.get_semaphore_fd(&info) }?;
+        if fd < 0 {
+            // It has signalled.
+            return Ok(());
+        }
+        // SAFETY: OwnedFd::from_raw_fd: the caller owns what that call returns.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        let mut fds = [PollFd::new(&fd, PollFlags::IN)];
+        if rustix::event::poll(&mut fds, Some(&Timespec::try_from(TIMEOUT)?))? == 0 {
+            return Err("a frame was not drawn in time".into());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Signal {
+    fn drop(&mut self) {
+        // SAFETY: vkDestroySemaphore: whoever has it has waited for every submission.
+        unsafe { self.vulkan.raw().destroy_semaphore(self.semaphore, None) };
+    }
+}
+
 impl Drop for Target {
     fn drop(&mut self) {
+        // A device that is lost ends its work too.
+        let _ = self.finish();
         let device = self.vulkan.raw();
-        // SAFETY: vkDestroyFence: `draw` has waited for every submission; the same holds for what follows.
+        // SAFETY: vkDestroyFence: every submission is over; the same holds for what follows.
         unsafe { device.destroy_fence(self.done, None) };
         // SAFETY: vkDestroyCommandPool, which frees its buffer.
         unsafe { device.destroy_command_pool(self.pool, None) };
