@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::messages::Variant;
-use crate::rows::Row;
+use crate::rows::{Ratios, Row};
 
 /// Later than over the floor a frame may be in hand, at the median, in microseconds. (Seeing its pixels is no part of the
 /// hand-off, and the floor has none.)
@@ -18,6 +18,8 @@ pub(crate) struct Gate {
     pub(crate) name: &'static str,
     /// What was measured.
     pub(crate) got: f64,
+    /// The same ratio to `raw-sync-file`, which makes the same calls to Vulkan: what of it is Lucarne's own.
+    pub(crate) like_for_like: Option<f64>,
     /// The same of `raw-again`, which differs from `raw` by chance alone.
     pub(crate) by_chance: Option<f64>,
     pub(crate) limit: f64,
@@ -26,62 +28,79 @@ pub(crate) struct Gate {
     pub(crate) holds: bool,
 }
 
-/// How a gate looks at a row; `None` where what it compares with was not measured.
-type Look = fn(&Row) -> Option<f64>;
+/// What a gate looks at; `None` where what it compares with was not measured.
+#[derive(Clone, Copy)]
+enum Look {
+    /// A ratio to the hand-written loop.
+    Ratio(fn(&Ratios) -> f64),
+    /// Something that needs no other row.
+    Figure(fn(&Row) -> Option<f64>),
+}
+
+impl Look {
+    fn at(self, row: &Row, to: Option<&Ratios>) -> Option<f64> {
+        match self {
+            Self::Ratio(of) => to.map(of),
+            Self::Figure(of) => of(row),
+        }
+    }
+}
 
 /// Name, what it looks at, limit, whether more is better.
-const GATES: [(&str, Look, f64, bool); 10] = [
-    ("p50 / raw", |row| Some(row.to_raw?.p50), 1.10, false),
-    (
-        "in hand - floor, us",
-        |row| row.over_floor,
-        OVER_FLOOR,
-        false,
-    ),
-    ("p99 / raw", |row| Some(row.to_raw?.p99), 1.25, false),
-    (
-        "frames per second / raw",
-        |row| Some(row.to_raw?.rate),
-        0.97,
-        true,
-    ),
-    (
-        "cpu per frame / raw, paced",
-        |row| Some(row.to_raw?.cpu_paced),
-        1.10,
-        false,
-    ),
-    (
-        "cpu per frame / raw, free",
-        |row| Some(row.to_raw?.cpu_free),
-        1.10,
-        false,
-    ),
-    (
-        "descriptors opened and kept",
-        |row| Some(row.descriptors as f64),
-        0.0,
-        false,
-    ),
-    (
-        "copies per frame",
-        |row| Some(row.copies.into()),
-        0.0,
-        false,
-    ),
-    (
-        "allocations per frame",
-        |row| Some(row.allocations),
-        NO_ALLOCATION,
-        false,
-    ),
-    (
-        "frames torn, repeated or lost",
-        |row| Some((row.torn + row.repeated + row.lost) as f64),
-        0.0,
-        false,
-    ),
-];
+const GATES: [(&str, Look, f64, bool); 10] = {
+    use Look::{Figure, Ratio};
+    [
+        ("p50 / raw", Ratio(|to| to.p50), 1.10, false),
+        (
+            "in hand - floor, us",
+            Figure(|row| row.over_floor),
+            OVER_FLOOR,
+            false,
+        ),
+        ("p99 / raw", Ratio(|to| to.p99), 1.25, false),
+        ("frames per second / raw", Ratio(|to| to.rate), 0.97, true),
+        (
+            "cpu per frame / raw, paced",
+            Ratio(|to| to.cpu_paced),
+            1.10,
+            false,
+        ),
+        (
+            "cpu per frame / raw, free",
+            Ratio(|to| to.cpu_free),
+            1.10,
+            false,
+        ),
+        (
+            "descriptors opened and kept",
+            Figure(|row| Some(row.descriptors as f64)),
+            0.0,
+            false,
+        ),
+        (
+            "copies per frame",
+            Figure(|row| Some(row.copies.into())),
+            0.0,
+            false,
+        ),
+        (
+            "allocations per frame",
+            Figure(|row| Some(row.allocations)),
+            NO_ALLOCATION,
+            false,
+        ),
+        (
+            "frames torn, repeated or lost",
+            Figure(|row| Some(wrong(row))),
+            0.0,
+            false,
+        ),
+    ]
+};
+
+fn wrong(row: &Row) -> f64 {
+    (row.torn + row.repeated + row.lost) as f64
+}
 
 /// All gates that these rows can be asked about, size by size.
 pub(crate) fn gates(rows: &[Row]) -> Vec<Gate> {
@@ -91,12 +110,18 @@ pub(crate) fn gates(rows: &[Row]) -> Vec<Gate> {
         let mut others = rows.iter().filter(|other| other.size == row.size);
         let again = others.find(|other| is(other, Variant::RawAgain));
         for (name, look, limit, at_least) in GATES {
-            let Some(got) = look(row) else { continue };
+            let Some(got) = look.at(row, row.to_raw.as_ref()) else {
+                continue;
+            };
             gates.push(Gate {
                 size: row.size.clone(),
                 name,
                 got,
-                by_chance: again.and_then(look),
+                like_for_like: match look {
+                    Look::Ratio(of) => row.to_raw_sync_file.as_ref().map(of),
+                    Look::Figure(_) => None,
+                },
+                by_chance: again.and_then(|row| look.at(row, row.to_raw.as_ref())),
                 limit,
                 at_least,
                 holds: if at_least { got >= limit } else { got <= limit },
@@ -109,7 +134,6 @@ pub(crate) fn gates(rows: &[Row]) -> Vec<Gate> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rows::Ratios;
 
     fn row() -> Row {
         Row {

@@ -152,12 +152,13 @@ impl Report {
         for gate in &self.gates {
             let sign = if gate.at_least { ">=" } else { "<=" };
             let verdict = if gate.holds { "holds" } else { "FAILS" };
-            let chance = gate
-                .by_chance
-                .map_or("-".to_owned(), |value| format!("{value:.2}"));
+            let shown = |value: Option<f64>| {
+                value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"))
+            };
+            let (like, chance) = (shown(gate.like_for_like), shown(gate.by_chance));
             let _ = writeln!(
                 text,
-                "{verdict}  {:<10}{:<29}{sign} {:>5.2}{:>9.2}  {chance:>9}",
+                "{verdict}  {:<10}{:<30}{sign} {:>5.2}{:>9.2}{like:>15}{chance:>11}",
                 gate.size, gate.name, gate.limit, gate.got
             );
         }

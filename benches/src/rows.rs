@@ -27,6 +27,8 @@ pub(crate) struct Row {
     pub(crate) lost: u64,
     /// Beside `raw`, round by round.
     pub(crate) to_raw: Option<Ratios>,
+    /// Beside `raw-sync-file`, which makes the same calls to Vulkan as Lucarne.
+    pub(crate) to_raw_sync_file: Option<Ratios>,
     /// How much later than over `floor` a frame is in hand, at the median, round by round.
     pub(crate) over_floor: Option<f64>,
 }
@@ -73,6 +75,7 @@ pub(crate) fn rows(series: &[Series]) -> Vec<Row> {
     let row = |one: &Series| {
         let mut row = figures(one);
         row.to_raw = find(Variant::Raw, one.extent).map(|raw| ratios(one, raw));
+        row.to_raw_sync_file = find(Variant::RawSyncFile, one.extent).map(|raw| ratios(one, raw));
         row.over_floor = find(Variant::Floor, one.extent)
             .and_then(|floor| paired_difference(&in_hand(&one.paced), &in_hand(&floor.paced)));
         row
@@ -107,6 +110,7 @@ fn figures(one: &Series) -> Row {
         repeated: count(|slice| slice.repeated),
         lost: count(|slice| slice.lost),
         to_raw: None,
+        to_raw_sync_file: None,
         over_floor: None,
     }
 }
