@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::rc::Rc;
 
 use ash::vk;
-use lucarne::{DmaBuf, DmaBufKind, Extent};
+use lucarne::{DmaBuf, DmaBufKind, Extent, MemoryPath};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::Result;
@@ -51,6 +51,10 @@ impl Target {
         export: bool,
         wait: Wait,
     ) -> Result<Self> {
+        if export {
+            let path = vulkan.device.path(MemoryPath::DmaBuf);
+            path.require("exporting dma-bufs by hand")?;
+        }
         let device = vulkan.raw();
         let image = image(vulkan, extent, export)?;
         let memory = memory(vulkan, image, export)?;
