@@ -50,6 +50,11 @@ impl Context {
         Ok(Self { device })
     }
 
+    /// The device and its driver, as they call themselves.
+    pub(crate) fn title(&self) -> String {
+        format!("{}, {}", self.device.renderer(), self.device.version())
+    }
+
     pub(crate) fn gl(&self) -> &glow::Context {
         self.device.glow()
     }

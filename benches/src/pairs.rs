@@ -138,6 +138,8 @@ pub(crate) struct Slice {
     pub(crate) rate: f64,
     /// Microseconds of processor time of both sides, for each frame.
     pub(crate) cpu: f64,
+    /// The same of the producer alone.
+    pub(crate) producer_cpu: f64,
     /// Allocations by Rust code of both sides, for each frame.
     pub(crate) allocations: f64,
     /// How many descriptors more are open on both sides.
@@ -176,6 +178,8 @@ impl Slice {
         };
         slice.cpu = grown(|used| used.cpu) / 1000.0 / frames;
         slice.allocations = grown(|used| used.allocations) / frames;
+        let producer = produced.after.cpu as f64 - produced.before.cpu as f64;
+        slice.producer_cpu = producer / 1000.0 / frames;
         let open = |used: &Used| used.descriptors.cast_signed();
         slice.descriptors = open(&produced.after) - open(&produced.before) + open(&consumed.after)
             - open(&consumed.before);

@@ -146,8 +146,8 @@ impl Report {
         }
         let _ = writeln!(
             text,
-            "\n{:<42}{:>9}{:>9}  {:>9}",
-            "gates", "limit", "lucarne", "by chance"
+            "\n{:<48}{:>8}{:>9}{:>15}{:>11}",
+            "gates", "limit", "lucarne", "like for like", "raw again"
         );
         for gate in &self.gates {
             let sign = if gate.at_least { ">=" } else { "<=" };

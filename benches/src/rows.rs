@@ -45,6 +45,8 @@ pub(crate) struct Paced {
     pub(crate) with_drawing: f64,
     /// Processor time for each frame, of both sides.
     pub(crate) cpu: f64,
+    /// The producer's part of it.
+    pub(crate) producer_cpu: f64,
 }
 
 /// As fast as both can.
@@ -53,6 +55,7 @@ pub(crate) struct Free {
     /// Frames per second.
     pub(crate) rate: f64,
     pub(crate) cpu: f64,
+    pub(crate) producer_cpu: f64,
 }
 
 /// How it compares with another row; 1 is as much.
@@ -97,10 +100,12 @@ fn figures(one: &Series) -> Row {
             p99: quantile(&pooled, 0.99).unwrap_or_default(),
             with_drawing: median(&with_drawing),
             cpu: median(&each(&one.paced, |slice| slice.cpu)),
+            producer_cpu: median(&each(&one.paced, |slice| slice.producer_cpu)),
         },
         free: Free {
             rate: median(&each(&one.free, |slice| slice.rate)),
             cpu: median(&each(&one.free, |slice| slice.cpu)),
+            producer_cpu: median(&each(&one.free, |slice| slice.producer_cpu)),
         },
         copies: one.copies,
         allocations: median(&each(&one.free, |slice| slice.allocations)),

@@ -31,7 +31,7 @@ pub(crate) const SMALLEST: u32 = 64;
 pub(crate) struct Vulkan {
     // Dropped in this order.
     pub(crate) device: Device,
-    pub(crate) adapter: Adapter,
+    adapter: Adapter,
     memory: vk::PhysicalDeviceMemoryProperties,
     instance: Instance,
 }
@@ -55,6 +55,11 @@ impl Vulkan {
             memory,
             instance,
         }))
+    }
+
+    /// The device and its driver, as they call themselves.
+    pub(crate) fn title(&self) -> String {
+        format!("{}, {}", self.adapter.name(), self.adapter.driver())
     }
 
     pub(crate) fn raw(&self) -> &ash::Device {

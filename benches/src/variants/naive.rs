@@ -44,7 +44,7 @@ impl Producer {
 impl Produce for Producer {
     fn ready(&self) -> Ready {
         Ready {
-            device: self.vulkan.adapter.name().to_owned(),
+            device: self.vulkan.title(),
             copies: 0,
             emulated: self.targets[0].is_emulated(),
         }
@@ -91,7 +91,7 @@ impl Consumer {
 impl Consume for Consumer {
     fn ready(&self) -> Ready {
         Ready {
-            device: self.context.device.renderer().to_owned(),
+            device: self.context.title(),
             ..Ready::default()
         }
     }

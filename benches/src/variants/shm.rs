@@ -60,7 +60,7 @@ impl Producer {
 impl Produce for Producer {
     fn ready(&self) -> Ready {
         Ready {
-            device: self.vulkan.adapter.name().to_owned(),
+            device: self.vulkan.title(),
             // Out of the image, and into shared memory.
             copies: 2,
             emulated: false,
@@ -138,7 +138,7 @@ impl Consumer {
 impl Consume for Consumer {
     fn ready(&self) -> Ready {
         Ready {
-            device: self.context.device.renderer().to_owned(),
+            device: self.context.title(),
             copies: 1,
             emulated: false,
         }

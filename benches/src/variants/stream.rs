@@ -95,7 +95,7 @@ impl Producer {
             .usage(Usage::TRANSFER_DESTINATION, Usage::SAMPLE);
         let options = options(request, setup);
         let ready = Rc::new(RefCell::new(Ready {
-            device: vulkan.adapter.name().to_owned(),
+            device: vulkan.title(),
             ..Ready::default()
         }));
         let (shared, told) = (Rc::clone(&vulkan), Rc::clone(&ready));
@@ -166,7 +166,7 @@ impl Consumer {
         let context = Rc::new(Context::open()?);
         let offer = context.device.offer()?;
         let ready = Rc::new(RefCell::new(Ready {
-            device: context.device.renderer().to_owned(),
+            device: context.title(),
             ..Ready::default()
         }));
         let (shared, told) = (Rc::clone(&context), Rc::clone(&ready));
