@@ -70,7 +70,10 @@ fn room(order: Order) -> usize {
     let frames = (order.warm_up + order.seconds) * order.rate;
     match order.mode {
         // Some come late, never more often.
-        Mode::Paced => Duration::from_secs_f64(frames.max(0.0)).as_secs() as usize + 16,
+        Mode::Paced => {
+            let frames = Duration::from_secs_f64(frames.max(0.0)).as_secs();
+            usize::try_from(frames).unwrap_or_default() + 16
+        }
         Mode::Free => 0,
     }
 }

@@ -7,9 +7,13 @@ pub(crate) fn quantile(samples: &[f64], part: f64) -> Option<f64> {
     let last = sorted.len().checked_sub(1)?;
     // Between two samples: in proportion.
     let at = part.clamp(0.0, 1.0) * last as f64;
-    let (low, high) = (at.floor(), at.ceil());
-    let value = |index: f64| sorted[(index as usize).min(last)];
-    Some(value(low) + (value(high) - value(low)) * (at - low))
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the index of a sample, rounded down"
+    )]
+    let low = (at as usize).min(last);
+    let high = (low + 1).min(last);
+    Some(sorted[low] + (sorted[high] - sorted[low]) * (at - low as f64))
 }
 
 /// The median of the ratios of samples that were taken together: one of each in every round. Whatever slows a whole round down

@@ -152,15 +152,9 @@ impl Marks {
     pub(crate) fn new(vulkan: &Rc<Vulkan>, extent: Extent) -> Result<Self> {
         let size = SQUARE_BYTES + 4 * CORNER_PIXELS as u64;
         let buffer = HostBuffer::new(vulkan, size, vk::BufferUsageFlags::TRANSFER_SRC)?;
+        let shade = |at: u32| (8 * at).to_le_bytes()[0];
         let square: Vec<u8> = (0..SQUARE * SQUARE)
-            .flat_map(|at| {
-                [
-                    (8 * (at % SQUARE)) as u8,
-                    (8 * (at / SQUARE)) as u8,
-                    128,
-                    255,
-                ]
-            })
+            .flat_map(|at| [shade(at % SQUARE), shade(at / SQUARE), 128, 255])
             .collect();
         buffer.write(0, &square);
         Ok(Self {
