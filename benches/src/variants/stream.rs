@@ -56,7 +56,10 @@ pub(super) fn watch<I: Import>(
     while !setup.folder().join(NAME).exists() && Instant::now() < until {
         pause();
     }
-    let options = ConsumerOptions::new(Delivery::Every).directory(setup.folder());
+    // Its producer is this very program: without that there are no opaque descriptors.
+    let options = ConsumerOptions::new(Delivery::Every)
+        .directory(setup.folder())
+        .trust_producer();
     let mut stream = stream::Consumer::connect(NAME, offer, options, import)?;
     loop {
         stream.dispatch()?;
