@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod ci;
 mod coverage;
 mod demo;
@@ -38,6 +39,8 @@ struct Arguments {
 enum Commands {
     /// Render in Vulkan, show in OpenGL, and write four pictures
     Demo(demo::Options),
+    /// Measure what handing frames over costs, beside a hand-written loop and naive ways
+    Bench(bench::Options),
     /// Run all tests that this machine can run, the guest's included
     Test {
         #[command(flatten)]
@@ -101,6 +104,7 @@ fn run(command: Commands) -> Result<u8> {
     let workspace = Workspace::find()?;
     match command {
         Commands::Demo(options) => demo::run(&workspace, &options),
+        Commands::Bench(options) => bench::run(&workspace, &options),
         Commands::Test { options, output } => {
             let report = test::run(&workspace, &options, output.verbose)?;
             Ok(show(&report, output))

@@ -115,6 +115,8 @@ pub struct Consumer<A: Import> {
     fences: Vec<(FenceFor, SyncFile)>,
     last: u64,
     looked: Instant,
+    /// The socket was readable, and was not read since.
+    unread: bool,
     inbox: Inbox,
     events: VecDeque<ConsumerEvent>,
 }
@@ -157,6 +159,7 @@ impl<A: Import> Consumer<A> {
             fences: Vec::new(),
             last: 0,
             looked: Instant::now(),
+            unread: false,
             inbox: Inbox::new(),
             events: VecDeque::new(),
         };
@@ -195,6 +198,9 @@ impl<A: Import> Consumer<A> {
         if let Some(received) = self.take()? {
             return Ok(Some(received));
         }
+        if self.unread {
+            self.dispatch()?;
+        }
         for coming in &self.comings {
             coming.incoming.ring.announce_sleep();
         }
@@ -226,9 +232,11 @@ impl<A: Import> Consumer<A> {
             if until.is_over() {
                 return Err(until.error("a frame's arrival"));
             }
-            poll(self.epoll.as_fd(), PollFlags::IN, until.left())?;
+            // The socket itself, as the epoll descriptor holds nothing else: one wait less for the kernel to pass on.
+            poll(self.socket.as_fd(), PollFlags::IN, until.left())?;
             self.awake();
-            self.dispatch()?;
+            // What this was woken for comes first; what lies in the socket is read before the next sleep.
+            self.unread = true;
         }
     }
 

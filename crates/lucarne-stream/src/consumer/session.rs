@@ -42,6 +42,7 @@ impl<A: Import> Consumer<A> {
     /// Those of the protocol that [`try_receive`](Self::try_receive) names; [`Error::Os`].
     pub fn dispatch(&mut self) -> Result<()> {
         self.looked = Instant::now();
+        self.unread = false;
         self.read_socket(true)?;
         self.drain();
         Ok(())

@@ -135,6 +135,8 @@ impl<A: Allocate> Producer<A> {
             return Ok(0);
         }
         let patience = self.options.patience;
+        // Closed at the end, when the frame is on its way: that is a system call.
+        let _kept = acquire.clone();
         let (acquire, route) = route(&frame, acquire, patience)?;
         self.sequence += 1;
         let note = FrameNote {

@@ -45,6 +45,8 @@ pub(super) struct DeviceInner {
     id: DeviceId,
     quirks: Quirks,
     offer: OnceCell<Offer>,
+    /// Looked up once, as every frame asks.
+    fences: OnceCell<FenceSupport>,
     /// Whether memfds pass for dma-bufs, once it was tried.
     memfds: OnceCell<bool>,
     owned: bool,
@@ -297,6 +299,7 @@ impl DeviceInner {
             id: DeviceId::default(),
             quirks: Quirks::default(),
             offer: OnceCell::new(),
+            fences: OnceCell::new(),
             memfds: OnceCell::new(),
             owned,
         };
@@ -372,8 +375,8 @@ impl DeviceInner {
         offer::path_support(self, path)
     }
 
-    pub(super) fn fences(&self) -> FenceSupport {
-        fence::support(self)
+    pub(super) fn fences(&self) -> &FenceSupport {
+        self.fences.get_or_init(|| fence::support(self))
     }
 
     pub(super) fn is_current(&self) -> bool {

@@ -40,7 +40,7 @@ pub(super) fn offer(device: &Rc<DeviceInner>) -> Result<Offer> {
         paths,
         entries,
         withdrawn,
-        fences: device.fences(),
+        fences: device.fences().clone(),
     })
 }
 

@@ -1,0 +1,162 @@
+//! What the bench and its two child processes say to each other: one JSON value a line, on standard input and output.
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// One way of handing frames over.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Variant {
+    /// Lucarne's ring and wake-ups, and nothing else: no buffer is touched.
+    Floor,
+    /// Written by hand: dma-bufs that are imported once, a page of counters, a socket that wakes.
+    Raw,
+    /// `Raw` once more: what a ratio of one looks like on this machine, now.
+    RawAgain,
+    /// As `Raw`, but every frame's end is asked for as a sync_file, as a program does that does not let the CPU wait.
+    RawSyncFile,
+    /// lucarne-stream over dma-bufs.
+    Lucarne,
+    /// lucarne-stream over opaque descriptors.
+    LucarneOpaqueFd,
+    /// lucarne-stream over host memory.
+    LucarneHostMemory,
+    /// Read back, copied into shared memory, uploaded with `glTexSubImage2D`.
+    Shm,
+    /// The dma-buf's descriptor is sent, and imported, with every frame.
+    ImportPerFrame,
+}
+
+impl Variant {
+    /// Its name on the command line and in reports.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::Raw => "raw",
+            Self::RawAgain => "raw-again",
+            Self::RawSyncFile => "raw-sync-file",
+            Self::Lucarne => "lucarne",
+            Self::LucarneOpaqueFd => "lucarne-opaque-fd",
+            Self::LucarneHostMemory => "lucarne-host-memory",
+            Self::Shm => "shm",
+            Self::ImportPerFrame => "import-per-frame",
+        }
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A fault that is put into the Lucarne variant on purpose, to see whether the gates notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Fault {
+    /// Each frame is copied once by the CPU.
+    Memcpy,
+    /// Each frame is imported anew.
+    Import,
+    /// Each frame leaves a descriptor open.
+    Leak,
+    /// The consumer sleeps for a millisecond before it looks at a frame.
+    Sleep,
+}
+
+/// Which end of a pair a child process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Role {
+    /// Draws in Vulkan.
+    Producer,
+    /// Looks in OpenGL.
+    Consumer,
+}
+
+impl Role {
+    /// Its name on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Producer => "producer",
+            Self::Consumer => "consumer",
+        }
+    }
+}
+
+/// How frames follow each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Mode {
+    /// So many a second, as a display wants them.
+    Paced,
+    /// As fast as both sides can.
+    Free,
+}
+
+/// One slice of measuring, to both ends of a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Order {
+    pub(crate) mode: Mode,
+    /// How long to run before anything counts.
+    pub(crate) warm_up: f64,
+    /// How long to measure.
+    pub(crate) seconds: f64,
+    /// Frames per second where they are paced.
+    pub(crate) rate: f64,
+}
+
+/// What a child says once it can hand over frames.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Ready {
+    /// Its driver.
+    pub(crate) device: String,
+    /// Copies of each frame on this side, by the library's or the variant's own count.
+    pub(crate) copies: u32,
+    /// Whether its dma-bufs are emulated.
+    pub(crate) emulated: bool,
+}
+
+/// What a process has used up since it began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Used {
+    /// Nanoseconds of processor time of all threads.
+    pub(crate) cpu: u64,
+    /// Allocations and reallocations of Rust code; drivers have an allocator of their own.
+    pub(crate) allocations: u64,
+    /// Descriptors that are open.
+    pub(crate) descriptors: u64,
+}
+
+/// What a producer saw of a slice.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Produced {
+    /// Frames that counted.
+    pub(crate) frames: u64,
+    pub(crate) before: Used,
+    pub(crate) after: Used,
+    /// Of each paced frame: its number, when its slot was there, and when it was about to be published, in nanoseconds on
+    /// `CLOCK_MONOTONIC`.
+    pub(crate) log: Vec<(u32, u64, u64)>,
+}
+
+/// What a consumer saw of a slice.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Consumed {
+    /// Frames that counted.
+    pub(crate) frames: u64,
+    /// From the first frame that counted to the last, in nanoseconds.
+    pub(crate) time: u64,
+    /// Frames whose two stamps differ.
+    pub(crate) torn: u64,
+    /// Frames that showed the number of the frame before.
+    pub(crate) repeated: u64,
+    /// Numbers that never came.
+    pub(crate) dropped: u64,
+    pub(crate) before: Used,
+    pub(crate) after: Used,
+    /// Of each paced frame: its number, when it was in hand, and when it was seen.
+    pub(crate) log: Vec<(u32, u64, u64)>,
+}

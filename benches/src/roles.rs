@@ -1,0 +1,160 @@
+//! A child process: one end of a pair, which measures when it is told to.
+
+use std::io::{BufRead, Write};
+use std::time::{Duration, Instant};
+
+use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::time::{ClockId, clock_gettime};
+use serde::Serialize;
+
+use crate::messages::{Consumed, Mode, Order, Produced, Role, Used};
+use crate::stamp::Stamp;
+use crate::variants::{Consume, Produce, Setup, consumer, producer};
+use crate::{ALLOCATOR, Result};
+
+/// Serves until standard input ends. `core` is the only one that this process and its threads may use.
+pub(crate) fn serve(role: Role, setup: &Setup, core: Option<usize>) -> Result<()> {
+    if let Some(core) = core {
+        // Before any driver starts its threads, which inherit it.
+        let mut set = CpuSet::new();
+        set.set(core);
+        sched_setaffinity(None, &set)?;
+    }
+    match role {
+        Role::Producer => {
+            let mut end = producer(setup)?;
+            say(&end.ready())?;
+            let mut count = 0;
+            orders(|order| produce(&mut *end, order, &mut count))
+        }
+        Role::Consumer => {
+            let mut end = consumer(setup)?;
+            say(&end.ready())?;
+            let mut count = None;
+            orders(|order| consume(&mut *end, order, &mut count))
+        }
+    }
+}
+
+fn orders<T: Serialize>(mut obey: impl FnMut(Order) -> Result<T>) -> Result<()> {
+    for line in std::io::stdin().lock().lines() {
+        say(&obey(serde_json::from_str(&line?)?)?)?;
+    }
+    Ok(())
+}
+
+fn say(what: &impl Serialize) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{}", serde_json::to_string(what)?)?;
+    out.flush()?;
+    Ok(())
+}
+
+fn used() -> Result<Used> {
+    let time = clock_gettime(ClockId::ProcessCPUTime);
+    let cpu = Duration::try_from(time)?.as_nanos();
+    let memory = ALLOCATOR.stats();
+    // Without the folder that is being read.
+    let descriptors = std::fs::read_dir("/proc/self/fd")?
+        .count()
+        .saturating_sub(1);
+    Ok(Used {
+        cpu: u64::try_from(cpu)?,
+        allocations: u64::try_from(memory.allocations + memory.reallocations)?,
+        descriptors: u64::try_from(descriptors)?,
+    })
+}
+
+/// Frames that a slice of this order logs; more would have to allocate while it is measured.
+fn room(order: Order) -> usize {
+    let frames = (order.warm_up + order.seconds) * order.rate;
+    match order.mode {
+        // Some come late, never more often.
+        Mode::Paced => {
+            let frames = Duration::from_secs_f64(frames.max(0.0)).as_secs();
+            usize::try_from(frames).unwrap_or_default() + 16
+        }
+        Mode::Free => 0,
+    }
+}
+
+fn produce(end: &mut dyn Produce, order: Order, count: &mut u32) -> Result<Produced> {
+    let mut slice = Produced {
+        log: Vec::with_capacity(room(order)),
+        ..Produced::default()
+    };
+    let period = match order.mode {
+        Mode::Paced => Duration::from_secs_f64(1.0 / order.rate),
+        Mode::Free => Duration::ZERO,
+    };
+    let started = Instant::now();
+    let warm = started + Duration::from_secs_f64(order.warm_up);
+    let until = warm + Duration::from_secs_f64(order.seconds);
+    let mut next = started;
+    let mut counts = false;
+    loop {
+        if order.mode == Mode::Paced {
+            next += period;
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+        let now = Instant::now();
+        let first = !counts && now >= warm;
+        if first {
+            counts = true;
+            slice.before = used()?;
+        }
+        *count = Stamp::next_count(*count);
+        // At least two frames, so that there is a time between them.
+        let stamp = Stamp {
+            count: *count,
+            first,
+            last: counts && !first && now >= until,
+        };
+        let sent = end.frame(stamp)?;
+        if counts {
+            slice.frames += 1;
+        }
+        if counts && slice.log.len() < slice.log.capacity() {
+            slice.log.push((stamp.count, sent.began, sent.published));
+        }
+        if stamp.last {
+            slice.after = used()?;
+            return Ok(slice);
+        }
+    }
+}
+
+fn consume(end: &mut dyn Consume, order: Order, before: &mut Option<u32>) -> Result<Consumed> {
+    let mut slice = Consumed {
+        log: Vec::with_capacity(room(order)),
+        ..Consumed::default()
+    };
+    let mut counts = false;
+    let mut began = 0;
+    loop {
+        let seen = end.frame()?;
+        let [stamp, other] = seen.stamps;
+        if stamp.first && !counts {
+            counts = true;
+            began = seen.at;
+            slice.before = used()?;
+        }
+        slice.torn += u64::from(stamp != other);
+        match before.replace(stamp.count) {
+            Some(same) if same == stamp.count => slice.repeated += 1,
+            Some(before) => slice.dropped += u64::from(Stamp::missed(before, stamp.count)),
+            None => slice.dropped += u64::from(stamp.count.saturating_sub(1)),
+        }
+        if counts {
+            slice.frames += 1;
+        }
+        if counts && slice.log.len() < slice.log.capacity() {
+            slice.log.push((stamp.count, seen.taken, seen.at));
+        }
+        if stamp.last {
+            slice.after = used()?;
+            slice.time = seen.at - began;
+            return Ok(slice);
+        }
+    }
+}
