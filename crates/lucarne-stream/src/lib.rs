@@ -95,7 +95,7 @@ pub use generation::{Allocate, Import, Slot};
 pub use producer::{MAX_CONSUMERS, Options, Producer, ProducerEvent};
 pub use ring::{Breach, Damage, MAX_DAMAGE};
 pub use socket::Peer;
-pub use transfer::{receive_frame, send_frame};
+pub use transfer::{decode_frame, encode_frame, receive_frame, send_frame};
 pub use watcher::{Change, Watcher};
 pub use wire::Delivery;
 

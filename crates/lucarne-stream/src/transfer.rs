@@ -73,6 +73,74 @@ pub(crate) fn frame(
     Ok(Frame::new(layout, memory, device.clone())?)
 }
 
+/// What travels when a frame is passed by hand, over any transport that carries descriptors (D-Bus, Wayland, a protocol of the
+/// program's own): the message `Frame` of docs/protocol.md, and the descriptors of its memory, which stay the frame's own.
+///
+/// ```
+/// use lucarne::{DeviceId, Extent, Format, Frame, FrameLayout, Memfd, Memory};
+/// use lucarne_stream::{decode_frame, encode_frame};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (layout, size) = FrameLayout::linear(Extent::new(640, 480), Format::XRGB8888)?;
+/// let memory = Memory::HostMemory(Memfd::create("a frame", size)?);
+/// let frame = Frame::new(layout, memory, DeviceId::default())?;
+///
+/// let (message, descriptors) = encode_frame(&frame)?;
+/// // … the transport makes new descriptors of them at the other end …
+/// let received = descriptors.iter().map(|fd| fd.try_clone_to_owned());
+/// let received = decode_frame(&message, received.collect::<Result<_, _>>()?)?;
+/// assert!(received.same_memory(&frame));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// [`Error::Malformed`] for colours that the protocol has no number for yet.
+pub fn encode_frame(frame: &Frame) -> Result<(Vec<u8>, Vec<BorrowedFd<'_>>)> {
+    Ok((message(frame).encode()?, descriptors(frame)))
+}
+
+/// Makes a frame of what [`encode_frame`] gave at the other end of a transport. Nothing of it is believed: sizes and seals are
+/// checked with the kernel, and the layout against them.
+///
+/// Owns the descriptors; every one is closed on an error. Does not block, whatever they are.
+///
+/// # Errors
+///
+/// [`Error::Malformed`], [`Error::Unexpected`] and [`Error::Core`] for a frame that is none; [`Error::Os`].
+pub fn decode_frame(message: &[u8], descriptors: Vec<OwnedFd>) -> Result<Frame> {
+    let message = Message::decode(message)?;
+    socket::check_descriptors(&message, descriptors.len())?;
+    match message {
+        Message::Frame(of) => whole_frame(&of, descriptors),
+        other => Err(Error::Unexpected {
+            message: other.name(),
+            expected: "Frame",
+        }),
+    }
+}
+
+/// Everything about a frame but its descriptors.
+pub(crate) fn message(frame: &Frame) -> Message {
+    let layout = frame.layout();
+    Message::Frame(Box::new(FrameMessage {
+        extent: layout.extent(),
+        format: layout.format(),
+        color: layout.color(),
+        path: frame.memory().path(),
+        device: frame.device().clone(),
+        slot: slot_layout(frame),
+    }))
+}
+
+/// Makes a frame of a message and the descriptors that came with it, of which there are as many as it says.
+pub(crate) fn whole_frame(of: &FrameMessage, fds: Vec<OwnedFd>) -> Result<Frame> {
+    let frame = frame((of.extent, of.format, of.path), &of.device, &of.slot, fds)?;
+
+    Ok(frame.with_color(of.color)?)
+}
+
 /// Sends a frame over a socket of the program's own: any Unix socket, connected. The frame's descriptors stay its own;
 /// the receiver gets new ones for the same memory.
 ///
@@ -81,16 +149,9 @@ pub(crate) fn frame(
 ///
 /// # Errors
 ///
-/// [`Error::Timeout`]; [`Error::PeerGone`]; [`Error::Os`].
+/// [`Error::Timeout`]; [`Error::PeerGone`]; [`Error::Os`]; and those of [`encode_frame`].
 pub fn send_frame(socket: impl AsFd, frame: &Frame, timeout: Duration) -> Result<()> {
-    let layout = frame.layout();
-    let message = Message::Frame(Box::new(FrameMessage {
-        extent: layout.extent(),
-        format: layout.format(),
-        path: frame.memory().path(),
-        device: frame.device().clone(),
-        slot: slot_layout(frame),
-    }));
+    let message = message(frame);
     let fds = descriptors(frame);
     let until = Deadline::new(timeout);
     loop {
@@ -141,19 +202,11 @@ pub fn receive_frame(socket: impl AsFd, timeout: Duration) -> Result<Frame> {
             break;
         }
     }
-    let message = Message::decode(&bytes[..length])?;
-    socket::check_descriptors(&message, fds.len())?;
-    let Message::Frame(of) = message else {
-        return Err(Error::Unexpected {
-            message: message.name(),
-            expected: "Frame",
-        });
-    };
-    frame((of.extent, of.format, of.path), &of.device, &of.slot, fds)
+    decode_frame(&bytes[..length], fds)
 }
 
 /// A `Frame` message has no part whose length changes.
-const FRAME_BYTES: usize = 216;
+const FRAME_BYTES: usize = 248;
 
 /// A moment until which is waited.
 #[derive(Clone, Copy, Debug)]
