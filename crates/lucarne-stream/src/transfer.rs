@@ -98,7 +98,8 @@ pub(crate) fn frame(
 ///
 /// [`Error::Malformed`] for colours that the protocol has no number for yet.
 pub fn encode_frame(frame: &Frame) -> Result<(Vec<u8>, Vec<BorrowedFd<'_>>)> {
-    Ok((message(frame).encode()?, descriptors(frame)))
+    let message = Message::Frame(Box::new(message(frame)));
+    Ok((message.encode()?, descriptors(frame)))
 }
 
 /// Makes a frame of what [`encode_frame`] gave at the other end of a transport. Nothing of it is believed: sizes and seals are
@@ -110,10 +111,16 @@ pub fn encode_frame(frame: &Frame) -> Result<(Vec<u8>, Vec<BorrowedFd<'_>>)> {
 ///
 /// [`Error::Malformed`], [`Error::Unexpected`] and [`Error::Core`] for a frame that is none; [`Error::Os`].
 pub fn decode_frame(message: &[u8], descriptors: Vec<OwnedFd>) -> Result<Frame> {
+    let of = frame_message(message, descriptors.len())?;
+    whole_frame(&of, descriptors)
+}
+
+/// Reads a `Frame` message, which must be one for so many descriptors.
+pub(crate) fn frame_message(message: &[u8], descriptors: usize) -> Result<FrameMessage> {
     let message = Message::decode(message)?;
-    socket::check_descriptors(&message, descriptors.len())?;
+    socket::check_descriptors(&message, descriptors)?;
     match message {
-        Message::Frame(of) => whole_frame(&of, descriptors),
+        Message::Frame(of) => Ok(*of),
         other => Err(Error::Unexpected {
             message: other.name(),
             expected: "Frame",
@@ -122,16 +129,16 @@ pub fn decode_frame(message: &[u8], descriptors: Vec<OwnedFd>) -> Result<Frame> 
 }
 
 /// Everything about a frame but its descriptors.
-pub(crate) fn message(frame: &Frame) -> Message {
+pub(crate) fn message(frame: &Frame) -> FrameMessage {
     let layout = frame.layout();
-    Message::Frame(Box::new(FrameMessage {
+    FrameMessage {
         extent: layout.extent(),
         format: layout.format(),
         color: layout.color(),
         path: frame.memory().path(),
         device: frame.device().clone(),
         slot: slot_layout(frame),
-    }))
+    }
 }
 
 /// Makes a frame of a message and the descriptors that came with it, of which there are as many as it says.
@@ -151,7 +158,7 @@ pub(crate) fn whole_frame(of: &FrameMessage, fds: Vec<OwnedFd>) -> Result<Frame>
 ///
 /// [`Error::Timeout`]; [`Error::PeerGone`]; [`Error::Os`]; and those of [`encode_frame`].
 pub fn send_frame(socket: impl AsFd, frame: &Frame, timeout: Duration) -> Result<()> {
-    let message = message(frame);
+    let message = Message::Frame(Box::new(message(frame)));
     let fds = descriptors(frame);
     let until = Deadline::new(timeout);
     loop {
@@ -267,8 +274,13 @@ pub(crate) fn poll(fd: BorrowedFd<'_>, events: PollFlags, time: Option<Duration>
 /// Whether there is something to be read, or to be told.
 #[cfg(feature = "tokio")]
 pub(crate) fn is_readable(end: impl AsFd) -> Result<bool> {
-    let end = end.as_fd();
-    let mut fds = [PollFd::from_borrowed_fd(end, PollFlags::IN)];
+    is_ready(end, PollFlags::IN)
+}
+
+/// Whether `poll(2)` has something to tell at once.
+pub(crate) fn is_ready(fd: impl AsFd, events: PollFlags) -> Result<bool> {
+    let fd = fd.as_fd();
+    let mut fds = [PollFd::from_borrowed_fd(fd, events)];
     match rustix::event::poll(&mut fds, Some(&Timespec::default())) {
         Ok(ready) => Ok(ready > 0),
         Err(rustix::io::Errno::INTR) => Ok(false),
