@@ -251,6 +251,32 @@ fn a_frame_opened_for_reading_cannot_be_written() {
     Mapping::new(memfd(&again)).expect("for writing");
 }
 
+/// One writer, any number of readers: what `F_SEAL_FUTURE_WRITE` is for.
+#[test]
+fn memory_that_only_its_owner_writes_is_read_by_the_cpu() {
+    let _alone = alone();
+    let fd = unsealed();
+    let seals = SealFlags::SHRINK | SealFlags::FUTURE_WRITE;
+    rustix::fs::fcntl_add_seals(&fd, seals).expect("seals");
+    let (layout, _) = FrameLayout::linear(Extent::new(64, 48), Format::XRGB8888).expect("linear");
+    let memory = Memory::HostMemory(Memfd::new(fd).expect("it cannot shrink"));
+    let frame = Frame::new(layout, memory, DeviceId::default()).expect("a frame");
+    let device = cpu::Adapter::new(cpu::Allocator::HostMemory);
+    let device = device.open().expect("host memory");
+    let ticket = FrameTicket::new(&frame).expect("a ticket");
+    // Opened for writing, and still it cannot be mapped so.
+    let frames = [fetch_frame(&ticket), open_frame(&ticket, Access::ReadWrite)];
+    for frame in frames.map(|frame| frame.expect("it is here")) {
+        let image = device.import(&frame).expect("mapped for reading");
+        let mut row = vec![1; image.row_bytes(0)];
+        let read = image.read(&Fence::Signaled, SOON, |rows| rows.read_row(0, 0, &mut row));
+        let _done = read.expect("read");
+        let written = image.write(&Fence::Signaled, SOON, |rows| rows.write_row(0, 0, &row));
+        let error = written.expect_err("sealed").to_string();
+        assert!(error.contains("read-only"), "{error}");
+    }
+}
+
 #[test]
 fn owners_that_end_close_and_use_numbers_again_are_told_apart() {
     let _alone = alone();
