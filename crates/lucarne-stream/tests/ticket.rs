@@ -313,9 +313,9 @@ fn owners_that_end_close_and_use_numbers_again_are_told_apart() {
         .and_then(rustix::process::Pid::from_raw);
     let pid = rustix::process::WaitId::Pid(pid.expect("a number"));
     rustix::process::waitid(pid, flags).expect("it ends");
-    let [fetched, opened] = both(&ticket);
-    assert!(fetched.to_string().contains("has ended"), "{fetched}");
-    assert!(matches!(opened, Error::Foreign { .. }), "{opened}");
+    for error in both(&ticket) {
+        assert!(error.to_string().contains("has ended"), "{error}");
+    }
     drop(owner);
     for error in both(&ticket) {
         assert!(error.to_string().contains("has ended"), "{error}");

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
 use lucarne::{Frame, Memfd};
 use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 
 use super::process::{Process, refused};
 use super::{FrameTicket, Place};
@@ -53,7 +54,10 @@ fn open(process: &Process, pid: u32, place: &Place, access: Access) -> Result<Ow
     // A place in the file system, and not yet the file: nobody is asked anything but the kernel.
     let path = process
         .at(&format!("fd/{descriptor}"), OFlags::PATH)
-        .map_err(|errno| refused(pid, what(), errno))?;
+        .map_err(|errno| {
+            let ended = errno == Errno::NOENT && process.has_ended();
+            refused(pid, what(), if ended { Errno::SRCH } else { errno })
+        })?;
     let found = kind::identity(&path)?;
     if found != place.identity {
         return Err(Error::Stale {

@@ -53,19 +53,30 @@ impl Process {
         rustix::fs::openat(&self.folder, path, flags | OFlags::CLOEXEC, Mode::empty())
     }
 
-    /// When it started, in the kernel's ticks since boot (`proc_pid_stat(5)`, field 22).
+    /// When it started, in the kernel's ticks since boot.
     pub(super) fn started(&self) -> Result<u64> {
         let failed = |errno| refused(self.pid, "reading when it started", errno);
-        let stat = self.at("stat", OFlags::RDONLY).map_err(failed)?;
-        let mut bytes = [0; STAT];
-        let length = rustix::io::read(stat.as_fd(), &mut bytes).map_err(failed)?;
-        // The program's name, in parentheses, may hold anything; after the last one come the third field and so on.
-        let text = String::from_utf8_lossy(&bytes[..length]);
-        let fields = text.rsplit(')').next().unwrap_or_default();
-        let started = fields.split_ascii_whitespace().nth(22 - 3);
+        let stat = self.stat().map_err(failed)?;
+        let started = stat.split_ascii_whitespace().nth(22 - 3);
         started
             .and_then(|text| text.parse().ok())
             .ok_or_else(|| failed(Errno::INVAL))
+    }
+
+    /// Whether it has no descriptors any more: it is gone, or waits for its parent to ask how it ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.stat()
+            .map_or(true, |stat| stat.trim_start().starts_with(['Z', 'X']))
+    }
+
+    /// What the kernel tells about it (`proc_pid_stat(5)`), from the third field, its state, on.
+    fn stat(&self) -> rustix::io::Result<String> {
+        let stat = self.at("stat", OFlags::RDONLY)?;
+        let mut bytes = [0; STAT];
+        let length = rustix::io::read(stat.as_fd(), &mut bytes)?;
+        // The program's name, in parentheses, may hold anything; after the last one comes the third field.
+        let text = String::from_utf8_lossy(&bytes[..length]);
+        Ok(text.rsplit(')').next().unwrap_or_default().to_owned())
     }
 
     /// Refuses a process that is not the one which started then.
@@ -93,7 +104,7 @@ pub(super) fn refused(pid: u32, operation: impl Into<String>, errno: Errno) -> E
         Errno::MFILE | Errno::NFILE => {
             "this process has as many descriptors as it may have (RLIMIT_NOFILE)".to_owned()
         }
-        Errno::PERM | Errno::ACCESS => permission(pid),
+        Errno::PERM | Errno::ACCESS => permission(pid, errno),
         _ => "send_frame works wherever both can be given the ends of a socket".to_owned(),
     };
     Error::Foreign {
@@ -104,47 +115,48 @@ pub(super) fn refused(pid: u32, operation: impl Into<String>, errno: Errno) -> E
     }
 }
 
+/// What always works.
+const SOCKET: &str = "send_frame over a socket, or a stream, needs no such permission";
+
 /// Why this process may not look into that one, and what would change it.
-fn permission(pid: u32) -> String {
+fn permission(pid: u32, errno: Errno) -> String {
     let own = rustix::process::geteuid().as_raw();
     let owner = rustix::fs::statat(CWD, format!("/proc/{pid}"), rustix::fs::AtFlags::empty());
-    let socket = "send_frame over a socket, or a stream, needs no such permission";
-    if let Ok(owner) = owner
-        && owner.st_uid != own
-    {
-        return format!(
+    match owner {
+        Ok(owner) if owner.st_uid != own => format!(
             "its descriptors belong to user {}, and this process is user {own}: both must run as one user, or this one have \
-             CAP_SYS_PTRACE; a process that is not dumpable (setuid, PR_SET_DUMPABLE) counts as root's. {socket}",
+             CAP_SYS_PTRACE; a process that is not dumpable (setuid, PR_SET_DUMPABLE) counts as root's. {SOCKET}",
             owner.st_uid
-        );
+        ),
+        // The folder of its descriptors: Yama has no say in it.
+        _ if errno == Errno::ACCESS => format!(
+            "it is the same user's, but has another group, or capabilities which this process has not. {SOCKET}"
+        ),
+        _ => {
+            let setting = std::fs::read_to_string(PTRACE_SCOPE).ok();
+            scope(setting.as_deref().map(str::trim))
+        }
     }
-    scope(
-        std::fs::read_to_string(PTRACE_SCOPE)
-            .ok()
-            .as_deref()
-            .map(str::trim),
-        socket,
-    )
 }
 
 /// What Yama's setting means for `pidfd_getfd`; it does not hold for `/proc/PID/fd`.
-fn scope(setting: Option<&str>, socket: &str) -> String {
+fn scope(setting: Option<&str>) -> String {
     match setting {
         Some("1") => format!(
             "{PTRACE_SCOPE} is 1: only ancestors of that process may, or whom it names with allow_fetch_by (PR_SET_PTRACER); \
-             0 would let every process of the user. open_frame is not under this rule, and {socket}"
+             0 would let every process of the user. open_frame is not under this rule, and {SOCKET}"
         ),
         Some("2") => format!(
-            "{PTRACE_SCOPE} is 2: only with CAP_SYS_PTRACE. open_frame is not under this rule, and {socket}"
+            "{PTRACE_SCOPE} is 2: only with CAP_SYS_PTRACE. open_frame is not under this rule, and {SOCKET}"
         ),
         Some("3") => format!(
-            "{PTRACE_SCOPE} is 3: nobody may, until the next boot. open_frame is not under this rule, and {socket}"
+            "{PTRACE_SCOPE} is 3: nobody may, until the next boot. open_frame is not under this rule, and {SOCKET}"
         ),
         setting => {
             let setting = setting.unwrap_or("not there");
             format!(
                 "{PTRACE_SCOPE} is {setting}, so it is something else: that process has capabilities which this one has not, \
-                 or a container's filter forbids it (Docker's does without CAP_SYS_PTRACE). {socket}"
+                 or a container's filter forbids it (Docker's does without CAP_SYS_PTRACE). {SOCKET}"
             )
         }
     }
@@ -157,15 +169,15 @@ mod tests {
     #[test]
     fn each_setting_of_yama_is_named_with_what_works_instead() {
         for setting in ["0", "1", "2", "3"] {
-            let help = scope(Some(setting), "a socket");
+            let help = scope(Some(setting));
             assert!(
                 help.contains(&format!("ptrace_scope is {setting}")),
                 "{help}"
             );
-            assert!(help.ends_with("a socket"), "{help}");
+            assert!(help.ends_with(SOCKET), "{help}");
         }
-        assert!(scope(Some("1"), "").contains("PR_SET_PTRACER"));
-        assert!(scope(None, "").contains("not there"));
+        assert!(scope(Some("1")).contains("PR_SET_PTRACER"));
+        assert!(scope(None).contains("not there"));
     }
 
     #[test]
@@ -176,6 +188,7 @@ mod tests {
             (Errno::NOSYS, "Linux 5.6"),
             (Errno::MFILE, "RLIMIT_NOFILE"),
             (Errno::PERM, "ptrace_scope is"),
+            (Errno::ACCESS, "another group"),
         ];
         for (errno, words) in cases {
             let error = refused(std::process::id(), "pidfd_getfd", errno).to_string();
