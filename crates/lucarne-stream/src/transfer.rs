@@ -105,12 +105,19 @@ pub fn encode_frame(frame: &Frame) -> Result<(Vec<u8>, Vec<BorrowedFd<'_>>)> {
 /// Makes a frame of what [`encode_frame`] gave at the other end of a transport. Nothing of it is believed: sizes and seals are
 /// checked with the kernel, and the layout against them.
 ///
-/// Owns the descriptors; every one is closed on an error. Does not block, whatever they are.
+/// Owns the descriptors; every one is closed on an error. Does not block, whatever they are. Drivers believe what lies in opaque
+/// memory: import that only from programs that you trust.
 ///
 /// # Errors
 ///
 /// [`Error::Malformed`], [`Error::Unexpected`] and [`Error::Core`] for a frame that is none; [`Error::Os`].
 pub fn decode_frame(message: &[u8], descriptors: Vec<OwnedFd>) -> Result<Frame> {
+    // First: what is no memory may be slow to close, whatever the message says.
+    decoded(message, kind::known(descriptors.into_iter())?)
+}
+
+/// As [`decode_frame`], for descriptors of known kinds.
+fn decoded(message: &[u8], descriptors: Vec<OwnedFd>) -> Result<Frame> {
     let of = frame_message(message, descriptors.len())?;
     whole_frame(&of, descriptors)
 }
@@ -209,7 +216,7 @@ pub fn receive_frame(socket: impl AsFd, timeout: Duration) -> Result<Frame> {
             break;
         }
     }
-    decode_frame(&bytes[..length], fds)
+    decoded(&bytes[..length], fds)
 }
 
 /// A `Frame` message has no part whose length changes.

@@ -47,16 +47,19 @@ pub fn fetch_frame(ticket: &FrameTicket) -> Result<Frame> {
                 errno,
             )
         })?;
-        let found = kind::identity(&fd)?;
-        if found != place.identity {
+        let found = kind::identity(&fd);
+        let name = kind::name(&fd);
+        // What is no memory may be slow to close, and is closed elsewhere.
+        let known = kind::known(std::iter::once(fd));
+        if found? != place.identity {
             return Err(Error::Stale {
                 problem: format!(
                     "descriptor {descriptor} of process {pid} is {} now, not what it was",
-                    kind::name(&fd)?
+                    name?
                 ),
             });
         }
-        fds.push(fd);
+        fds.extend(known?);
     }
     transfer::whole_frame(&ticket.frame, fds)
 }
