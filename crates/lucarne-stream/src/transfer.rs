@@ -180,7 +180,7 @@ pub fn send_frame(socket: impl AsFd, frame: &Frame, timeout: Duration) -> Result
 }
 
 /// Receives a frame that [`send_frame`] sent. Its memory is the sender's: sizes and seals are checked with the kernel, and
-/// the layout against them.
+/// the layout against them. Drivers believe what lies in opaque memory: import that only from programs that you trust.
 ///
 /// Blocks until a frame comes, `timeout` at most. Every descriptor that came is closed on an error.
 ///

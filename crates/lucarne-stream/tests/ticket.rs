@@ -363,6 +363,7 @@ fn what_is_no_frame_is_refused_and_closed() {
     let small = Memfd::create("small", 4096).expect("a memfd");
     let growing = unsealed();
     rustix::fs::fcntl_add_seals(&growing, SealFlags::GROW).expect("a seal");
+    // On a tmpfs it has seals like a memfd, but not the one that counts.
     let file = tempfile::tempfile_in(folder.path()).expect("a file");
     let root = File::open("/").expect("a folder");
     let null = File::open("/dev/null").expect("a device");
@@ -370,12 +371,7 @@ fn what_is_no_frame_is_refused_and_closed() {
         ("a FIFO", fifo.as_fd(), "fifo", "a memfd: a dma-buf"),
         ("short", small.as_fd(), "plane", "plane"),
         ("unsealed", growing.as_fd(), "shrink", "shrink"),
-        (
-            "a file",
-            file.as_fd(),
-            "a memfd, a dma-buf",
-            "a memfd: a dma-buf",
-        ),
+        ("a file", file.as_fd(), "must be", "a memfd: a dma-buf"),
         (
             "a folder",
             root.as_fd(),
