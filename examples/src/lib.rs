@@ -2,8 +2,9 @@
 //!
 //! [`scene::Scene`] draws an animated scene in Vulkan, [`screen::Screen`] shows a texture in OpenGL,
 //! [`picture::Picture`] is what is read back; [`stream`] is
-//! what the programs at the ends of a stream have in common.
+//! what the programs at the ends of a stream have in common, and [`card`] what the CPU draws for those that pass frames by hand.
 
+pub mod card;
 pub mod demo;
 pub mod font;
 pub mod math;

@@ -1,5 +1,6 @@
-//! Messages of the stream protocol: what is decoded is within its limits, and is the same when it is encoded again.
+//! Messages of the stream protocol, and tickets: what is decoded is within its limits, and is the same when it is encoded again.
 
+use lucarne_stream::FrameTicket;
 use lucarne_stream::wire::{
     MAX_DESCRIPTORS, MAX_ENTRIES, MAX_MESSAGE, MAX_NAME, MAX_SLOTS, MAX_TEXT, Malformed, Message,
 };
@@ -13,6 +14,9 @@ const HEADER: usize = 16;
 /// When a message is not itself after it was encoded, or is out of its limits.
 pub fn check(bytes: &[u8]) {
     let _ = whole(bytes);
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        ticket(text);
+    }
     let Some((kind, body)) = bytes.split_first() else {
         return;
     };
@@ -30,6 +34,19 @@ pub fn check(bytes: &[u8]) {
     {
         message[8..12].copy_from_slice(&count.to_le_bytes());
         assert!(whole(&message).is_ok(), "{error}, and not with {count}");
+    }
+}
+
+/// A ticket is refused with the field that is wrong, or comes back as it was.
+fn ticket(text: &str) {
+    match text.parse::<FrameTicket>() {
+        Ok(ticket) => {
+            assert!((1..=4).contains(&ticket.descriptors().len()), "{ticket}");
+            assert!(ticket.pid() != 0 && ticket.descriptors().iter().all(|fd| *fd >= 0));
+            let again: FrameTicket = ticket.to_string().parse().expect("as it was written");
+            assert_eq!(again, ticket);
+        }
+        Err(error) => assert!(!error.to_string().is_empty()),
     }
 }
 

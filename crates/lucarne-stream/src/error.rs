@@ -95,6 +95,24 @@ pub enum Error {
     /// Two sides have nothing in common.
     #[error(transparent)]
     Incompatible(#[from] Box<Refusal>),
+    /// Another process, or a descriptor of it, is out of reach.
+    #[error("process {pid}: {operation} failed: {source}: {help}")]
+    Foreign {
+        /// The process.
+        pid: u32,
+        /// The system call and its object.
+        operation: String,
+        /// The kernel's answer.
+        source: io::Error,
+        /// Why, and what would make it work.
+        help: String,
+    },
+    /// A ticket's frame is not where the ticket says: numbers mean something else by now.
+    #[error("the ticket's frame is gone: {problem}")]
+    Stale {
+        /// What is there instead.
+        problem: String,
+    },
     /// A value of the program's own is out of its limits.
     #[error("{field} is {got}, but must be {limit}")]
     Invalid {

@@ -7,7 +7,7 @@
 use std::io::Read as _;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
-use lucarne::SyncFile;
+use lucarne::{Identity, SyncFile};
 
 use rustix::fs::{AtFlags, FileType, OFlags, StatxFlags};
 
@@ -106,9 +106,20 @@ fn is_device(fd: BorrowedFd<'_>) -> bool {
     })
 }
 
+/// Which kernel object it is.
+pub(crate) fn identity(fd: impl AsFd) -> Result<Identity> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let known = rustix::fs::statx(fd, c"", flags, StatxFlags::INO)
+        .map_err(|errno| Error::os("statx of a frame's memory", errno))?;
+    Ok(Identity {
+        device: rustix::fs::makedev(known.stx_dev_major, known.stx_dev_minor),
+        inode: known.stx_ino,
+    })
+}
+
 /// The name that the kernel has for it.
-fn name(fd: BorrowedFd<'_>) -> Result<String> {
-    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+pub(crate) fn name(fd: impl AsFd) -> Result<String> {
+    let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
     let name = std::fs::read_link(path)
         .map_err(|error| Error::os("reading a link in /proc/self/fd", error))?;
     Ok(name.display().to_string())

@@ -65,8 +65,21 @@
 //!
 //! There are no threads in here, and no async runtime: both ends give a descriptor to poll and calls that do not block. The one
 //! exception is a thread that closes what a hostile peer has sent and what may take for ever to close; it ends with that.
-//! With the features `tokio` and `calloop` there are adapters for these two event loops.
+//! With the features `tokio` and `calloop` there are adapters for these two event loops; `serde` writes tickets down.
 //! The protocol, byte by byte, is in the repository's `docs/protocol.md`.
+//!
+//! # Frames by hand
+//!
+//! A frame can also be passed without a stream. Fences do not travel then: both ends agree on their own whose turn it is.
+//!
+//! | the frame goes | with | works for |
+//! |---|---|---|
+//! | over a Unix socket of the program's own | [`send_frame`], [`receive_frame`] | all memory, any two processes, sandboxes too |
+//! | over another transport with descriptors, such as D-Bus | [`encode_frame`], [`decode_frame`] | the same |
+//! | nowhere: the other process takes it, knowing its [`FrameTicket`] | [`fetch_frame`] (`pidfd_getfd`) | all memory, between processes that may trace each other |
+//! | nowhere: the other process opens its path | [`open_frame`] (`/proc/PID/fd/N`) | host memory, between processes of one user |
+//!
+//! `docs/shared-memory.md` compares the kinds of memory, and tells who may fetch from whom.
 
 #![forbid(unsafe_code)]
 
@@ -82,6 +95,7 @@ mod kind;
 mod producer;
 mod ring;
 mod socket;
+mod ticket;
 #[cfg(feature = "tokio")]
 pub mod tokio;
 mod transfer;
@@ -95,7 +109,8 @@ pub use generation::{Allocate, Import, Slot};
 pub use producer::{MAX_CONSUMERS, Options, Producer, ProducerEvent};
 pub use ring::{Breach, Damage, MAX_DAMAGE};
 pub use socket::Peer;
-pub use transfer::{receive_frame, send_frame};
+pub use ticket::{Access, FrameTicket, allow_fetch_by, fetch_frame, open_frame};
+pub use transfer::{decode_frame, encode_frame, receive_frame, send_frame};
 pub use watcher::{Change, Watcher};
 pub use wire::Delivery;
 

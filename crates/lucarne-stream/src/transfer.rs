@@ -73,6 +73,88 @@ pub(crate) fn frame(
     Ok(Frame::new(layout, memory, device.clone())?)
 }
 
+/// What travels when a frame is passed by hand, over any transport that carries descriptors (D-Bus, Wayland, a protocol of the
+/// program's own): the message `Frame` of docs/protocol.md, and the descriptors of its memory, which stay the frame's own.
+///
+/// ```
+/// use lucarne::{DeviceId, Extent, Format, Frame, FrameLayout, Memfd, Memory};
+/// use lucarne_stream::{decode_frame, encode_frame};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (layout, size) = FrameLayout::linear(Extent::new(640, 480), Format::XRGB8888)?;
+/// let memory = Memory::HostMemory(Memfd::create("a frame", size)?);
+/// let frame = Frame::new(layout, memory, DeviceId::default())?;
+///
+/// let (message, descriptors) = encode_frame(&frame)?;
+/// // … the transport makes new descriptors of them at the other end …
+/// let received = descriptors.iter().map(|fd| fd.try_clone_to_owned());
+/// let received = decode_frame(&message, received.collect::<Result<_, _>>()?)?;
+/// assert!(received.same_memory(&frame));
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// [`Error::Malformed`] for colours that the protocol has no number for yet.
+pub fn encode_frame(frame: &Frame) -> Result<(Vec<u8>, Vec<BorrowedFd<'_>>)> {
+    let message = Message::Frame(Box::new(message(frame)));
+    Ok((message.encode()?, descriptors(frame)))
+}
+
+/// Makes a frame of what [`encode_frame`] gave at the other end of a transport. Nothing of it is believed: sizes and seals are
+/// checked with the kernel, and the layout against them.
+///
+/// Owns the descriptors; every one is closed on an error. Does not block, whatever they are. Drivers believe what lies in opaque
+/// memory: import that only from programs that you trust.
+///
+/// # Errors
+///
+/// [`Error::Malformed`], [`Error::Unexpected`] and [`Error::Core`] for a frame that is none; [`Error::Os`].
+pub fn decode_frame(message: &[u8], descriptors: Vec<OwnedFd>) -> Result<Frame> {
+    // First: what is no memory may be slow to close, whatever the message says.
+    decoded(message, kind::known(descriptors.into_iter())?)
+}
+
+/// As [`decode_frame`], for descriptors of known kinds.
+fn decoded(message: &[u8], descriptors: Vec<OwnedFd>) -> Result<Frame> {
+    let of = frame_message(message, descriptors.len())?;
+    whole_frame(&of, descriptors)
+}
+
+/// Reads a `Frame` message, which must be one for so many descriptors.
+pub(crate) fn frame_message(message: &[u8], descriptors: usize) -> Result<FrameMessage> {
+    let message = Message::decode(message)?;
+    socket::check_descriptors(&message, descriptors)?;
+    match message {
+        Message::Frame(of) => Ok(*of),
+        other => Err(Error::Unexpected {
+            message: other.name(),
+            expected: "Frame",
+        }),
+    }
+}
+
+/// Everything about a frame but its descriptors.
+pub(crate) fn message(frame: &Frame) -> FrameMessage {
+    let layout = frame.layout();
+    FrameMessage {
+        extent: layout.extent(),
+        format: layout.format(),
+        color: layout.color(),
+        path: frame.memory().path(),
+        device: frame.device().clone(),
+        slot: slot_layout(frame),
+    }
+}
+
+/// Makes a frame of a message and the descriptors that came with it, of which there are as many as it says.
+pub(crate) fn whole_frame(of: &FrameMessage, fds: Vec<OwnedFd>) -> Result<Frame> {
+    let frame = frame((of.extent, of.format, of.path), &of.device, &of.slot, fds)?;
+
+    Ok(frame.with_color(of.color)?)
+}
+
 /// Sends a frame over a socket of the program's own: any Unix socket, connected. The frame's descriptors stay its own;
 /// the receiver gets new ones for the same memory.
 ///
@@ -81,16 +163,9 @@ pub(crate) fn frame(
 ///
 /// # Errors
 ///
-/// [`Error::Timeout`]; [`Error::PeerGone`]; [`Error::Os`].
+/// [`Error::Timeout`]; [`Error::PeerGone`]; [`Error::Os`]; and those of [`encode_frame`].
 pub fn send_frame(socket: impl AsFd, frame: &Frame, timeout: Duration) -> Result<()> {
-    let layout = frame.layout();
-    let message = Message::Frame(Box::new(FrameMessage {
-        extent: layout.extent(),
-        format: layout.format(),
-        path: frame.memory().path(),
-        device: frame.device().clone(),
-        slot: slot_layout(frame),
-    }));
+    let message = Message::Frame(Box::new(message(frame)));
     let fds = descriptors(frame);
     let until = Deadline::new(timeout);
     loop {
@@ -105,7 +180,7 @@ pub fn send_frame(socket: impl AsFd, frame: &Frame, timeout: Duration) -> Result
 }
 
 /// Receives a frame that [`send_frame`] sent. Its memory is the sender's: sizes and seals are checked with the kernel, and
-/// the layout against them.
+/// the layout against them. Drivers believe what lies in opaque memory: import that only from programs that you trust.
 ///
 /// Blocks until a frame comes, `timeout` at most. Every descriptor that came is closed on an error.
 ///
@@ -141,19 +216,11 @@ pub fn receive_frame(socket: impl AsFd, timeout: Duration) -> Result<Frame> {
             break;
         }
     }
-    let message = Message::decode(&bytes[..length])?;
-    socket::check_descriptors(&message, fds.len())?;
-    let Message::Frame(of) = message else {
-        return Err(Error::Unexpected {
-            message: message.name(),
-            expected: "Frame",
-        });
-    };
-    frame((of.extent, of.format, of.path), &of.device, &of.slot, fds)
+    decoded(&bytes[..length], fds)
 }
 
 /// A `Frame` message has no part whose length changes.
-const FRAME_BYTES: usize = 216;
+const FRAME_BYTES: usize = 248;
 
 /// A moment until which is waited.
 #[derive(Clone, Copy, Debug)]
@@ -214,8 +281,13 @@ pub(crate) fn poll(fd: BorrowedFd<'_>, events: PollFlags, time: Option<Duration>
 /// Whether there is something to be read, or to be told.
 #[cfg(feature = "tokio")]
 pub(crate) fn is_readable(end: impl AsFd) -> Result<bool> {
-    let end = end.as_fd();
-    let mut fds = [PollFd::from_borrowed_fd(end, PollFlags::IN)];
+    is_ready(end, PollFlags::IN)
+}
+
+/// Whether `poll(2)` has something to tell at once.
+pub(crate) fn is_ready(fd: impl AsFd, events: PollFlags) -> Result<bool> {
+    let fd = fd.as_fd();
+    let mut fds = [PollFd::from_borrowed_fd(fd, events)];
     match rustix::event::poll(&mut fds, Some(&Timespec::default())) {
         Ok(ready) => Ok(ready > 0),
         Err(rustix::io::Errno::INTR) => Ok(false),

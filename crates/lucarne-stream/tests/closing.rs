@@ -11,7 +11,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use lucarne_stream::wire::Message;
-use lucarne_stream::{Delivery, Options, ProducerEvent};
+use lucarne_stream::{
+    Access, Delivery, FrameTicket, Options, ProducerEvent, decode_frame, encode_frame, fetch_frame,
+    open_frame,
+};
+use rustix::fs::{AtFlags, StatxFlags};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
@@ -108,6 +112,33 @@ fn serve(mut device: &File, answer: &Receiver<()>) {
     }
 }
 
+/// The same file in place of a frame's memory: in a ticket, and beside a message.
+fn refused_by_hand(file: &File) {
+    let image = device().offer();
+    let agreement = lucarne::negotiate(&image, &image, &lucarne::Request::new(EXTENT));
+    let image = device().export(&agreement.expect("host memory"));
+    let frame = image.expect("host memory").frame().clone();
+    let ticket = FrameTicket::new(&frame).expect("a ticket").to_string();
+    // The file as the kernel remembers it: to ask for more would be to wait.
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let known = rustix::fs::statx(file, c"", flags, StatxFlags::INO).expect("a file");
+    let device = rustix::fs::makedev(known.stx_dev_major, known.stx_dev_minor);
+    let mut parts: Vec<&str> = ticket.split(':').collect();
+    let place = format!("{}/{device}/{}", file.as_raw_fd(), known.stx_ino);
+    parts[3] = &place;
+    let ticket: FrameTicket = parts.join(":").parse().expect("it reads like a ticket");
+    let (message, _) = encode_frame(&frame).expect("a message");
+    let again = file.try_clone().expect("a descriptor").into();
+    let refused = [
+        fetch_frame(&ticket),
+        open_frame(&ticket, Access::ReadWrite),
+        decode_frame(&message, vec![again]),
+    ];
+    for error in refused.map(|got| got.expect_err("no memory").to_string()) {
+        assert!(error.contains("file"), "{error}");
+    }
+}
+
 #[test]
 fn nobody_waits_for_a_file_that_cannot_be_closed() {
     let _alone = alone();
@@ -137,6 +168,7 @@ fn nobody_waits_for_a_file_that_cannot_be_closed() {
         "{text}"
     );
     until("it is being closed", || FLUSHED.load(Ordering::Relaxed));
+    refused_by_hand(&file);
     // Meanwhile frames go their way.
     for number in 1..=10 {
         assert_eq!(send(&mut producer, number), 1);

@@ -6,8 +6,7 @@ mod report;
 mod run;
 mod setup;
 
-pub(crate) use options::extent;
-pub use options::{Options, PathChoice};
+pub use options::{Options, PathChoice, extent};
 pub use report::{Common, Milliseconds, Refused, Report};
 
 use lucarne::negotiate::FencePath;

@@ -77,7 +77,11 @@ impl Options {
 }
 
 /// Reads WIDTHxHEIGHT.
-pub(crate) fn extent(text: &str) -> Result<Extent, String> {
+///
+/// # Errors
+///
+/// If it is none, or beyond what a frame can have.
+pub fn extent(text: &str) -> Result<Extent, String> {
     let sides = text.split_once(['x', 'X']).and_then(|(width, height)| {
         Some(Extent::new(
             width.trim().parse().ok()?,

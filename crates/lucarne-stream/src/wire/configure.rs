@@ -280,6 +280,8 @@ pub struct FrameMessage {
     pub extent: Extent,
     /// Its format.
     pub format: Format,
+    /// What its numbers mean; right for the format.
+    pub color: ColorDescription,
     /// The kind of memory.
     pub path: MemoryPath,
     /// The device whose memory it is.
@@ -294,6 +296,7 @@ impl FrameMessage {
         writer.u32(self.extent.height);
         writer.u32(self.format.fourcc());
         writer.u32(path_code(self.path));
+        put_color(writer, &self.color, self.format)?;
         put_device(writer, &self.device);
         put_slot(writer, &self.slot, self.path)
     }
@@ -305,6 +308,7 @@ impl FrameMessage {
         Ok(Self {
             extent,
             format,
+            color: color(reader, format)?,
             path,
             device: device(reader)?,
             slot: slot(reader, path)?,

@@ -264,10 +264,11 @@ fn description() -> impl Strategy<Value = Message> {
 
 fn frame() -> impl Strategy<Value = Message> {
     let slot = path().prop_flat_map(|path| (Just(path), slot(path)));
-    (extent(), any::<u32>(), device(), slot).prop_map(|parts| {
+    (extent(), color(), device(), slot).prop_map(|parts| {
         Message::Frame(Box::new(FrameMessage {
             extent: parts.0,
-            format: Format::from_fourcc(parts.1),
+            format: parts.1.0,
+            color: parts.1.1,
             path: parts.3.0,
             device: parts.2,
             slot: parts.3.1,

@@ -84,7 +84,7 @@ impl Object {
                 .iter()
                 .map(|buffer| DmaBufMapping::new(buffer).map(Self::DmaBuf))
                 .collect(),
-            Memory::HostMemory(memfd) => Ok(vec![Self::Host(Mapping::new(memfd)?)]),
+            Memory::HostMemory(memfd) => Ok(vec![Self::Host(Mapping::as_allowed(memfd)?)]),
             Memory::OpaqueFd(_) => Err(Error::invalid(
                 "memory",
                 frame.memory().path(),

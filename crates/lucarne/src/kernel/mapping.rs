@@ -39,6 +39,17 @@ impl Mapping {
             .map_err(|errno| Error::os("mmap of a memfd", errno))
     }
 
+    /// Maps all of `memory`: for writing too, where descriptor and seals allow it.
+    pub(crate) fn as_allowed(memory: &Memfd) -> Result<Self> {
+        // As above: it cannot shrink.
+        let mapped = match map(memory.as_fd(), memory.size(), true) {
+            // Opened for reading only, or sealed with F_SEAL_WRITE or F_SEAL_FUTURE_WRITE.
+            Err(Errno::ACCESS | Errno::PERM) => map(memory.as_fd(), memory.size(), false),
+            other => other,
+        };
+        mapped.map_err(|errno| Error::os("mmap of a memfd", errno))
+    }
+
     /// Maps all of a dma-buf: for writing too, where the descriptor allows it.
     ///
     /// Every access must lie between the calls of [`super::DmaBufMapping`], which is the only one to make such a

@@ -32,12 +32,13 @@ const DEMO: [&str; 16] = [
     "libx11-xcb1",
 ];
 
-/// Validation, windows to test in, the headers that constants are compared with, and what the guest is made of.
-const TEST: [&str; 14] = [
+/// Validation, windows and a bus to test in, the headers that constants are compared with, and what the guest is made of.
+const TEST: [&str; 15] = [
     "vulkan-validationlayers",
     "vulkan-tools",
     "xvfb",
     "weston",
+    "dbus-daemon",
     "libdrm-dev",
     "linux-libc-dev",
     "strace",

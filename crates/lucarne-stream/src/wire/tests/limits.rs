@@ -97,6 +97,31 @@ fn configure(path: MemoryPath, slots: usize) -> Message {
     Message::Configure(Box::new(a_configure(path, slots)))
 }
 
+/// The bytes of docs/protocol.md: 248 of them, with the colour before the device.
+#[test]
+fn frames() {
+    let of = a_configure(MemoryPath::HostMemory, 1);
+    let frame = Message::Frame(Box::new(FrameMessage {
+        extent: of.extent,
+        format: of.format,
+        color: of.color,
+        path: MemoryPath::HostMemory,
+        device: of.device,
+        slot: of.slots[0].clone(),
+    }));
+    assert_eq!(frame.encode().expect("a message").len(), 248);
+    refuses(&frame, 16, 0, "extent");
+    refuses(&frame, 28, 4, "frame.path");
+    refuses(&frame, 32, 3, "color.primaries");
+    // BT.709's matrix, which red, green and blue have not.
+    refuses(&frame, 32, 0x0001_0d01, "color");
+    refuses(&frame, 60, 1, "color.reserved");
+    takes(&frame, 32, 0x0100_1009);
+    refuses(&frame, 64, 0x20, "device.flags");
+    refuses(&frame, 128, 2, "slot.flags");
+    refuses(&frame, 136, 5, "slot.planes");
+}
+
 #[test]
 fn headers() {
     let ready = Message::Ready(3);
