@@ -64,7 +64,9 @@ mod tests {
         let extent = Extent::new(90, 60);
         let picture = Picture::from_frame(extent, FORMAT, draw(extent)).expect("its size");
         assert_eq!(picture.pixel(45, 30), [255; 4]);
-        assert_eq!(picture.pixel(45, 11), [127, 46, 96, 255]);
+        // Its radius is a third of the height.
+        assert_eq!(picture.pixel(45, 11), [255; 4]);
+        assert_eq!(picture.pixel(45, 10), [127, 42, 96, 255]);
         assert_eq!(picture.pixel(0, 0), [0, 0, 96, 255]);
     }
 }
