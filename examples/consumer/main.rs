@@ -1,7 +1,7 @@
 //! Watches a stream in OpenGL, without a window: pictures of chosen frames.
 
 use clap::Parser;
-use lucarne::{Frame, Usage, egl};
+use lucarne::{Frame, MemoryPath, Offer, Usage, egl};
 use lucarne_examples::picture::Picture;
 use lucarne_examples::stream::{Album, Result, Stop, TIMEOUT, WatchOptions, exit};
 use std::process::ExitCode;
@@ -12,10 +12,7 @@ fn main() -> ExitCode {
 
 fn run(options: &WatchOptions) -> Result<()> {
     let stop = Stop::on_signals()?;
-    let adapters = egl::Adapter::enumerate()?;
-    let adapter = adapters.first().ok_or("EGL lists no device at all")?;
-    let egl = adapter.open()?;
-    let offer = egl.offer()?;
+    let (egl, offer) = open()?;
     let mut album = Album::of_consumer("consumer (OpenGL)", &offer.name, options)?;
 
     // Each image of the producer becomes a texture, once.
@@ -42,4 +39,18 @@ fn run(options: &WatchOptions) -> Result<()> {
         album.keep(sequence, copies, picture)?;
     }
     album.finish(&stop)
+}
+
+/// The first device that takes dma-bufs; without one, the first that opens.
+fn open() -> Result<(egl::Device, Offer)> {
+    let mut other = None;
+    for adapter in egl::Adapter::enumerate()? {
+        let Ok(device) = adapter.open() else { continue };
+        let offer = device.offer()?;
+        if offer.path(MemoryPath::DmaBuf).is_yes() {
+            return Ok((device, offer));
+        }
+        other.get_or_insert((device, offer));
+    }
+    other.ok_or_else(|| "EGL lists no device that opens".into())
 }

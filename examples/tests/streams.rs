@@ -52,6 +52,20 @@ fn three_processes_see_the_same_pictures_in_host_memory() {
     two_processes("host-memory");
 }
 
+#[test]
+fn where_one_cannot_agree_all_three_end() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // The readers do not trust the producer, as opaque memory needs.
+    let output = Command::new(env!("CARGO_BIN_EXE_two-processes"))
+        .args(["--json", "--size", SIZE, "--path", "opaque-fd", "--output"])
+        .arg(folder.path())
+        .output()
+        .expect("cargo built it");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(complaint.contains("trusts"), "{complaint}");
+}
+
 /// Ended when dropped.
 struct Program(Child);
 

@@ -1,6 +1,6 @@
 //! One producer and two consumers, each in a process of its own, and the pictures that they saw.
 
-use super::{Report, Result, say};
+use super::{Report, Result, TICK, say};
 use crate::demo::{PathChoice, extent};
 use crate::picture::Picture;
 use clap::{Parser, ValueEnum};
@@ -45,6 +45,15 @@ const ENDS: [(&str, &str); 3] = [
 struct Running(Option<Child>);
 
 impl Running {
+    /// Whether it has ended; an error if it failed.
+    fn has_ended(&mut self, program: &str) -> Result<bool> {
+        let child = self.0.as_mut().ok_or("it has ended already")?;
+        match child.try_wait()? {
+            Some(status) if !status.success() => Err(format!("{program} failed: {status}").into()),
+            status => Ok(status.is_some()),
+        }
+    }
+
     fn report(mut self, program: &str) -> Result<Report> {
         let child = self.0.take().ok_or("it has ended already")?;
         let ended = child.wait_with_output()?;
@@ -123,10 +132,19 @@ pub fn run(options: &Options) -> Result<Vec<Report>> {
             let _ = std::fs::remove_file(super::album::file(&options.output.join(folder), number));
         }
     }
-    let running: Vec<(&str, Running)> = ENDS
+    let mut running: Vec<(&str, Running)> = ENDS
         .iter()
         .map(|(folder, program)| Ok((*program, options.start(folder, program)?)))
         .collect::<Result<_>>()?;
+    // Without one of them the others would wait for ever.
+    loop {
+        let ended = running.iter_mut().map(|(name, one)| one.has_ended(name));
+        let ended: Vec<bool> = ended.collect::<Result<_>>()?;
+        if ended.into_iter().all(|one| one) {
+            break;
+        }
+        std::thread::sleep(TICK);
+    }
     let reports: Vec<Report> = running
         .into_iter()
         .map(|(program, running)| running.report(program))
