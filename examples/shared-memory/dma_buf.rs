@@ -3,7 +3,7 @@
 use crate::EXTENT;
 use crate::child;
 use crate::report::{Check, answer};
-use lucarne::{Memory, MemoryPath, Udmabuf};
+use lucarne::{Memory, MemoryPath, kernel::Udmabuf};
 use lucarne_examples::card;
 use lucarne_examples::stream::{Result, say};
 use lucarne_stream::FrameTicket;

@@ -1,7 +1,7 @@
 //! The CPU as producer and consumer: frames written and read through `lucarne::cpu`.
 
 use lucarne::cpu::{Adapter, Allocator, Device, Image};
-use lucarne::{DmaHeap, Fence, MemoryPath, Offer};
+use lucarne::{Fence, MemoryPath, Offer, kernel::DmaHeap};
 
 use crate::TIMEOUT;
 use crate::memory;

@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
-use lucarne::{Fence, SyncFile};
+use lucarne::{Fence, kernel::SyncFile};
 use rustix::event::EventfdFlags;
 
 use crate::skip::skip;

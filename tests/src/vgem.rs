@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use drm::buffer::{Buffer as _, DrmFourcc};
 use drm::control::{Device as _, dumbbuffer::DumbBuffer};
-use lucarne::{DmaBuf, FenceRole, SyncFile};
+use lucarne::kernel::{DmaBuf, FenceRole, SyncFile};
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Setter, Updater, opcode};
 

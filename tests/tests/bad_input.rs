@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use lucarne::negotiate::Agreement;
 use lucarne::{
-    DeviceId, DmaBuf, Error, Extent, Fence, Format, Frame, FrameLayout, Memory, MemoryPath,
-    Modifier, OpaqueFd, PAGE_BYTES, Plane, Requirement, SyncFile, Tiling, Udmabuf, vulkan,
+    DeviceId, Error, Extent, Fence, Format, Frame, FrameLayout, Memory, MemoryPath, Modifier,
+    OpaqueFd, PAGE_BYTES, Plane, Requirement, Tiling,
+    kernel::{DmaBuf, SyncFile, Udmabuf},
+    vulkan,
 };
 use lucarne_tests::pair::Pair;
 use lucarne_tests::reader::Reader;

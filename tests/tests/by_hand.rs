@@ -5,8 +5,8 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use lucarne::{
-    DeviceId, DmaBufKind, DmaBufMapping, Extent, Format, Frame, FrameLayout, Mapping, Memfd,
-    Memory, Udmabuf,
+    DeviceId, Extent, Format, Frame, FrameLayout, Memory,
+    kernel::{DmaBufKind, DmaBufMapping, Mapping, Memfd, Udmabuf},
 };
 use lucarne_stream::{Access, FrameTicket, allow_fetch_by, fetch_frame, open_frame};
 use lucarne_tests::skip::skip;

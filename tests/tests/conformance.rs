@@ -1,7 +1,7 @@
 //! What the matrix of lucarne-conformance does not say: whether buffers are real, rings in turns, and the ladder.
 
 use lucarne::negotiate::Rung;
-use lucarne::{DmaBufKind, Extent, Format, Memory, MemoryPath, Pool};
+use lucarne::{Extent, Format, Memory, MemoryPath, Pool, kernel::DmaBufKind};
 use lucarne_tests::pair::Pair;
 use lucarne_tests::reader::Reader;
 use lucarne_tests::skip::skip;

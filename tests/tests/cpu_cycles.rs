@@ -1,7 +1,7 @@
 //! Ten thousand cycles of the CPU's directions: not one descriptor more. Alone in its program, as it counts them.
 
 use lucarne::cpu::{Adapter, Allocator};
-use lucarne::{DmaHeap, Extent, Fence, Format, MemoryPath, Request, negotiate};
+use lucarne::{Extent, Fence, Format, MemoryPath, Request, kernel::DmaHeap, negotiate};
 use lucarne_tests::skip::required;
 use lucarne_tests::{TIMEOUT, fds, in_guest, memory};
 

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 
 use lucarne::cpu::{self, Adapter, Allocator};
 use lucarne::{
-    DeviceId, DmaBuf, DmaBufKind, DmaBufMapping, Error, Extent, Fence, Format, Frame, FrameLayout,
-    Memory, Modifier, OpaqueFd, Plane, SyncFile, Tiling, Udmabuf, Usage, negotiate,
+    DeviceId, Error, Extent, Fence, Format, Frame, FrameLayout, Memory, Modifier, OpaqueFd, Plane,
+    Tiling, Usage,
+    kernel::{DmaBuf, DmaBufKind, DmaBufMapping, SyncFile, Udmabuf},
+    negotiate,
 };
 use lucarne_tests::{TIMEOUT, memory};
 use rustix::event::EventfdFlags;

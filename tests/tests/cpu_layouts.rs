@@ -103,7 +103,7 @@ fn planes_in_separate_buffers() {
         };
         buffers.extend(memory);
     }
-    let sizes: Vec<u64> = buffers.iter().map(lucarne::DmaBuf::size).collect();
+    let sizes: Vec<u64> = buffers.iter().map(lucarne::kernel::DmaBuf::size).collect();
     let layout =
         lucarne::FrameLayout::new(extent, Format::YUV420, joined.tiling(), &planes, &sizes)
             .expect("a layout");

@@ -165,7 +165,7 @@ fn files_and_pipes_are_no_semaphores() {
     fds::unchanged(|| {
         let flags = rustix::pipe::PipeFlags::CLOEXEC;
         let (reader, _writer) = rustix::pipe::pipe_with(flags).expect("a pipe");
-        let memory = lucarne::Memfd::create("lucarne-test", 4096).expect("memory");
+        let memory = lucarne::kernel::Memfd::create("lucarne-test", 4096).expect("memory");
         let memory = rustix::io::fcntl_dupfd_cloexec(&memory, 3).expect("a descriptor");
         for (fd, name) in [(reader, "a pipe"), (memory, "a memfd")] {
             let error = OpaqueSemaphore::new(fd, DeviceId::default()).expect_err(name);

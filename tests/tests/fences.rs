@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use lucarne::vulkan::{Access, Image};
 use lucarne::{
-    DmaBuf, Error, Extent, Fence, FenceRole, FenceStatus, Format, MemoryPath, Pool, SyncFile,
-    Udmabuf, Usage,
+    Error, Extent, Fence, Format, MemoryPath, Pool, Usage,
+    kernel::{DmaBuf, FenceRole, FenceStatus, SyncFile, Udmabuf},
 };
 use lucarne_tests::pair::Pair;
 use lucarne_tests::reader::Reader;

@@ -12,8 +12,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use lucarne::negotiate::{Agreement, Offer, OfferEntry};
 use lucarne::{
-    DmaBuf, DmaBufKind, Error, Extent, Fence, Format, Frame, LINEAR_HEIGHT_ALIGNMENT,
-    LINEAR_PITCH_ALIGNMENT, Memory, MemoryPath, Modifier, Request, Rung, Usage, gbm, negotiate,
+    Error, Extent, Fence, Format, Frame, LINEAR_HEIGHT_ALIGNMENT, LINEAR_PITCH_ALIGNMENT, Memory,
+    MemoryPath, Modifier, Request, Rung, Usage, gbm,
+    kernel::{DmaBuf, DmaBufKind},
+    negotiate,
 };
 use lucarne_tests::pair::{PRODUCER, Pair};
 use lucarne_tests::reader::Reader;

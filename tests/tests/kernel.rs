@@ -6,7 +6,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
-use lucarne::{DmaBuf, DmaBufKind, Error, Mapping, Memfd, OpaqueFd, PAGE_BYTES, SyncFile, Udmabuf};
+use lucarne::{
+    Error, OpaqueFd, PAGE_BYTES,
+    kernel::{DmaBuf, DmaBufKind, Mapping, Memfd, SyncFile, Udmabuf},
+};
 use lucarne_tests::skip::{skip, skip_case};
 use lucarne_tests::{child, fds, in_guest};
 use rustix::event::EventfdFlags;
@@ -199,7 +202,7 @@ fn a_fence_from_elsewhere_must_be_a_sync_file() {
             return skip_case("udmabuf", "no sync_file to take");
         };
         let buffer = device.create(PAGE_BYTES).expect("a dma-buf");
-        match buffer.export_sync_file(lucarne::FenceRole::Acquire) {
+        match buffer.export_sync_file(lucarne::kernel::FenceRole::Acquire) {
             Ok(file) => {
                 let fd = file.duplicate().expect("a descriptor");
                 let again = SyncFile::new(fd).expect("the kernel's own");

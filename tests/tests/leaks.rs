@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 
 use lucarne::vulkan::Access;
 use lucarne::{
-    DeviceId, Extent, Fence, Format, Frame, FrameLayout, Memfd, Memory, MemoryPath, Modifier,
-    OpaqueFd, Plane, Tiling, Usage, vulkan,
+    DeviceId, Extent, Fence, Format, Frame, FrameLayout, Memory, MemoryPath, Modifier, OpaqueFd,
+    Plane, Tiling, Usage, kernel::Memfd, vulkan,
 };
 use lucarne_tests::pair::Pair;
 use lucarne_tests::skip::skip_case;

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 
 use lucarne::negotiate::OfferEntry;
 use lucarne::{
-    Agreement, DeviceId, DmaBuf, Extent, Format, Frame, FrameLayout, Memfd, Memory, MemoryPath,
-    Modifier, Offer, Plane, Refusal, Request, Rung, Tiling, Usage, negotiate,
+    Agreement, DeviceId, Extent, Format, Frame, FrameLayout, Memory, MemoryPath, Modifier, Offer,
+    Plane, Refusal, Request, Rung, Tiling, Usage,
+    kernel::{DmaBuf, Memfd},
+    negotiate,
 };
 use lucarne_tests::pair::Pair;
 use serde::{Deserialize, Serialize};
@@ -347,7 +349,7 @@ fn this_machine_writes_its_offers_down_and_reads_them() {
     let usage = Usage::RENDER | Usage::SAMPLE | Usage::TRANSFER_DESTINATION;
     let vulkan = pair.vk.offer(usage).expect("an offer");
     let adapter = pair.vk.adapter();
-    let emulated = if lucarne::Udmabuf::probe().is_yes() {
+    let emulated = if lucarne::kernel::Udmabuf::probe().is_yes() {
         " (its /dev/udmabuf may be emulated)"
     } else {
         ""

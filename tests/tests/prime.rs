@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use lucarne::cpu::{Adapter, Allocator};
 use lucarne::{
-    DmaBuf, DmaBufKind, DmaBufMapping, DmaHeap, DrmFile, Error, Extent, Fence, Format, Frame,
-    FrameLayout, Memory, Modifier, Plane, Tiling, Udmabuf,
+    Error, Extent, Fence, Format, Frame, FrameLayout, Memory, Modifier, Plane, Tiling,
+    kernel::{DmaBuf, DmaBufKind, DmaBufMapping, DmaHeap, DrmFile, Udmabuf},
 };
 use lucarne_tests::skip::skip;
 use lucarne_tests::{TIMEOUT, module};

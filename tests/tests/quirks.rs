@@ -197,7 +197,7 @@ fn forced_quirks_change_what_opengl_offers() {
         }
         if why(gl.quirks(), "opaque-fd-is-a-dma-buf") == Some(Why::Forced) {
             let reason = offer.path(MemoryPath::OpaqueFd).reason();
-            let exports = lucarne::Udmabuf::probe().is_yes();
+            let exports = lucarne::kernel::Udmabuf::probe().is_yes();
             assert_eq!(
                 reason.contains("opaque-fd-is-a-dma-buf"),
                 exports,
@@ -271,7 +271,7 @@ fn linear_memory_is_withdrawn_where_the_self_test_fails() {
         why(pair.gl.quirks(), "nvidia-foreign-import"),
         Some(Why::Forced)
     );
-    if lucarne::Udmabuf::probe().is_yes() {
+    if lucarne::kernel::Udmabuf::probe().is_yes() {
         assert_eq!(offer.withdrawn, [], "this driver passes the test");
         assert!(!linear_usages(&offer).is_empty());
         return;

@@ -4,7 +4,10 @@ use std::os::fd::AsFd;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use lucarne::{Error, Extent, Fence, FenceStatus, Format, MemoryPath, TimelineDevice};
+use lucarne::{
+    Error, Extent, Fence, Format, MemoryPath,
+    kernel::{FenceStatus, TimelineDevice},
+};
 use lucarne_tests::module::{self, Card};
 use lucarne_tests::pair::Pair;
 use lucarne_tests::reader::Reader;
@@ -134,7 +137,7 @@ fn what_is_no_sync_file_becomes_no_point() {
     let Some(device) = device() else { return };
     let timeline = device.create().expect("a timeline");
     let eventfd = rustix::event::eventfd(0, EventfdFlags::CLOEXEC);
-    let stand_in = lucarne::SyncFile::stand_in(eventfd.expect("an eventfd"));
+    let stand_in = lucarne::kernel::SyncFile::stand_in(eventfd.expect("an eventfd"));
     let error = timeline.attach(1, &stand_in).expect_err("an eventfd");
     assert!(error.to_string().contains("no sync_file"), "{error}");
     assert_eq!(timeline.submitted().expect("an answer"), 0);

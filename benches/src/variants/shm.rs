@@ -10,7 +10,10 @@ use std::rc::Rc;
 
 use ash::vk;
 use glow::HasContext;
-use lucarne::{Extent, Mapping, Memfd};
+use lucarne::{
+    Extent,
+    kernel::{Mapping, Memfd},
+};
 
 use super::turn::{Target, Wait};
 use super::{Consume, Produce, Seen, Sent, Setup, now};

@@ -6,7 +6,10 @@ use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::rc::Rc;
 
 use ash::vk;
-use lucarne::{DmaBuf, DmaBufKind, Extent, MemoryPath};
+use lucarne::{
+    Extent, MemoryPath,
+    kernel::{DmaBuf, DmaBufKind},
+};
 use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::Result;

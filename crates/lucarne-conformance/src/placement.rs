@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use lucarne::cpu::{self, Allocator};
 use lucarne::{
-    DeviceId, DmaBufMapping, DmaHeap, Extent, Format, Frame, FrameLayout, Mapping, Memfd, Memory,
-    MemoryPath, Modifier, PAGE_BYTES, Plane, Result, Tiling, Udmabuf,
+    DeviceId, Extent, Format, Frame, FrameLayout, Memory, MemoryPath, Modifier, PAGE_BYTES, Plane,
+    Result, Tiling,
+    kernel::{DmaBufMapping, DmaHeap, Mapping, Memfd, Udmabuf},
 };
 
 /// What untouched bytes hold. Not 0, which fresh memory holds, nor 255, which opaque alpha does.

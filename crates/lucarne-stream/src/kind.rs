@@ -7,7 +7,7 @@
 use std::io::Read as _;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
-use lucarne::{Identity, SyncFile};
+use lucarne::kernel::{Identity, SyncFile};
 
 use rustix::fs::{AtFlags, FileType, OFlags, StatxFlags};
 
@@ -127,7 +127,7 @@ pub(crate) fn name(fd: impl AsFd) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use lucarne::Memfd;
+    use lucarne::kernel::Memfd;
     use rustix::event::EventfdFlags;
     use rustix::fs::Mode;
 

@@ -4,8 +4,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use lucarne::{
-    DeviceId, DmaBuf, Extent, Format, Frame, FrameLayout, MAX_PLANES, Memfd, Memory, MemoryPath,
-    OpaqueFd,
+    DeviceId, Extent, Format, Frame, FrameLayout, MAX_PLANES, Memory, MemoryPath, OpaqueFd,
+    kernel::{DmaBuf, Memfd},
 };
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::net::SocketType;
@@ -77,7 +77,7 @@ pub(crate) fn frame(
 /// program's own): the message `Frame` of docs/protocol.md, and the descriptors of its memory, which stay the frame's own.
 ///
 /// ```
-/// use lucarne::{DeviceId, Extent, Format, Frame, FrameLayout, Memfd, Memory};
+/// use lucarne::{DeviceId, Extent, Format, Frame, FrameLayout, Memory, kernel::Memfd};
 /// use lucarne_stream::{decode_frame, encode_frame};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use lucarne::{
     Agreement, Fence, Format, Frame, MemoryPath, Modifier, Request, Requirement, Rung, Support,
-    SyncFile,
+    kernel::SyncFile,
 };
 use lucarne_stream::wire::Reason;
 use lucarne_stream::{
@@ -30,7 +30,10 @@ fn producer_of_dma_bufs(folder: &Path, options: Options) -> Producer<Allocator> 
 type Allocator = fn(&Agreement) -> lucarne::Result<(Image, Frame)>;
 
 fn stand_in(agreement: &Agreement) -> lucarne::Result<(Image, Frame)> {
-    use lucarne::{DmaBuf, FrameLayout, Memfd, Memory};
+    use lucarne::{
+        FrameLayout, Memory,
+        kernel::{DmaBuf, Memfd},
+    };
     if agreement.path() != MemoryPath::DmaBuf {
         let image = device().export(agreement)?;
         let frame = image.frame().clone();

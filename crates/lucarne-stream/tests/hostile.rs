@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lucarne::negotiate::Strike;
-use lucarne::{Fence, Memfd};
+use lucarne::{Fence, kernel::Memfd};
 use lucarne_stream::wire::{FenceFor, ImportFailed, Message, Reason};
 use lucarne_stream::{Delivery, Options};
 

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Instant;
 
 use lucarne::negotiate::Strike;
-use lucarne::{Memfd, MemoryPath};
+use lucarne::{MemoryPath, kernel::Memfd};
 use lucarne_stream::wire::{FenceFor, ImportFailed, Message, Reason};
 use lucarne_stream::{ConsumerOptions, Delivery, Error, Options};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};

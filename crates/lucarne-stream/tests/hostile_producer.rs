@@ -4,7 +4,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use lucarne::negotiate::FencePath;
-use lucarne::{Comparison, DeviceId, Format, FrameLayout, Memfd, Rung, Usage};
+use lucarne::{Comparison, DeviceId, Format, FrameLayout, Rung, Usage, kernel::Memfd};
 use lucarne_stream::wire::{Configure, FenceFor, Message, Reason, SlotLayout};
 use lucarne_stream::{ConsumerEvent, Delivery, Error};
 

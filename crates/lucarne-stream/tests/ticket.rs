@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use lucarne::color::{ColorDescription, Orientation};
 use lucarne::{
-    DeviceId, DmaBuf, Extent, Fence, Format, Frame, FrameLayout, Mapping, Memfd, Memory, Modifier,
-    OpaqueFd, Plane, Tiling, cpu,
+    DeviceId, Extent, Fence, Format, Frame, FrameLayout, Memory, Modifier, OpaqueFd, Plane, Tiling,
+    cpu,
+    kernel::{DmaBuf, Mapping, Memfd},
 };
 use lucarne_stream::{Access, Error, FrameTicket, allow_fetch_by, fetch_frame, open_frame};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};

@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd as _;
 
-use lucarne::{DeviceId, Extent, Format, Frame, FrameLayout, Memfd, Memory};
+use lucarne::{DeviceId, Extent, Format, Frame, FrameLayout, Memory, kernel::Memfd};
 use lucarne_stream::{Error, FrameTicket};
 use proptest::prelude::*;
 

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use lucarne::color::{ColorDescription, Matrix, Orientation, Primaries, Range, Transfer};
 use lucarne::{
-    DeviceId, DmaBuf, Extent, Format, Frame, FrameLayout, Mapping, Memfd, Memory, MemoryPath,
-    Modifier, Plane, Tiling,
+    DeviceId, Extent, Format, Frame, FrameLayout, Memory, MemoryPath, Modifier, Plane, Tiling,
+    kernel::{DmaBuf, Mapping, Memfd},
 };
 use lucarne_stream::wire::{FrameMessage, Message, SlotLayout};
 use lucarne_stream::{Error, receive_frame, send_frame};

@@ -75,7 +75,7 @@
 //! | take a turn and pass it on in Vulkan | [`vulkan::Device::write`], [`vulkan::Device::read`] |
 //! | the same in OpenGL | [`egl::Device::read`] or [`egl::Device::wait`], and [`egl::Device::fence`] |
 //! | write or read frames with the CPU | [`cpu::Adapter`], [`cpu::Image::write`], [`cpu::Image::read`] |
-//! | describe memory that came from elsewhere | [`FrameLayout::new`], [`DmaBuf::new`], [`Frame::new`] |
+//! | describe memory that came from elsewhere | [`FrameLayout::new`], [`DmaBuf::new`](kernel::DmaBuf::new), [`Frame::new`] |
 //! | submit yourself, and pass on when that is done | [`vulkan::Device::submit_fence`] |
 //! | wait for several readers | [`Fence::merge`] |
 //! | share with programs that pass no fences | [`Frame::implicit_fence`], [`Frame::attach_fence`] |
@@ -115,7 +115,7 @@ mod format;
 mod frame;
 #[cfg(feature = "gbm")]
 pub mod gbm;
-mod kernel;
+pub mod kernel;
 mod layout;
 mod modifier;
 pub mod negotiate;
@@ -133,13 +133,6 @@ pub use frame::{
     ComponentPlace, Components, Fence, Frame, Free, Memory, OpaqueFd, OpaqueSemaphore, Pool,
     Reading, Received, Sent, Writing,
 };
-pub use kernel::{
-    CpuRead, CpuWrite, DmaBuf, DmaBufKind, DmaBufMapping, DmaHeap, FenceInfo, FenceRole,
-    FenceStatus, Identity, Mapping, Memfd, PeerCredentials, SharedWords, SyncFile, SyncFileInfo,
-    Udmabuf,
-};
-#[cfg(feature = "drm")]
-pub use kernel::{DrmFile, DumbBuffer, GemHandle, Timeline, TimelineDevice, TimelinePoint};
 pub use layout::{
     Extent, FrameLayout, LINEAR_HEIGHT_ALIGNMENT, LINEAR_PITCH_ALIGNMENT, MAX_EXTENT, MAX_PLANES,
     PAGE_BYTES, Plane, Tiling,

@@ -2,7 +2,7 @@
 
 use lucarne::color::{ColorDescription, Matrix};
 use lucarne::{
-    DeviceId, Extent, Format, Frame, FrameLayout, Memfd, Memory, Modifier, Plane, Tiling,
+    DeviceId, Extent, Format, Frame, FrameLayout, Memory, Modifier, Plane, Tiling, kernel::Memfd,
 };
 
 fn frame(extent: Extent, format: Format) -> Frame {

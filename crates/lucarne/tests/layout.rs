@@ -3,9 +3,10 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use lucarne::{
-    DeviceId, DmaBuf, Error, Extent, Format, Frame, FrameLayout, LINEAR_HEIGHT_ALIGNMENT,
-    LINEAR_PITCH_ALIGNMENT, MAX_EXTENT, Memfd, Memory, Modifier, OpaqueFd, PAGE_BYTES, Plane,
-    Result, Tiling,
+    DeviceId, Error, Extent, Format, Frame, FrameLayout, LINEAR_HEIGHT_ALIGNMENT,
+    LINEAR_PITCH_ALIGNMENT, MAX_EXTENT, Memory, Modifier, OpaqueFd, PAGE_BYTES, Plane, Result,
+    Tiling,
+    kernel::{DmaBuf, Memfd},
 };
 use proptest::prelude::*;
 use rustix::fs::{MemfdFlags, SealFlags};

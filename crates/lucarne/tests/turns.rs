@@ -10,8 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lucarne::{
-    DeviceId, Error, Extent, Fence, Format, Frame, FrameLayout, Free, Memfd, Memory, Pool,
-    Received, Sent, SyncFile, Writing,
+    DeviceId, Error, Extent, Fence, Format, Frame, FrameLayout, Free, Memory, Pool, Received, Sent,
+    Writing,
+    kernel::{Memfd, SyncFile},
 };
 use rustix::event::EventfdFlags;
 

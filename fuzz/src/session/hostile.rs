@@ -7,7 +7,10 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 
 use lucarne::negotiate::Strike;
-use lucarne::{Memfd, SharedWords, Usage};
+use lucarne::{
+    Usage,
+    kernel::{Memfd, SharedWords},
+};
 use lucarne_stream::Delivery;
 use lucarne_stream::wire::{Farewell, FenceFor, Hello, ImportFailed, Message, Reason};
 use rustix::net::{

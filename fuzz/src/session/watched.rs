@@ -5,7 +5,10 @@ use std::sync::atomic::Ordering;
 
 use lucarne::color::ColorDescription;
 use lucarne::negotiate::FencePath;
-use lucarne::{Comparison, DeviceId, Format, FrameLayout, Memfd, Rung, SharedWords, Usage};
+use lucarne::{
+    Comparison, DeviceId, Format, FrameLayout, Rung, Usage,
+    kernel::{Memfd, SharedWords},
+};
 use lucarne_stream::Delivery;
 use lucarne_stream::wire::{Configure, FenceFor, Message, SlotLayout};
 use rustix::net::SocketAddrUnix;

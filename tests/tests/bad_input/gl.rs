@@ -3,7 +3,7 @@
 use std::fs::File;
 
 use glow::HasContext as _;
-use lucarne::{Memfd, Request, Usage, egl, negotiate};
+use lucarne::{Request, Usage, egl, kernel::Memfd, negotiate};
 
 use super::*;
 

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 
-use lucarne::{Memfd, Usage};
+use lucarne::{Usage, kernel::Memfd};
 
 use super::*;
 

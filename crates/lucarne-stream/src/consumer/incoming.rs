@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lucarne::{Fence, Frame, SharedWords};
+use lucarne::{Fence, Frame, kernel::SharedWords};
 
 use crate::error::{Error, Result};
 use crate::ring::{Damage, RingConsumer, Taken};

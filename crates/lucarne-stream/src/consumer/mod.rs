@@ -12,7 +12,10 @@ use std::time::{Duration, Instant};
 
 use lucarne::color::ColorDescription;
 use lucarne::negotiate::{FencePath, RefusedRung};
-use lucarne::{Extent, Fence, FenceRole, Format, Offer, Rung, SyncFile};
+use lucarne::{
+    Extent, Fence, Format, Offer, Rung,
+    kernel::{FenceRole, SyncFile},
+};
 use rustix::event::{PollFlags, epoll};
 
 use crate::discovery;

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lucarne::negotiate::Strike;
-use lucarne::{Extent, Memfd, SharedWords};
+use lucarne::{
+    Extent,
+    kernel::{Memfd, SharedWords},
+};
 use rustix::event::epoll;
 use rustix::io::Errno;
 

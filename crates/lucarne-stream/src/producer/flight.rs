@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lucarne::{Fence, FenceRole, Frame, Sent};
+use lucarne::{Fence, Frame, Sent, kernel::FenceRole};
 
 use super::gates::{Gates, Pending};
 use super::peer::Peer;

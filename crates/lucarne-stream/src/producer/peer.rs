@@ -4,7 +4,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use lucarne::negotiate::Strike;
-use lucarne::{Fence, Memfd, SharedWords, SyncFile};
+use lucarne::{
+    Fence,
+    kernel::{Memfd, SharedWords, SyncFile},
+};
 use rustix::event::epoll;
 
 use super::session::Kept;

@@ -21,7 +21,7 @@ mod tests;
 
 use std::sync::atomic::{Ordering, fence};
 
-use lucarne::SharedWords;
+use lucarne::kernel::SharedWords;
 
 use crate::wire::MAX_SLOTS;
 

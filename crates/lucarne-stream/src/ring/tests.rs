@@ -1,6 +1,6 @@
 //! The ring over real shared memory, and against peers that write what they like.
 
-use lucarne::Memfd;
+use lucarne::kernel::Memfd;
 use proptest::prelude::*;
 
 use super::*;

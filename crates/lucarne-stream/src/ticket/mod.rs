@@ -10,7 +10,7 @@ use std::fmt;
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::str::FromStr;
 
-use lucarne::{Frame, Identity, MAX_PLANES};
+use lucarne::{Frame, MAX_PLANES, kernel::Identity};
 
 use crate::error::{Error, Result};
 use crate::kind;
@@ -37,7 +37,7 @@ const MAX_TICKET: usize = 1024;
 /// [`send_frame`](crate::send_frame) does.
 ///
 /// ```
-/// use lucarne::{DeviceId, Extent, Format, Frame, FrameLayout, Memfd, Memory};
+/// use lucarne::{DeviceId, Extent, Format, Frame, FrameLayout, Memory, kernel::Memfd};
 /// use lucarne_stream::{FrameTicket, fetch_frame};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 
-use lucarne::{Frame, Memfd};
+use lucarne::{Frame, kernel::Memfd};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 

@@ -6,7 +6,10 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use lucarne::{Memfd, SharedWords, Usage};
+use lucarne::{
+    Usage,
+    kernel::{Memfd, SharedWords},
+};
 use lucarne_stream::Delivery;
 use lucarne_stream::wire::{Configure, Farewell, Hello, Message};
 use rustix::net::{

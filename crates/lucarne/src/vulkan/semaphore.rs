@@ -36,7 +36,7 @@ impl Device {
     /// Whether binary semaphores can leave this device, and come to it, as `OPAQUE_FD`.
     ///
     /// Timeline semaphores are not asked for: wrapped devices do not tell whether the feature is enabled, and a timeline
-    /// across APIs is a [`Timeline`](crate::Timeline) of the kernel's.
+    /// across APIs is a [`Timeline`](crate::kernel::Timeline) of the kernel's.
     pub fn opaque_semaphores(&self) -> Support {
         let inner = self.inner();
         let name = ash::khr::external_semaphore_fd::NAME;
