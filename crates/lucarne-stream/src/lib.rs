@@ -102,7 +102,7 @@ mod transfer;
 mod watcher;
 pub mod wire;
 
-pub use consumer::{Consumer, ConsumerEvent, ConsumerOptions, Reading, Received};
+pub use consumer::{Consumer, ConsumerEvent, ConsumerOptions, Reading, Received, StreamFrame};
 pub use discovery::{Found, MAX_STREAM_NAME, check_name, describe, directory, streams, streams_in};
 pub use error::{Error, Result};
 pub use generation::{Allocate, Import, Slot};

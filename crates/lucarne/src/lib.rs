@@ -130,8 +130,8 @@ pub use format::{
     Numeric, UnknownFormatName,
 };
 pub use frame::{
-    ComponentPlace, Components, Fence, Frame, Free, Memory, OpaqueFd, OpaqueSemaphore, Pool,
-    Reading, Received, Sent, Writing,
+    ComponentPlace, Components, Fence, Frame, Free, Lent, Memory, OpaqueFd, OpaqueSemaphore, Pool,
+    PoolFrame, Reading, Received, Sent, Writing,
 };
 pub use layout::{
     Extent, FrameLayout, LINEAR_HEIGHT_ALIGNMENT, LINEAR_PITCH_ALIGNMENT, MAX_EXTENT, MAX_PLANES,

@@ -10,8 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lucarne::{
-    DeviceId, Error, Extent, Fence, Format, Frame, FrameLayout, Free, Memory, Pool, Received, Sent,
-    Writing,
+    DeviceId, Error, Extent, Fence, Format, Frame, FrameLayout, Free, Lent, Memory, Pool, Received,
+    Sent, Writing,
     kernel::{Memfd, SyncFile},
 };
 use rustix::event::EventfdFlags;
@@ -226,6 +226,79 @@ fn frames_outlive_their_pool() {
     let (reading, _) = sent.receive().acquire();
     assert!(reading.frame().same_memory(&memory));
     reading.release(Fence::Signaled);
+}
+
+#[test]
+fn readers_elsewhere_gate_the_next_writer() {
+    let pool = pool(1);
+    let (acquire, _signal) = unsignaled();
+    let (release, _signal_release) = unsignaled();
+    writing(&pool).send(acquire).release(release.clone());
+    assert_back(&pool, &release);
+}
+
+/// A frame of somebody else's, who hears how it came back.
+struct Foreign {
+    frame: Frame,
+    home: mpsc::Sender<Option<Fence>>,
+}
+
+impl Lent for Foreign {
+    type Returned = Result<(), &'static str>;
+
+    fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    fn index(&self) -> usize {
+        7
+    }
+
+    fn give_back(&mut self, release: Option<Fence>) -> Self::Returned {
+        self.home.send(release).map_err(|_| "nobody is at home")
+    }
+}
+
+#[test]
+fn whoever_lends_a_frame_gets_it_back_once_in_every_way() {
+    let (home, back) = mpsc::channel();
+    let (acquire, _signal) = unsignaled();
+    let (release, _signal_release) = unsignaled();
+    let lend = || {
+        let home = home.clone();
+        let frame = frame();
+        Received::new(Foreign { frame, home }, acquire.clone())
+    };
+    let read = || {
+        let (reading, gate) = lend().acquire();
+        assert_same(&gate, &acquire);
+        assert_eq!(reading.index(), 7);
+        assert!(reading.home.send(None).is_ok(), "what the lender knows");
+        assert!(back.recv().expect("what was just sent").is_none());
+        reading
+    };
+    let once = || {
+        let came = back.try_recv().expect("it is back");
+        assert!(back.try_recv().is_err(), "it came back twice");
+        came
+    };
+
+    drop(lend());
+    assert!(once().is_none(), "nobody has read it");
+    drop(read());
+    assert!(once().is_none(), "nobody has read it");
+    read().release(release.clone()).expect("a lender");
+    assert_same(&once().expect("a fence"), &release);
+    drop(read().on_drop(|| {}));
+    assert_same(&once().expect("a fence"), &Fence::Signaled);
+    let unwound = lend();
+    let ended = thread::spawn(move || std::panic::resume_unwind(Box::new(unwound.index())));
+    assert!(ended.join().is_err());
+    assert!(once().is_none(), "nobody has read it");
+
+    let last = read();
+    drop(back);
+    assert_eq!(last.release(Fence::Signaled), Err("nobody is at home"));
 }
 
 #[test]

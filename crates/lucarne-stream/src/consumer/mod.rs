@@ -27,7 +27,7 @@ use crate::transfer::{Deadline, poll};
 use crate::wire::{Delivery, Farewell, FenceFor, Hello, Message, Reason, VERSIONS};
 
 use incoming::Incoming;
-pub use incoming::{Reading, Received};
+pub use incoming::{Reading, Received, StreamFrame};
 pub use options::ConsumerOptions;
 
 /// How long a consumer that never sleeps may not notice that its producer is gone.
@@ -289,20 +289,23 @@ impl<A: Import> Consumer<A> {
                 continue;
             };
             coming.last = taken.sequence;
-            let incoming = coming.incoming.clone();
             let missed = taken.sequence.saturating_sub(self.last + 1);
-            // Whoever comes late has missed nothing that it asked for, and knows no frame that others are compared with.
-            let dropped = if self.last == 0 { 0 } else { missed };
-            let known = (dropped, missed == 0);
-            let mut received = Received::new(incoming.clone(), taken, known, Fence::Signaled);
+            let lent = StreamFrame {
+                incoming: coming.incoming.clone(),
+                taken,
+                // Whoever comes late has missed nothing that it asked for, and knows no frame that others are compared with.
+                dropped: if self.last == 0 { 0 } else { missed },
+                follows: missed == 0,
+            };
             if taken.sequence <= self.last {
-                // An older generation's, after a newer one's: given back by being dropped.
+                // An older generation's, after a newer one's.
+                drop(Received::new(lent, Fence::Signaled));
                 continue;
             }
-            check_damage(&taken, incoming.configure.extent)?;
-            received.gate(self.acquire_fence(&incoming, &taken)?);
+            check_damage(&taken, lent.incoming.configure.extent)?;
+            let acquire = self.acquire_fence(&lent.incoming, &taken)?;
             self.last = taken.sequence;
-            return Ok(Some(received));
+            return Ok(Some(Received::new(lent, acquire)));
         }
         self.drain();
         Ok(None)

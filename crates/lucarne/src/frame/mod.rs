@@ -10,11 +10,11 @@ mod frame;
 mod implicit_sync;
 mod pool;
 mod semaphore;
-mod state;
+mod turn;
 
 pub use components::{ComponentPlace, Components};
 pub use fence::Fence;
 pub use frame::{Frame, Memory, OpaqueFd};
-pub use pool::Pool;
+pub use pool::{Pool, PoolFrame};
 pub use semaphore::OpaqueSemaphore;
-pub use state::{Free, Reading, Received, Sent, Writing};
+pub use turn::{Free, Lent, Reading, Received, Sent, Writing};

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::fence::Fence;
 use super::frame::Frame;
-use super::state::Free;
+use super::turn::{Free, Lent};
 
 /// The frames of one producer; each is in exactly one state at any time.
 ///
@@ -46,13 +46,13 @@ impl Pool {
     /// The frame that has been free for longest, or `None` while all are in use. Does not block.
     pub fn acquire(&self) -> Option<Free> {
         let (index, release) = self.home.free().pop_front()?;
-        let slot = Slot {
+        let frame = PoolFrame {
             index,
             frame: self.frames[index].clone(),
             release,
             home: Arc::clone(&self.home),
         };
-        Some(Free::new(slot))
+        Some(Free::new(frame))
     }
 
     /// All frames, in the order of their index.
@@ -66,9 +66,9 @@ impl Pool {
     }
 }
 
-/// A frame out of its pool; dropping it puts the frame back.
+/// A frame that a [`Pool`] has given out. Dropping it puts it back.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub struct PoolFrame {
     index: usize,
     frame: Frame,
     /// What the next writer must wait for if the frame goes back now.
@@ -76,15 +76,7 @@ pub(super) struct Slot {
     home: Arc<Home>,
 }
 
-impl Slot {
-    pub(super) fn index(&self) -> usize {
-        self.index
-    }
-
-    pub(super) fn frame(&self) -> &Frame {
-        &self.frame
-    }
-
+impl PoolFrame {
     /// What gates the next writer if the frame goes back now.
     pub(super) fn release(&self) -> Fence {
         self.release.clone()
@@ -96,7 +88,26 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
+impl Lent for PoolFrame {
+    type Returned = ();
+
+    fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    fn index(&self) -> usize {
+        self.index
+    }
+
+    fn give_back(&mut self, release: Option<Fence>) {
+        if let Some(release) = release {
+            self.gate_with(release);
+        }
+        // The drop that follows puts it into the pool.
+    }
+}
+
+impl Drop for PoolFrame {
     fn drop(&mut self) {
         let release = std::mem::replace(&mut self.release, Fence::Signaled);
         self.home.free().push_back((self.index, release));

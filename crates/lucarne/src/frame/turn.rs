@@ -1,0 +1,281 @@
+//! Whose turn it is: `Free → Writing → Sent`, `Received → Reading →` free again.
+//!
+//! Each state is a value that its next step consumes, so a program that writes a frame that somebody reads does
+//! not compile. Each step carries the fence that gates the other side.
+//!
+//! ```compile_fail
+//! fn twice(writing: lucarne::Writing) {
+//!     let sent = writing.send(lucarne::Fence::Signaled);
+//!     let again = writing.send(lucarne::Fence::Signaled); // error: `writing` was moved
+//! }
+//! ```
+//!
+//! ```compile_fail
+//! fn unsent(writing: lucarne::Writing) {
+//!     let reading = writing.acquire(); // error: a frame cannot be read before it is sent and received
+//! }
+//! ```
+
+use std::fmt;
+use std::ops::Deref;
+
+use super::fence::Fence;
+use super::frame::Frame;
+use super::pool::PoolFrame;
+
+/// A frame that somebody lends to a reader, and its way back.
+///
+/// [`Pool`](super::Pool) lends [`PoolFrame`]s within one process, and a stream's consumer lends what came from another one.
+/// A program that takes frames from elsewhere, out of a compositor or a media graph, implements this, and has the states
+/// [`Received`] and [`Reading`] for its frames too:
+///
+/// ```
+/// use std::sync::mpsc::{SendError, Sender};
+///
+/// use lucarne::{Fence, Frame, Lent, Received};
+///
+/// struct Buffer {
+///     frame: Frame,
+///     id: usize,
+///     owner: Sender<(usize, Fence)>,
+/// }
+///
+/// impl Lent for Buffer {
+///     type Returned = Result<(), SendError<(usize, Fence)>>;
+///
+///     fn frame(&self) -> &Frame {
+///         &self.frame
+///     }
+///
+///     fn index(&self) -> usize {
+///         self.id
+///     }
+///
+///     fn give_back(&mut self, release: Option<Fence>) -> Self::Returned {
+///         self.owner.send((self.id, release.unwrap_or(Fence::Signaled)))
+///     }
+/// }
+///
+/// fn read(buffer: Buffer, ready: Fence) -> Result<(), SendError<(usize, Fence)>> {
+///     let (reading, acquire) = Received::new(buffer, ready).acquire();
+///     // … wait for `acquire`, read `reading.frame()` …
+///     # let _ = acquire;
+///     reading.release(Fence::Signaled)
+/// }
+/// ```
+pub trait Lent {
+    /// What giving a frame back can answer: nothing, or whether its fence could travel.
+    type Returned;
+
+    /// The frame.
+    fn frame(&self) -> &Frame;
+
+    /// The frame's number among those that are lent in turn, from 0.
+    fn index(&self) -> usize;
+
+    /// Takes the frame back. The states call it once.
+    ///
+    /// `release` signals when the reading is done; without it nobody has read the frame, and what gated the reader gates
+    /// the next writer.
+    fn give_back(&mut self, release: Option<Fence>) -> Self::Returned;
+}
+
+/// What a state of the reader's holds: given back once, in the end by being dropped.
+#[derive(Debug)]
+struct Loan<L: Lent> {
+    lent: L,
+    over: bool,
+}
+
+impl<L: Lent> Loan<L> {
+    fn end(&mut self, release: Option<Fence>) -> L::Returned {
+        self.over = true;
+        self.lent.give_back(release)
+    }
+}
+
+impl<L: Lent> Drop for Loan<L> {
+    fn drop(&mut self) {
+        if !self.over {
+            // Nobody is left to hear how that went.
+            let _ = self.end(None);
+        }
+    }
+}
+
+/// A frame nobody uses. Made by [`Pool::acquire`](super::Pool::acquire).
+#[derive(Debug)]
+#[must_use = "dropping a free frame puts it back into its pool"]
+pub struct Free {
+    lent: PoolFrame,
+}
+
+/// A frame that the producer may write, once the fence it came with has signalled.
+#[derive(Debug)]
+#[must_use = "dropping a frame that is being written discards what was written"]
+pub struct Writing {
+    lent: PoolFrame,
+}
+
+/// A frame on its way to a consumer.
+#[derive(Debug)]
+#[must_use = "dropping a sent frame means that nobody sees it"]
+pub struct Sent {
+    lent: PoolFrame,
+    acquire: Fence,
+}
+
+/// A frame that has reached a consumer. Dropping it gives it back unread.
+#[derive(Debug)]
+#[must_use = "dropping a received frame means that nobody sees it"]
+pub struct Received<L: Lent = PoolFrame> {
+    loan: Loan<L>,
+    acquire: Fence,
+}
+
+/// A frame that a consumer may read, once the fence it came with has signalled.
+///
+/// Dropping it without [`Reading::release`] runs what [`Reading::on_drop`] was given, which waits for the reads
+/// to finish, and then gives the frame back: slow, but nothing tears and no frame is lost. With the feature
+/// `tracing` this is logged as a warning.
+#[must_use = "release the frame with the fence that says when reading ends"]
+pub struct Reading<L: Lent = PoolFrame> {
+    loan: Loan<L>,
+    quiesce: Option<Box<dyn FnOnce()>>,
+}
+
+impl Free {
+    pub(super) fn new(lent: PoolFrame) -> Self {
+        Self { lent }
+    }
+
+    /// Takes the turn to write. The fence is the last reader's release fence: wait for it before writing.
+    pub fn acquire(self) -> (Writing, Fence) {
+        let release = self.lent.release();
+        (Writing { lent: self.lent }, release)
+    }
+}
+
+impl Writing {
+    /// Passes the frame on; `acquire` signals when the writing is done.
+    pub fn send(mut self, acquire: Fence) -> Sent {
+        // Should nobody read it, the next writer waits for this one: writes to one frame stay in order.
+        self.lent.gate_with(acquire.clone());
+        Sent {
+            lent: self.lent,
+            acquire,
+        }
+    }
+}
+
+impl Sent {
+    /// Hands the frame over within this process.
+    pub fn receive(self) -> Received {
+        Received::new(self.lent, self.acquire)
+    }
+
+    /// Gives the frame back for readers elsewhere: another process, a compositor, an encoder. `release` signals when all of
+    /// them are done, and gates the next writer. Dropping a sent frame says that nobody has read it.
+    pub fn release(mut self, release: Fence) {
+        self.lent.gate_with(release);
+    }
+}
+
+impl<L: Lent> Received<L> {
+    /// A frame that somebody lends; `acquire` signals when its writing is done.
+    pub fn new(lent: L, acquire: Fence) -> Self {
+        let loan = Loan { lent, over: false };
+        Self { loan, acquire }
+    }
+
+    /// Takes the turn to read. The fence is the writer's acquire fence: wait for it before reading.
+    pub fn acquire(self) -> (Reading<L>, Fence) {
+        let reading = Reading {
+            loan: self.loan,
+            quiesce: None,
+        };
+        (reading, self.acquire)
+    }
+}
+
+impl<L: Lent> Reading<L> {
+    /// What to run if this value is dropped unreleased: it must block until all reads that were begun are over,
+    /// `glFinish` for instance. Without it, a dropped frame is taken to be unread.
+    pub fn on_drop(mut self, quiesce: impl FnOnce() + 'static) -> Self {
+        self.quiesce = Some(Box::new(quiesce));
+        self
+    }
+
+    /// Ends the turn; `release` signals when the reading is done, and gates the next writer. What it returns is the lender's
+    /// answer: nothing for a [`Pool`](super::Pool).
+    pub fn release(mut self, release: Fence) -> L::Returned {
+        self.quiesce = None;
+        self.loan.end(Some(release))
+    }
+}
+
+impl<L: Lent> Drop for Reading<L> {
+    fn drop(&mut self) {
+        if let Some(quiesce) = self.quiesce.take() {
+            #[cfg(feature = "tracing")]
+            tracing::warn!(
+                index = self.loan.lent.index(),
+                "a frame was dropped while it was being read; waiting for its reads"
+            );
+            quiesce();
+            let _ = self.loan.end(Some(Fence::Signaled));
+        }
+        // The loan's own drop gives back what was not read.
+    }
+}
+
+impl<L: Lent + fmt::Debug> fmt::Debug for Reading<L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reading")
+            .field("loan", &self.loan)
+            .field("on_drop", &self.quiesce.is_some())
+            .finish()
+    }
+}
+
+/// What the lender knows of the frame.
+impl<L: Lent> Deref for Received<L> {
+    type Target = L;
+
+    fn deref(&self) -> &L {
+        &self.loan.lent
+    }
+}
+
+/// What the lender knows of the frame.
+impl<L: Lent> Deref for Reading<L> {
+    type Target = L;
+
+    fn deref(&self) -> &L {
+        &self.loan.lent
+    }
+}
+
+macro_rules! accessors {
+    ($([$($generics:tt)*] $state:ty, $($lent:ident).+;)*) => {$(
+        impl $($generics)* $state {
+            /// The frame's number in its pool, from 0.
+            pub fn index(&self) -> usize {
+                self.$($lent).+.index()
+            }
+
+            /// The frame.
+            pub fn frame(&self) -> &Frame {
+                self.$($lent).+.frame()
+            }
+        }
+    )*};
+}
+
+accessors! {
+    [] Free, lent;
+    [] Writing, lent;
+    [] Sent, lent;
+    [<L: Lent>] Received<L>, loan.lent;
+    [<L: Lent>] Reading<L>, loan.lent;
+}
