@@ -8,6 +8,7 @@ mod fence;
 )]
 mod frame;
 mod implicit_sync;
+mod lent;
 mod pool;
 mod semaphore;
 mod turn;
@@ -15,6 +16,7 @@ mod turn;
 pub use components::{ComponentPlace, Components};
 pub use fence::Fence;
 pub use frame::{Frame, Memory, OpaqueFd};
-pub use pool::{Pool, PoolFrame};
+pub use lent::{Lent, PoolFrame};
+pub use pool::Pool;
 pub use semaphore::OpaqueSemaphore;
-pub use turn::{Free, Lent, Reading, Received, Sent, Writing};
+pub use turn::{Free, Reading, Received, Sent, Writing};

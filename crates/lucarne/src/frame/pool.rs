@@ -1,11 +1,10 @@
 //! A ring of frames that a producer writes in turn.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use super::fence::Fence;
 use super::frame::Frame;
-use super::turn::{Free, Lent};
+use super::lent::{Home, PoolFrame};
+use super::turn::Free;
 
 /// The frames of one producer; each is in exactly one state at any time.
 ///
@@ -17,28 +16,11 @@ pub struct Pool {
     frames: Vec<Frame>,
 }
 
-#[derive(Debug)]
-struct Home {
-    free: Mutex<VecDeque<(usize, Fence)>>,
-}
-
-impl Home {
-    fn free(&self) -> MutexGuard<'_, VecDeque<(usize, Fence)>> {
-        // The queue is valid after every single operation on it, so a panic elsewhere leaves no half state.
-        self.free.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Pool {
     /// A pool of these frames, all free.
     pub fn new(frames: Vec<Frame>) -> Self {
-        let free = (0..frames.len())
-            .map(|index| (index, Fence::Signaled))
-            .collect();
         Self {
-            home: Arc::new(Home {
-                free: Mutex::new(free),
-            }),
+            home: Arc::new(Home::new(frames.len())),
             frames,
         }
     }
@@ -46,12 +28,7 @@ impl Pool {
     /// The frame that has been free for longest, or `None` while all are in use. Does not block.
     pub fn acquire(&self) -> Option<Free> {
         let (index, release) = self.home.free().pop_front()?;
-        let frame = PoolFrame {
-            index,
-            frame: self.frames[index].clone(),
-            release,
-            home: Arc::clone(&self.home),
-        };
+        let frame = PoolFrame::new(index, self.frames[index].clone(), release, &self.home);
         Some(Free::new(frame))
     }
 
@@ -63,53 +40,5 @@ impl Pool {
     /// How many frames are free now.
     pub fn free(&self) -> usize {
         self.home.free().len()
-    }
-}
-
-/// A frame that a [`Pool`] has given out. Dropping it puts it back.
-#[derive(Debug)]
-pub struct PoolFrame {
-    index: usize,
-    frame: Frame,
-    /// What the next writer must wait for if the frame goes back now.
-    release: Fence,
-    home: Arc<Home>,
-}
-
-impl PoolFrame {
-    /// What gates the next writer if the frame goes back now.
-    pub(super) fn release(&self) -> Fence {
-        self.release.clone()
-    }
-
-    /// Sets what gates the next writer.
-    pub(super) fn gate_with(&mut self, release: Fence) {
-        self.release = release;
-    }
-}
-
-impl Lent for PoolFrame {
-    type Returned = ();
-
-    fn frame(&self) -> &Frame {
-        &self.frame
-    }
-
-    fn index(&self) -> usize {
-        self.index
-    }
-
-    fn give_back(&mut self, release: Option<Fence>) {
-        if let Some(release) = release {
-            self.gate_with(release);
-        }
-        // The drop that follows puts it into the pool.
-    }
-}
-
-impl Drop for PoolFrame {
-    fn drop(&mut self) {
-        let release = std::mem::replace(&mut self.release, Fence::Signaled);
-        self.home.free().push_back((self.index, release));
     }
 }

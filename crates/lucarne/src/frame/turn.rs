@@ -21,87 +21,7 @@ use std::ops::Deref;
 
 use super::fence::Fence;
 use super::frame::Frame;
-use super::pool::PoolFrame;
-
-/// A frame that somebody lends to a reader, and its way back.
-///
-/// [`Pool`](super::Pool) lends [`PoolFrame`]s within one process, and a stream's consumer lends what came from another one.
-/// A program that takes frames from elsewhere, out of a compositor or a media graph, implements this, and has the states
-/// [`Received`] and [`Reading`] for its frames too:
-///
-/// ```
-/// use std::sync::mpsc::{SendError, Sender};
-///
-/// use lucarne::{Fence, Frame, Lent, Received};
-///
-/// struct Buffer {
-///     frame: Frame,
-///     id: usize,
-///     owner: Sender<(usize, Fence)>,
-/// }
-///
-/// impl Lent for Buffer {
-///     type Returned = Result<(), SendError<(usize, Fence)>>;
-///
-///     fn frame(&self) -> &Frame {
-///         &self.frame
-///     }
-///
-///     fn index(&self) -> usize {
-///         self.id
-///     }
-///
-///     fn give_back(&mut self, release: Option<Fence>) -> Self::Returned {
-///         self.owner.send((self.id, release.unwrap_or(Fence::Signaled)))
-///     }
-/// }
-///
-/// fn read(buffer: Buffer, ready: Fence) -> Result<(), SendError<(usize, Fence)>> {
-///     let (reading, acquire) = Received::new(buffer, ready).acquire();
-///     // … wait for `acquire`, read `reading.frame()` …
-///     # let _ = acquire;
-///     reading.release(Fence::Signaled)
-/// }
-/// ```
-pub trait Lent {
-    /// What giving a frame back can answer: nothing, or whether its fence could travel.
-    type Returned;
-
-    /// The frame.
-    fn frame(&self) -> &Frame;
-
-    /// The frame's number among those that are lent in turn, from 0.
-    fn index(&self) -> usize;
-
-    /// Takes the frame back. The states call it once.
-    ///
-    /// `release` signals when the reading is done; without it nobody has read the frame, and what gated the reader gates
-    /// the next writer.
-    fn give_back(&mut self, release: Option<Fence>) -> Self::Returned;
-}
-
-/// What a state of the reader's holds: given back once, in the end by being dropped.
-#[derive(Debug)]
-struct Loan<L: Lent> {
-    lent: L,
-    over: bool,
-}
-
-impl<L: Lent> Loan<L> {
-    fn end(&mut self, release: Option<Fence>) -> L::Returned {
-        self.over = true;
-        self.lent.give_back(release)
-    }
-}
-
-impl<L: Lent> Drop for Loan<L> {
-    fn drop(&mut self) {
-        if !self.over {
-            // Nobody is left to hear how that went.
-            let _ = self.end(None);
-        }
-    }
-}
+use super::lent::{Lent, Loan, PoolFrame};
 
 /// A frame nobody uses. Made by [`Pool::acquire`](super::Pool::acquire).
 #[derive(Debug)]
@@ -184,7 +104,7 @@ impl Sent {
 impl<L: Lent> Received<L> {
     /// A frame that somebody lends; `acquire` signals when its writing is done.
     pub fn new(lent: L, acquire: Fence) -> Self {
-        let loan = Loan { lent, over: false };
+        let loan = Loan::new(lent);
         Self { loan, acquire }
     }
 
@@ -219,7 +139,7 @@ impl<L: Lent> Drop for Reading<L> {
         if let Some(quiesce) = self.quiesce.take() {
             #[cfg(feature = "tracing")]
             tracing::warn!(
-                index = self.loan.lent.index(),
+                index = self.loan.index(),
                 "a frame was dropped while it was being read; waiting for its reads"
             );
             quiesce();
@@ -243,7 +163,7 @@ impl<L: Lent> Deref for Received<L> {
     type Target = L;
 
     fn deref(&self) -> &L {
-        &self.loan.lent
+        &self.loan
     }
 }
 
@@ -252,7 +172,7 @@ impl<L: Lent> Deref for Reading<L> {
     type Target = L;
 
     fn deref(&self) -> &L {
-        &self.loan.lent
+        &self.loan
     }
 }
 
@@ -276,6 +196,6 @@ accessors! {
     [] Free, lent;
     [] Writing, lent;
     [] Sent, lent;
-    [<L: Lent>] Received<L>, loan.lent;
-    [<L: Lent>] Reading<L>, loan.lent;
+    [<L: Lent>] Received<L>, loan;
+    [<L: Lent>] Reading<L>, loan;
 }
