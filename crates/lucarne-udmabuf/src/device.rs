@@ -4,8 +4,8 @@ use core::ffi::{CStr, c_char, c_int, c_long};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::errno::{Answer, Errno, check, complain, give};
+use crate::forbidden::is_forbidden;
 use crate::mark::{Mark, close, seals};
-use crate::start;
 use crate::uapi::{
     Argument, Create, CreateItem, CreateList, Request, UDMABUF_CREATE, UDMABUF_FLAGS_CLOEXEC,
 };
@@ -45,7 +45,7 @@ pub(crate) unsafe fn open_instead(path: *const c_char, flags: c_int) -> c_int {
     }
     // SAFETY: none of these errors comes before the kernel has read the whole path: it is a NUL-terminated string.
     let path = unsafe { CStr::from_ptr(path) };
-    if path != PATH || start::forbidden() {
+    if path != PATH || is_forbidden() {
         return error.raise();
     }
     give(open_emulated(flags))
@@ -81,7 +81,7 @@ pub(crate) fn is_emulated() -> bool {
     if GIVEN.load(Ordering::Relaxed) {
         return true;
     }
-    if start::forbidden() {
+    if is_forbidden() {
         return false;
     }
     match open_real(PATH, libc::O_RDWR | libc::O_CLOEXEC) {

@@ -2,39 +2,17 @@
 
 use core::ffi::{c_int, c_ulong, c_void};
 
-use crate::errno::{Answer, Errno, check, give};
+use crate::errno::{Answer, Errno, give};
 use crate::mark::Mark;
-use crate::next::{Address, Function};
 use crate::uapi::{self, Argument, Request};
-use crate::{device, dma_buf, sync_file};
-
-static REAL: Function = Function::new("ioctl\0");
-type Ioctl = unsafe extern "C" fn(c_int, c_ulong, ...) -> c_int;
-
-/// Finds the real function.
-pub(crate) fn look_up() {
-    REAL.address();
-}
-
-/// Calls the real `ioctl`.
-///
-/// # Safety
-///
-/// As for `ioctl`: `argument` is what `request` asks for.
-pub(crate) unsafe fn real(fd: c_int, request: c_ulong, argument: Argument) -> Answer {
-    let address = REAL.address().ok_or(Errno(libc::ENOSYS))?;
-    // SAFETY: dlsym(3): the address is that of the C library's `ioctl`, and `Ioctl` is its C declaration.
-    let real = unsafe { core::mem::transmute::<Address, Ioctl>(address) };
-    // SAFETY: ioctl(2): the caller promises that the argument fits the request.
-    check(unsafe { real(fd, request, argument.0) })
-}
+use crate::{device, dma_buf, real_ioctl, sync_file};
 
 /// `ioctl`, with the third argument taken as an ordinary one: as in `open.rs`.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn ioctl(fd: c_int, request: c_ulong, argument: *mut c_void) -> c_int {
     let argument = Argument(argument);
     // SAFETY: the caller keeps ioctl's contract.
-    let answer = unsafe { real(fd, request, argument) };
+    let answer = unsafe { real_ioctl::call(fd, request, argument) };
     match answer {
         Ok(value) => value,
         Err(error) => {

@@ -38,10 +38,12 @@
 mod device;
 mod dma_buf;
 mod errno;
+mod forbidden;
 mod ioctl;
 mod mark;
 mod next;
 mod open;
+mod real_ioctl;
 mod start;
 mod sync_file;
 mod uapi;

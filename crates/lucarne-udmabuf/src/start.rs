@@ -1,9 +1,6 @@
 //! What happens when the library is loaded: everything that must not happen later.
 
-use core::ffi::c_int;
-use core::sync::atomic::{AtomicU8, Ordering};
-
-use crate::{ioctl, open};
+use crate::{forbidden, open, real_ioctl};
 
 /// Run by the dynamic linker before `main`, while there is one thread.
 #[used]
@@ -12,35 +9,6 @@ static START: extern "C" fn() = start;
 
 extern "C" fn start() {
     open::look_up();
-    ioctl::look_up();
-    forbidden();
-}
-
-const UNKNOWN: u8 = 0;
-const NO: u8 = 1;
-const YES: u8 = 2;
-static FORBIDDEN: AtomicU8 = AtomicU8::new(UNKNOWN);
-
-/// Whether the environment says `LUCARNE_NO_EMULATION=1`. Read once, while nobody can be changing the environment: a
-/// program that wants to turn the emulation off sets it for a child.
-pub(crate) fn forbidden() -> bool {
-    match FORBIDDEN.load(Ordering::Relaxed) {
-        UNKNOWN => {
-            let answer = environment_forbids();
-            FORBIDDEN.store(if answer { YES } else { NO }, Ordering::Relaxed);
-            answer
-        }
-        known => known == YES,
-    }
-}
-
-fn environment_forbids() -> bool {
-    // SAFETY: getenv(3): the name ends in NUL, and no thread runs yet that could change the environment.
-    let value = unsafe { libc::getenv(c"LUCARNE_NO_EMULATION".as_ptr()) };
-    if value.is_null() {
-        return false;
-    }
-    // SAFETY: strcmp(3): getenv gave a NUL-terminated string, and the other one is a C string literal.
-    let order: c_int = unsafe { libc::strcmp(value, c"1".as_ptr()) };
-    order == 0
+    real_ioctl::look_up();
+    forbidden::is_forbidden();
 }

@@ -6,8 +6,8 @@
 use core::ffi::{c_char, c_int, c_ulong, c_void};
 
 use crate::errno::{Answer, Errno, check};
-use crate::ioctl;
 use crate::mark::{Mark, close};
+use crate::real_ioctl;
 use crate::uapi::{
     Argument, FenceInfo, FileInfo, Merge, Request, SYNC_IOC_FILE_INFO, SYNC_IOC_MERGE, SetDeadline,
 };
@@ -97,7 +97,7 @@ fn merge_with_itself(fd: c_int, argument: Argument, mut data: Merge) -> Answer {
     data.fd2 = fd;
     let own = Argument((&raw mut data).cast());
     // SAFETY: `own` points at a `struct sync_merge_data`, which this request takes.
-    let done = unsafe { ioctl::real(fd, c_ulong::from(SYNC_IOC_MERGE), own) }?;
+    let done = unsafe { real_ioctl::call(fd, c_ulong::from(SYNC_IOC_MERGE), own) }?;
     data.fd2 = asked;
     // SAFETY: both callers have read a `struct sync_merge_data` from this address, which the request writes back.
     unsafe { argument.write(data) };
@@ -156,7 +156,7 @@ pub(crate) fn real_status(fd: c_int) -> Option<c_int> {
     };
     let argument = Argument((&raw mut info).cast());
     // SAFETY: `argument` points at a `struct sync_file_info` that asks for no fences.
-    unsafe { ioctl::real(fd, c_ulong::from(SYNC_IOC_FILE_INFO), argument) }.ok()?;
+    unsafe { real_ioctl::call(fd, c_ulong::from(SYNC_IOC_FILE_INFO), argument) }.ok()?;
     Some(info.status)
 }
 

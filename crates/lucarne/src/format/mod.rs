@@ -1,6 +1,7 @@
 //! Pixel formats as DRM names them.
 
 mod info;
+mod row;
 mod table;
 #[cfg(test)]
 mod tests;

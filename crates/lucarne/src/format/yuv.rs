@@ -5,7 +5,7 @@
 //! in the sampler conversion, so they have none; nor has OpenGL a name for any: import plane by plane, see
 //! [`FormatPlane::single`].
 
-use super::table::{bytes, code, has_alpha, packed};
+use super::row::{bytes, code, has_alpha, packed};
 use super::{Channel, ColorKind, Component, Format, FormatInfo, FormatPlane, Numeric};
 
 const Y: Component = Component::Luma;
