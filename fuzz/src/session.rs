@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use lucarne::{Agreement, Extent, Frame, cpu};
-use lucarne_stream::{Consumer, ConsumerOptions, Delivery, Options, Producer};
+use lucarne_stream::{Consumer, ConsumerOptions, Delivery, Producer, ProducerOptions};
 
 use hostile::{Hostile, Script};
 
@@ -91,7 +91,7 @@ fn descriptors() -> Vec<String> {
 
 fn against_a_consumer(mut script: Script<'_>) {
     let folder = tempfile::tempdir().expect("a folder");
-    let options = Options::new(EXTENT)
+    let options = ProducerOptions::new(EXTENT)
         .slots(SLOTS)
         .patience(PATIENCE)
         .directory(folder.path());

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use lucarne::cpu::{self, Allocator};
 use lucarne::{Agreement, Extent, Fence, Frame, MemoryPath};
 use lucarne_stream::{
-    Consumer, ConsumerOptions, Delivery, Options, Producer, ProducerEvent, Received,
+    Consumer, ConsumerOptions, Delivery, Producer, ProducerEvent, ProducerOptions, Received,
 };
 use lucarne_tests::TIMEOUT;
 use lucarne_tests::unsignalled::Source;
@@ -36,7 +36,7 @@ fn import(frame: &Frame) -> lucarne::Result<cpu::Image> {
 
 /// A stream of dma-bufs in two slots, and its consumers.
 fn stream(folder: &Path, consumers: usize) -> (Ours, Vec<Theirs>) {
-    let options = Options::new(Extent::new(64, 16))
+    let options = ProducerOptions::new(Extent::new(64, 16))
         .slots(2)
         .patience(PATIENCE);
     let options = options.directory(folder);

@@ -24,8 +24,8 @@ type Allocator = Box<dyn FnMut(&Agreement) -> lucarne::Result<(Picture, Frame)>>
 type Importing = Box<dyn FnMut(&Frame) -> lucarne::Result<View>>;
 
 /// How streams are made here.
-pub(super) fn options(request: Request, setup: &Setup) -> stream::Options {
-    stream::Options::of(request)
+pub(super) fn options(request: Request, setup: &Setup) -> stream::ProducerOptions {
+    stream::ProducerOptions::of(request)
         .slots(SLOTS)
         .patience(TIMEOUT)
         .directory(setup.folder())

@@ -6,15 +6,16 @@ use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lucarne::kernel::PeerCredentials;
 use rustix::event::PollFlags;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use crate::closing;
+use crate::deadline::Deadline;
 use crate::error::{Error, Result};
-use crate::socket::{Inbox, Peer, Socket};
-use crate::transfer::Deadline;
+use crate::socket::{Inbox, Socket};
 use crate::wire::{Description, Message, VERSIONS};
 
 /// The longest name.
@@ -221,7 +222,7 @@ pub struct Found {
     /// Its name.
     pub name: String,
     /// Its producer, as the kernel knows it.
-    pub producer: Peer,
+    pub producer: PeerCredentials,
     /// What the producer says about it.
     pub description: Description,
     /// How long the producer has had the name.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lucarne::{Agreement, Fence, Frame, Pool, Writing};
+use lucarne::{Agreement, Fence, Frame, Pool};
 
 /// Makes a producer's images. Any closure like this one does, with any backend's device:
 ///
@@ -81,28 +81,28 @@ impl<I> Generation<I> {
 /// A slot whose turn it is to be written. Dropping it gives it back unsent.
 #[derive(Debug)]
 #[must_use = "dropping a slot sends nothing"]
-pub struct Slot<I> {
-    pub(crate) writing: Writing,
+pub struct Writing<I> {
+    pub(crate) turn: lucarne::Writing,
     pub(crate) gate: Fence,
     pub(crate) generation: Arc<Generation<I>>,
 }
 
-impl<I> Slot<I> {
+impl<I> Writing<I> {
     /// The program's own image, to draw into.
     #[expect(
         clippy::missing_panics_doc,
         reason = "there are as many images as slots"
     )]
     pub fn image(&self) -> &I {
-        self.generation
-            .images
-            .get(self.writing.index())
+        let images = &self.generation.images;
+        images
+            .get(self.turn.index())
             .expect("one image for each slot")
     }
 
     /// What others see of it.
     pub fn frame(&self) -> &Frame {
-        self.writing.frame()
+        self.turn.frame()
     }
 
     /// The fence that it was sent with last, where nobody has read it since: wait for it before writing. Readers are done
@@ -113,7 +113,7 @@ impl<I> Slot<I> {
 
     /// The slot's number within its generation.
     pub fn index(&self) -> usize {
-        self.writing.index()
+        self.turn.index()
     }
 
     /// What was agreed on for it.

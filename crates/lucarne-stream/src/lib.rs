@@ -9,7 +9,7 @@
 //! use std::time::Duration;
 //!
 //! use lucarne::{Agreement, Extent, Fence, Frame, cpu};
-//! use lucarne_stream::{Consumer, ConsumerOptions, Delivery, Options, Producer};
+//! use lucarne_stream::{Consumer, ConsumerOptions, Delivery, Producer, ProducerOptions};
 //!
 //! const SOON: Duration = Duration::from_secs(5);
 //!
@@ -19,7 +19,7 @@
 //! // The producer's process. A `vulkan::Device` or an `egl::Device` is used in the same way.
 //! let device = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?;
 //! let offer = device.offer();
-//! let options = Options::new(Extent::new(640, 480)).directory(folder);
+//! let options = ProducerOptions::new(Extent::new(640, 480)).directory(folder);
 //! let allocate = |agreement: &Agreement| {
 //!     let image = device.export(agreement)?;
 //!     let frame = image.frame().clone();
@@ -58,7 +58,7 @@
 //!   kernel's answers; descriptors are counted, and closed when they are too many. The worst that a peer can do is to spoil
 //!   its own frames.
 //! - **Nobody waits for a peer beyond a deadline.** Slow, stopped and silent consumers are cut off when the producer runs out of
-//!   slots for longer than its [patience](Options::patience), and those whose release fences do not signal within it; the slots
+//!   slots for longer than its [patience](ProducerOptions::patience), and those whose release fences do not signal within it; the slots
 //!   of one that dies come back at once. A consumer of [`Every`](Delivery::Every) frame sets the pace as long as it keeps within
 //!   that patience.
 //! - **A producer that dies leaves its last frame** with whoever holds it, and [`Consumer::reconnect`] finds the next one.
@@ -87,30 +87,29 @@
 pub mod calloop;
 mod closing;
 mod consumer;
+mod deadline;
+mod descriptor;
 mod discovery;
 mod error;
+mod frame_message;
 mod generation;
-mod joint;
-mod kind;
 mod producer;
 mod ring;
 mod socket;
 mod ticket;
 #[cfg(feature = "tokio")]
 pub mod tokio;
-mod transfer;
 mod watcher;
 pub mod wire;
 
 pub use consumer::{Consumer, ConsumerEvent, ConsumerOptions, Reading, Received, StreamFrame};
 pub use discovery::{Found, MAX_STREAM_NAME, check_name, describe, directory, streams, streams_in};
 pub use error::{Error, Result};
-pub use generation::{Allocate, Import, Slot};
-pub use producer::{MAX_CONSUMERS, Options, Producer, ProducerEvent};
+pub use frame_message::{decode_frame, encode_frame, receive_frame, send_frame};
+pub use generation::{Allocate, Import, Writing};
+pub use producer::{MAX_CONSUMERS, Producer, ProducerEvent, ProducerOptions};
 pub use ring::{Breach, Damage, MAX_DAMAGE};
-pub use socket::Peer;
 pub use ticket::{Access, FrameTicket, allow_fetch_by, fetch_frame, open_frame};
-pub use transfer::{decode_frame, encode_frame, receive_frame, send_frame};
 pub use watcher::{Change, Watcher};
 pub use wire::Delivery;
 

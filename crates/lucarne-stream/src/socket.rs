@@ -11,8 +11,8 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags,
 };
 
+use crate::descriptor;
 use crate::error::{Error, Result};
-use crate::kind;
 use crate::wire::{MAX_DESCRIPTORS, MAX_MESSAGE, Malformed, Message, WAKE_MESSAGE};
 
 /// Room for the control data of one message.
@@ -20,16 +20,6 @@ const CONTROL: usize = rustix::cmsg_space!(ScmRights(MAX_DESCRIPTORS));
 
 /// As much as the kernel sends with one, and whose it is.
 const LEFTOVERS: usize = rustix::cmsg_space!(ScmRights(253), ScmCredentials(1));
-
-/// Who is at the other end, as the kernel knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer {
-    /// The process that connected or listened, where it has a number here; it may have died since, and its number may be
-    /// another's.
-    pub pid: Option<u32>,
-    /// Its user.
-    pub uid: u32,
-}
 
 /// A connected socket of whole messages.
 #[derive(Debug)]
@@ -61,18 +51,9 @@ impl Socket {
         Self { fd }
     }
 
-    /// Who is at the other end.
-    pub(crate) fn peer(&self) -> Result<Peer> {
-        let credentials = PeerCredentials::of(&self.fd)?;
-        Ok(Peer {
-            pid: credentials.pid,
-            uid: credentials.uid,
-        })
-    }
-
-    /// Refuses a peer of another user, unless that is allowed.
-    pub(crate) fn check_user(&self, allow_others: bool) -> Result<Peer> {
-        let peer = self.peer()?;
+    /// Who is at the other end, as the kernel knows it. Refuses another user, unless that is allowed.
+    pub(crate) fn check_user(&self, allow_others: bool) -> Result<PeerCredentials> {
+        let peer = PeerCredentials::of(&self.fd)?;
         let own = rustix::process::geteuid().as_raw();
         if peer.uid != own && !allow_others {
             return Err(Error::User {
@@ -148,7 +129,7 @@ fn discard(socket: BorrowedFd<'_>) -> bool {
     for message in control.drain() {
         found = true;
         if let RecvAncillaryMessage::ScmRights(rights) = message {
-            let _ = kind::known(rights);
+            let _ = descriptor::accept(rights);
         }
     }
     found
@@ -229,7 +210,7 @@ pub(crate) fn receive(
     if received.flags.contains(ReturnFlags::CTRUNC) {
         return Err(cut_off(socket, fds));
     }
-    let fds = kind::known(fds.into_iter())?;
+    let fds = descriptor::accept(fds.into_iter())?;
     if received.flags.contains(ReturnFlags::TRUNC) {
         let limit = format!("at most {MAX_MESSAGE} bytes");
         return Err(Malformed::new("length", "more", limit).into());
@@ -245,7 +226,7 @@ pub(crate) fn receive(
 fn cut_off(socket: BorrowedFd<'_>, received: Vec<OwnedFd>) -> Error {
     // While what was received is still open: could there be one more?
     let one_more = rustix::io::fcntl_dupfd_cloexec(socket, 0);
-    let _ = kind::known(received.into_iter());
+    let _ = descriptor::accept(received.into_iter());
     match one_more {
         Err(errno @ (Errno::MFILE | Errno::NFILE)) => Error::Os {
             operation: "receiving descriptors",

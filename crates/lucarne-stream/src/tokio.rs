@@ -23,10 +23,10 @@ use ::tokio::io::unix::AsyncFd;
 use ::tokio::time;
 
 use crate::consumer::{Consumer, Received};
+use crate::deadline::is_readable;
 use crate::error::{Error, Result};
-use crate::generation::{Allocate, Import, Slot};
+use crate::generation::{Allocate, Import, Writing};
 use crate::producer::Producer;
-use crate::transfer::is_readable;
 
 /// What the runtime watches: a second descriptor of the end's epoll set.
 #[derive(Debug)]
@@ -141,7 +141,7 @@ impl<A: Allocate> AsyncProducer<A> {
     /// # Errors
     ///
     /// Those of [`Producer::try_acquire`].
-    pub async fn acquire(&mut self) -> Result<Slot<A::Image>> {
+    pub async fn acquire(&mut self) -> Result<Writing<A::Image>> {
         loop {
             if let Some(slot) = self.producer.try_acquire()? {
                 return Ok(slot);

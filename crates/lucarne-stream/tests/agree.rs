@@ -10,7 +10,8 @@ use lucarne::{
 };
 use lucarne_stream::wire::Reason;
 use lucarne_stream::{
-    Consumer, ConsumerEvent, ConsumerOptions, Delivery, Error, Options, Producer, ProducerEvent,
+    Consumer, ConsumerEvent, ConsumerOptions, Delivery, Error, Producer, ProducerEvent,
+    ProducerOptions,
 };
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
@@ -18,7 +19,7 @@ mod common;
 use common::*;
 
 /// A producer with dma-bufs to offer: sealed memfds stand in for them.
-fn producer_of_dma_bufs(folder: &Path, options: Options) -> Producer<Allocator> {
+fn producer_of_dma_bufs(folder: &Path, options: ProducerOptions) -> Producer<Allocator> {
     let mut offer = device().offer();
     for entry in &mut offer.entries {
         entry.exportable = true;
@@ -71,7 +72,7 @@ fn rungs(events: impl Iterator<Item = ProducerEvent>) -> Vec<Rung> {
 fn an_import_that_fails_takes_everybody_one_rung_down_once() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
-    let options = Options::new(EXTENT).slots(4);
+    let options = ProducerOptions::new(EXTENT).slots(4);
     let mut producer = producer_of_dma_bufs(folder.path(), options);
     let mut first = consumer(folder.path(), Delivery::Every);
     join(&mut producer, &mut first);
@@ -127,7 +128,7 @@ fn an_import_that_fails_takes_everybody_one_rung_down_once() {
 fn narrower_newcomers_of_one_moment_share_one_generation() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut producer = producer_of_dma_bufs(folder.path(), Options::new(EXTENT).slots(8));
+    let mut producer = producer_of_dma_bufs(folder.path(), ProducerOptions::new(EXTENT).slots(8));
     let mut first = consumer(folder.path(), Delivery::Latest);
     join(&mut producer, &mut first);
     let mut narrow = device().offer();
@@ -173,7 +174,7 @@ fn narrower_newcomers_of_one_moment_share_one_generation() {
 fn nothing_in_common_is_told_and_changes_nothing() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut producer = producer(folder.path(), Options::new(EXTENT));
+    let mut producer = producer(folder.path(), ProducerOptions::new(EXTENT));
     let mut first = consumer(folder.path(), Delivery::Latest);
     join(&mut producer, &mut first);
     let mut offer = device().offer();
@@ -218,7 +219,7 @@ fn what_the_producer_cannot_make_after_all_is_not_tried_again() {
     };
     let formats = [Format::XRGB8888, Format::ARGB8888];
     let request = Request::new(EXTENT).formats(&formats);
-    let options = Options::of(request).directory(folder.path());
+    let options = ProducerOptions::of(request).directory(folder.path());
     let mut producer = Producer::bind("scene", &offer, options, allocate).expect("free");
     let mut consumer = consumer(folder.path(), Delivery::Latest);
     until("the consumer is ready", || {
@@ -249,7 +250,7 @@ fn signal(fence: &std::os::fd::OwnedFd) {
 fn fences_that_have_not_signalled_travel_both_ways() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut producer = producer(folder.path(), Options::new(EXTENT).slots(2));
+    let mut producer = producer(folder.path(), ProducerOptions::new(EXTENT).slots(2));
     let mut consumer = consumer(folder.path(), Delivery::Every);
     join(&mut producer, &mut consumer);
     let before = open_descriptors();
@@ -300,7 +301,7 @@ fn a_release_fence_that_never_signals_costs_its_reader_the_stream_and_nobody_els
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     let patience = scaled(200);
-    let options = Options::new(EXTENT).slots(2).patience(patience);
+    let options = ProducerOptions::new(EXTENT).slots(2).patience(patience);
     let mut producer = producer(folder.path(), options);
     let mut liar = consumer(folder.path(), Delivery::Latest);
     join(&mut producer, &mut liar);
@@ -346,7 +347,7 @@ fn a_release_fence_that_never_signals_costs_its_reader_the_stream_and_nobody_els
 fn fences_of_frames_that_nobody_took_are_closed() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut producer = producer(folder.path(), Options::new(EXTENT));
+    let mut producer = producer(folder.path(), ProducerOptions::new(EXTENT));
     let mut consumer = consumer(folder.path(), Delivery::Latest);
     join(&mut producer, &mut consumer);
     let before = open_descriptors().len();
@@ -384,7 +385,7 @@ fn fences_of_frames_that_nobody_took_are_closed() {
 fn modifiers_that_only_one_side_has_are_not_agreed_on() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut producer = producer_of_dma_bufs(folder.path(), Options::new(EXTENT));
+    let mut producer = producer_of_dma_bufs(folder.path(), ProducerOptions::new(EXTENT));
     let mut offer = device().offer();
     let tiled = Modifier::new(0x0100_0000_0000_0002).expect("a layout");
     for entry in &mut offer.entries {

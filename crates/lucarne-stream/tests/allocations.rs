@@ -3,7 +3,7 @@
 use std::alloc::System;
 
 use lucarne::Fence;
-use lucarne_stream::{Delivery, Options};
+use lucarne_stream::{Delivery, ProducerOptions};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
@@ -19,7 +19,7 @@ fn frames_cost_no_allocation_whether_sides_sleep_or_not() {
     for delivery in [Delivery::Latest, Delivery::Every] {
         for sleeps in [false, true] {
             let folder = tempfile::tempdir().expect("a folder");
-            let mut producer = producer(folder.path(), Options::new(EXTENT));
+            let mut producer = producer(folder.path(), ProducerOptions::new(EXTENT));
             let mut consumer = consumer(folder.path(), delivery);
             join(&mut producer, &mut consumer);
             let mut frames = |count: u64| {

@@ -3,7 +3,7 @@
 use calloop::timer::{TimeoutAction, Timer};
 use calloop::{EventLoop, PostAction};
 use lucarne_stream::calloop::{ConsumerInput, ConsumerSource, ProducerSource};
-use lucarne_stream::{Delivery, Error, Options};
+use lucarne_stream::{Delivery, Error, ProducerOptions};
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
@@ -36,7 +36,7 @@ fn every_frame_arrives_while_the_loop_sleeps_in_between() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut events: EventLoop<'_, Seen> = EventLoop::try_new().expect("a loop");
     let handle = events.handle();
-    let producer = producer(folder.path(), Options::new(EXTENT).slots(2));
+    let producer = producer(folder.path(), ProducerOptions::new(EXTENT).slots(2));
     let consumer = consumer(folder.path(), Delivery::Every);
 
     let source = ProducerSource::new(producer).expect("watched");

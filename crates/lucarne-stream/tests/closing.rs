@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use lucarne_stream::wire::Message;
 use lucarne_stream::{
-    Access, Delivery, FrameTicket, Options, ProducerEvent, decode_frame, encode_frame, fetch_frame,
-    open_frame,
+    Access, Delivery, FrameTicket, ProducerEvent, ProducerOptions, decode_frame, encode_frame,
+    fetch_frame, open_frame,
 };
 use rustix::fs::{AtFlags, StatxFlags};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -154,7 +154,7 @@ fn nobody_waits_for_a_file_that_cannot_be_closed() {
         }
     };
     let before = open_descriptors();
-    let mut producer = producer(folder.path(), Options::new(EXTENT));
+    let mut producer = producer(folder.path(), ProducerOptions::new(EXTENT));
     let mut honest = consumer(folder.path(), Delivery::Latest);
     join(&mut producer, &mut honest);
     let begun = Instant::now();
@@ -208,7 +208,7 @@ fn nobody_waits_for_a_connection_that_lingers() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     let before = open_descriptors();
-    let mut producer = producer(folder.path(), Options::new(EXTENT));
+    let mut producer = producer(folder.path(), ProducerOptions::new(EXTENT));
     let mut honest = consumer(folder.path(), Delivery::Latest);
     join(&mut producer, &mut honest);
     let liar = Raw::connect(folder.path());

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use lucarne::negotiate::Strike;
 use lucarne::{Fence, kernel::Memfd};
 use lucarne_stream::wire::{FenceFor, ImportFailed, Message, Reason};
-use lucarne_stream::{Delivery, Options};
+use lucarne_stream::{Delivery, ProducerOptions};
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
@@ -291,7 +291,7 @@ fn newcomers_that_never_answer_hold_up_nobody_for_long() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     let patience = scaled(100);
-    let options = Options::new(EXTENT).patience(patience);
+    let options = ProducerOptions::new(EXTENT).patience(patience);
     let mut producer = producer(folder.path(), options);
     let first = Raw::connect(folder.path());
     first.hello(Delivery::Latest);

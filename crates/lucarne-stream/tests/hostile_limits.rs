@@ -7,7 +7,7 @@ use std::time::Instant;
 use lucarne::negotiate::Strike;
 use lucarne::{MemoryPath, kernel::Memfd};
 use lucarne_stream::wire::{FenceFor, ImportFailed, Message, Reason};
-use lucarne_stream::{ConsumerOptions, Delivery, Error, Options};
+use lucarne_stream::{ConsumerOptions, Delivery, Error, ProducerOptions};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
@@ -85,7 +85,7 @@ fn a_producer_without_descriptors_goes_on() {
 fn a_consumer_without_descriptors_says_so() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut producer = producer(folder.path(), Options::new(EXTENT));
+    let mut producer = producer(folder.path(), ProducerOptions::new(EXTENT));
     let mut honest = consumer(folder.path(), Delivery::Latest);
     join(&mut producer, &mut honest);
     let mut poor = consumer(folder.path(), Delivery::Latest);
@@ -196,7 +196,7 @@ fn another_users_consumer_is_let_in_only_where_that_is_allowed() {
     let _alone = alone();
     for (allows, joins) in [(false, false), (true, true)] {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut options = Options::new(EXTENT).patience(patience());
+        let mut options = ProducerOptions::new(EXTENT).patience(patience());
         if allows {
             options = options.allow_other_users();
         }

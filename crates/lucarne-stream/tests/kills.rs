@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use lucarne::{Extent, Format, Request};
-use lucarne_stream::{Delivery, Error, Options};
+use lucarne_stream::{Delivery, Error, ProducerOptions};
 use rustix::process::{Signal, getpid, kill_process};
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
@@ -100,7 +100,7 @@ fn consume(folder: &Path) {
 
 fn produce(folder: &Path) {
     step();
-    let mut producer = producer(folder, Options::new(EXTENT));
+    let mut producer = producer(folder, ProducerOptions::new(EXTENT));
     step();
     for frame in 1.. {
         producer.dispatch().expect("served");
@@ -146,7 +146,10 @@ fn a_consumer_is_killed() {
     }
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut producer = producer(folder.path(), Options::new(EXTENT).patience(scaled(4000)));
+    let mut producer = producer(
+        folder.path(),
+        ProducerOptions::new(EXTENT).patience(scaled(4000)),
+    );
     let mut reader = consumer(folder.path(), Delivery::Latest);
     join(&mut producer, &mut reader);
     let before = open_descriptors();

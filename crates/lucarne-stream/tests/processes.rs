@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lucarne_stream::{ConsumerOptions, Delivery, Error, Options};
+use lucarne_stream::{ConsumerOptions, Delivery, Error, ProducerOptions};
 use rustix::process::{Pid, Signal, kill_process};
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
@@ -87,7 +87,7 @@ fn play(role: &str) {
 }
 
 fn produce(folder: &Path) {
-    let mut producer = producer(folder, Options::new(EXTENT));
+    let mut producer = producer(folder, ProducerOptions::new(EXTENT));
     say("bound");
     for frame in 1.. {
         send(&mut producer, frame);
@@ -145,7 +145,7 @@ fn a_killed_consumer_gives_its_slots_back_at_once() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     // Patience that would show if it were needed.
-    let options = Options::new(EXTENT).patience(scaled(4000));
+    let options = ProducerOptions::new(EXTENT).patience(scaled(4000));
     let mut producer = producer(folder.path(), options);
     // Two keepers have a slot each, and the third is written and taken back.
     let mut keepers = Vec::new();
@@ -177,7 +177,7 @@ fn a_killed_consumer_gives_its_slots_back_at_once() {
 fn a_stopped_consumer_holds_nobody_up_and_goes_on_later() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
-    let options = Options::new(EXTENT).slots(4).patience(scaled(4000));
+    let options = ProducerOptions::new(EXTENT).slots(4).patience(scaled(4000));
     let mut producer = producer(folder.path(), options);
     let mut stopped = joined(&mut producer, "reader", folder.path());
     let mut reader = joined(&mut producer, "reader", folder.path());
@@ -233,7 +233,7 @@ fn a_producer_that_is_killed_leaves_its_last_frame() {
 fn forty_kills_leave_nothing_behind() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut producer = producer(folder.path(), Options::new(EXTENT));
+    let mut producer = producer(folder.path(), ProducerOptions::new(EXTENT));
     let mut reader = consumer(folder.path(), Delivery::Latest);
     join(&mut producer, &mut reader);
     let before = open_descriptors();

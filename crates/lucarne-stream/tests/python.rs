@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use lucarne::{Format, Request};
-use lucarne_stream::Options;
+use lucarne_stream::ProducerOptions;
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
@@ -17,7 +17,7 @@ fn python_sees_every_frame() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     let request = Request::new(EXTENT).formats(&[Format::XRGB8888]);
-    let options = Options::of(request).patience(SOON);
+    let options = ProducerOptions::of(request).patience(SOON);
     let mut producer = producer(folder.path(), options);
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peer.py");
     let python = Command::new("python3")

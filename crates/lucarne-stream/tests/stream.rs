@@ -5,7 +5,8 @@ use std::time::Duration;
 use lucarne::{Extent, Request};
 use lucarne_stream::wire::{Reason, State};
 use lucarne_stream::{
-    Change, ConsumerEvent, Delivery, Error, Options, ProducerEvent, Watcher, describe, streams_in,
+    Change, ConsumerEvent, Delivery, Error, ProducerEvent, ProducerOptions, Watcher, describe,
+    streams_in,
 };
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
@@ -18,7 +19,7 @@ fn frames_arrive_and_slots_come_back() {
     let before = open_descriptors();
     {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut producer = producer(folder.path(), Options::new(EXTENT));
+        let mut producer = producer(folder.path(), ProducerOptions::new(EXTENT));
         assert!(producer.try_acquire().expect("no error").is_none());
         let mut consumer = consumer(folder.path(), Delivery::Latest);
         join(&mut producer, &mut consumer);
@@ -38,7 +39,7 @@ fn frames_arrive_and_slots_come_back() {
 fn latest_drops_and_tells_how_many() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut producer = producer(folder.path(), Options::new(EXTENT));
+    let mut producer = producer(folder.path(), ProducerOptions::new(EXTENT));
     let mut consumer = consumer(folder.path(), Delivery::Latest);
     join(&mut producer, &mut consumer);
     send(&mut producer, 1);
@@ -58,7 +59,7 @@ fn latest_drops_and_tells_how_many() {
 fn every_frame_arrives_and_a_full_stream_waits() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
-    let options = Options::new(EXTENT).patience(SOON);
+    let options = ProducerOptions::new(EXTENT).patience(SOON);
     let mut producer = producer(folder.path(), options);
     let mut consumer = consumer(folder.path(), Delivery::Every);
     join(&mut producer, &mut consumer);
@@ -85,7 +86,7 @@ fn every_frame_arrives_and_a_full_stream_waits() {
 fn several_consumers_see_the_same() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut producer = producer(folder.path(), Options::new(EXTENT).slots(6));
+    let mut producer = producer(folder.path(), ProducerOptions::new(EXTENT).slots(6));
     let mut consumers: Vec<_> = (0..5)
         .map(|index| {
             let delivery = if index % 2 == 0 {
@@ -115,7 +116,7 @@ fn several_consumers_see_the_same() {
 fn a_resize_reaches_everybody_and_the_old_frame_stays() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut producer = producer(folder.path(), Options::new(EXTENT));
+    let mut producer = producer(folder.path(), ProducerOptions::new(EXTENT));
     let mut consumer = consumer(folder.path(), Delivery::Latest);
     join(&mut producer, &mut consumer);
     send(&mut producer, 1);
@@ -148,7 +149,7 @@ fn a_resize_reaches_everybody_and_the_old_frame_stays() {
 fn pause_resume_and_end_are_told() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut producer = producer(folder.path(), Options::new(EXTENT));
+    let mut producer = producer(folder.path(), ProducerOptions::new(EXTENT));
     let mut consumer = consumer(folder.path(), Delivery::Every);
     join(&mut producer, &mut consumer);
     producer.pause();
@@ -181,7 +182,7 @@ fn pause_resume_and_end_are_told() {
 fn a_consumer_keeps_its_frame_and_finds_the_next_producer() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut first = producer(folder.path(), Options::new(EXTENT));
+    let mut first = producer(folder.path(), ProducerOptions::new(EXTENT));
     let mut consumer = consumer(folder.path(), Delivery::Latest);
     join(&mut first, &mut consumer);
     send(&mut first, 7);
@@ -191,7 +192,7 @@ fn a_consumer_keeps_its_frame_and_finds_the_next_producer() {
     assert!(matches!(error, Error::PeerGone), "{error}");
     let error = consumer.reconnect().expect_err("nobody there");
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
-    let mut second = producer(folder.path(), Options::new(EXTENT));
+    let mut second = producer(folder.path(), ProducerOptions::new(EXTENT));
     consumer.reconnect().expect("somebody there");
     join(&mut second, &mut consumer);
     send(&mut second, 8);
@@ -208,7 +209,10 @@ fn a_consumer_that_keeps_its_frames_is_cut_off_and_others_go_on() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     let patience = scaled(50);
-    let mut producer = producer(folder.path(), Options::new(EXTENT).patience(patience));
+    let mut producer = producer(
+        folder.path(),
+        ProducerOptions::new(EXTENT).patience(patience),
+    );
     let mut greedy = consumer(folder.path(), Delivery::Every);
     join(&mut producer, &mut greedy);
     let mut other = consumer(folder.path(), Delivery::Latest);
@@ -240,8 +244,8 @@ fn streams_are_listed_and_names_are_taken_once() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     assert_eq!(streams_in(folder.path()).expect("an empty folder"), []);
-    let mut made = producer(folder.path(), Options::new(EXTENT));
-    let options = Options::new(EXTENT).directory(folder.path());
+    let mut made = producer(folder.path(), ProducerOptions::new(EXTENT));
+    let options = ProducerOptions::new(EXTENT).directory(folder.path());
     let never = |_: &lucarne::Agreement| -> lucarne::Result<((), lucarne::Frame)> {
         unreachable!("the name is taken")
     };
@@ -270,7 +274,7 @@ fn streams_are_listed_and_names_are_taken_once() {
     let left = folder.path().join("scene");
     drop(std::os::unix::net::UnixListener::bind(&left).expect("a socket"));
     assert!(left.exists());
-    drop(producer(folder.path(), Options::new(EXTENT)));
+    drop(producer(folder.path(), ProducerOptions::new(EXTENT)));
     assert!(!left.exists());
     // Whoever looks clears up, and touches nothing else.
     drop(std::os::unix::net::UnixListener::bind(&left).expect("a socket"));
@@ -285,7 +289,10 @@ fn a_program_that_has_all_slots_itself_waits_without_spinning() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     let patience = Duration::from_millis(20);
-    let mut producer = producer(folder.path(), Options::new(EXTENT).patience(patience));
+    let mut producer = producer(
+        folder.path(),
+        ProducerOptions::new(EXTENT).patience(patience),
+    );
     let mut consumer = consumer(folder.path(), Delivery::Every);
     join(&mut producer, &mut consumer);
     let slots: Vec<_> = (0..3)
@@ -326,7 +333,7 @@ fn a_watcher_sees_streams_come_and_go() {
     };
     let scene = || "scene".to_owned();
     for _ in 0..3 {
-        let made = producer(&folder, Options::new(EXTENT));
+        let made = producer(&folder, ProducerOptions::new(EXTENT));
         expect(&[Change::Arrived(scene())]);
         drop(made);
         expect(&[Change::Departed(scene())]);
@@ -334,7 +341,7 @@ fn a_watcher_sees_streams_come_and_go() {
     // What a killed producer leaves behind is none.
     drop(std::os::unix::net::UnixListener::bind(folder.join("scene")).expect("a socket"));
     assert_eq!(watcher.refresh().expect("watched"), []);
-    let _made = producer(&folder, Options::new(EXTENT));
+    let _made = producer(&folder, ProducerOptions::new(EXTENT));
     assert_eq!(
         watcher.refresh().expect("watched"),
         [Change::Arrived(scene())]
@@ -374,7 +381,7 @@ fn colours_arrive_as_they_were_described() {
     };
     let folder = tempfile::tempdir().expect("a folder");
     let request = lucarne::Request::new(EXTENT).formats(&[lucarne::Format::XRGB8888]);
-    let options = Options::of(request).directory(folder.path());
+    let options = ProducerOptions::of(request).directory(folder.path());
     let allocate = |agreement: &lucarne::Agreement| {
         let image = device().export(agreement)?;
         let frame = image.frame().with_color(color)?;

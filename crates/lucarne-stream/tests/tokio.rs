@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lucarne_stream::tokio::{AsyncConsumer, AsyncProducer};
-use lucarne_stream::{Delivery, Error, Options};
+use lucarne_stream::{Delivery, Error, ProducerOptions};
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
@@ -15,7 +15,7 @@ const FRAMES: u32 = 200;
 async fn every_frame_arrives_while_both_ends_sleep_in_between() {
     let folder = tempfile::tempdir().expect("a folder");
     // Two slots: the producer has to wait for the consumer again and again.
-    let producer = producer(folder.path(), Options::new(EXTENT).slots(2));
+    let producer = producer(folder.path(), ProducerOptions::new(EXTENT).slots(2));
     let mut producer = AsyncProducer::new(producer).expect("watched");
     let consumer = consumer(folder.path(), Delivery::Every);
     let mut consumer = AsyncConsumer::new(consumer).expect("watched");
@@ -57,7 +57,7 @@ async fn every_frame_arrives_while_both_ends_sleep_in_between() {
 #[tokio::test]
 async fn a_wait_that_is_given_up_loses_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut ours = producer(folder.path(), Options::new(EXTENT));
+    let mut ours = producer(folder.path(), ProducerOptions::new(EXTENT));
     let mut theirs = consumer(folder.path(), Delivery::Every);
     join(&mut ours, &mut theirs);
     let mut theirs = AsyncConsumer::new(theirs).expect("watched");

@@ -4,7 +4,7 @@ use super::{Result, Stop, TICK, say};
 use crate::demo::{PathChoice, extent};
 use clap::{Args, Parser};
 use lucarne::{Extent, Offer, Request, Usage};
-use lucarne_stream::{Consumer, ConsumerOptions, Delivery, Error, Import, Options};
+use lucarne_stream::{self as stream, Consumer, ConsumerOptions, Delivery, Error, Import};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -74,8 +74,8 @@ impl ProducerOptions {
 
     /// How the stream is made.
     #[must_use]
-    pub fn options(&self) -> Options {
-        let options = Options::of(self.request(self.size))
+    pub fn options(&self) -> stream::ProducerOptions {
+        let options = stream::ProducerOptions::of(self.request(self.size))
             .slots(self.slots)
             .patience(Duration::from_millis(self.patience));
         match &self.stream.directory {

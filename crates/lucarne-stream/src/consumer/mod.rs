@@ -14,16 +14,16 @@ use lucarne::color::ColorDescription;
 use lucarne::negotiate::{FencePath, RefusedRung};
 use lucarne::{
     Extent, Fence, Format, Offer, Rung,
-    kernel::{FenceRole, SyncFile},
+    kernel::{FenceRole, PeerCredentials, SyncFile},
 };
 use rustix::event::{PollFlags, epoll};
 
+use crate::deadline::{Deadline, poll};
 use crate::discovery;
 use crate::error::{Error, Result};
 use crate::generation::Import;
 use crate::ring::{Breach, Damage, FenceRoute, Taken};
-use crate::socket::{Inbox, Peer, Socket};
-use crate::transfer::{Deadline, poll};
+use crate::socket::{Inbox, Socket};
 use crate::wire::{Delivery, Farewell, FenceFor, Hello, Message, Reason, VERSIONS};
 
 use incoming::Incoming;
@@ -112,7 +112,7 @@ pub struct Consumer<A: Import> {
     options: ConsumerOptions,
     epoll: OwnedFd,
     socket: Arc<Socket>,
-    producer: Peer,
+    producer: PeerCredentials,
     link: Link,
     comings: Vec<Coming<A::Image>>,
     fences: Vec<(FenceFor, SyncFile)>,
@@ -249,7 +249,7 @@ impl<A: Import> Consumer<A> {
     }
 
     /// The producer's process, as the kernel knows it.
-    pub fn producer(&self) -> Peer {
+    pub fn producer(&self) -> PeerCredentials {
         self.producer
     }
 
@@ -370,7 +370,7 @@ fn greet(
     name: &str,
     offer: &Offer,
     options: &ConsumerOptions,
-) -> Result<(Socket, Peer)> {
+) -> Result<(Socket, PeerCredentials)> {
     let socket = discovery::connect(folder, name)?;
     let producer = socket.check_user(options.other_users)?;
     let hello = Hello {

@@ -14,11 +14,11 @@ use rustix::io::Errno;
 
 use super::incoming::Incoming;
 use super::{Coming, Consumer, ConsumerEvent, Link};
+use crate::descriptor;
 use crate::error::{Error, Result};
+use crate::frame_message;
 use crate::generation::Import;
-use crate::kind;
 use crate::ring::{RING_BYTES, RingConsumer};
-use crate::transfer;
 use crate::wire::{
     Configure, Farewell, FenceFor, ImportFailed, MAX_SLOTS, Malformed, Message, Reason, VERSIONS,
 };
@@ -142,7 +142,7 @@ impl<A: Import> Consumer<A> {
         if self.fences.len() >= MAX_FENCES {
             drop(self.fences.remove(0));
         }
-        self.fences.push((of, kind::fence(fd)?));
+        self.fences.push((of, descriptor::accept_fence(fd)?));
         Ok(())
     }
 
@@ -234,13 +234,11 @@ impl<A: Import> Consumer<A> {
         })?;
         let ring = self.ring(ring, &configure)?;
         let path = configure.rung.path();
-        let of = (configure.extent, configure.format, path);
         let mut frames = Vec::new();
         let mut images = Vec::new();
         for slot in &configure.slots {
             let own: Vec<OwnedFd> = fds.by_ref().take(slot.objects).collect();
-            let frame = transfer::frame(of, &configure.device, slot, own)?;
-            let frame = frame.with_color(configure.color)?;
+            let frame = frame_message::assemble(&configure.frame(slot), own)?;
             match self.import.import(&frame) {
                 Ok(image) => images.push(image),
                 // Not the frame's fault: others can import it.
@@ -267,7 +265,7 @@ impl<A: Import> Consumer<A> {
     }
 
     fn ring(&self, fd: OwnedFd, configure: &Configure) -> Result<RingConsumer<SharedWords>> {
-        kind::check_memory(&fd)?;
+        descriptor::check_memory(&fd)?;
         let memory = Memfd::new(fd)?;
         if memory.size() != RING_BYTES {
             let limit = format!("{RING_BYTES} bytes");

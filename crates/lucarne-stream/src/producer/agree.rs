@@ -8,12 +8,13 @@ use lucarne::negotiate::Strike;
 use lucarne::{Agreement, Pool, Refusal, Request, Rung, negotiate};
 
 use super::flight::Flights;
+use super::joint_offer::{self, Side};
 use super::peer::{Joined, Peer, Ring};
 use super::{Active, Pending, Producer, ProducerEvent};
+use crate::deadline::Deadline;
 use crate::error::{Result, is_shortage};
+use crate::frame_message;
 use crate::generation::{Allocate, Generation};
-use crate::joint::{self, Side};
-use crate::transfer::{self, Deadline};
 use crate::wire::{Configure, Farewell, Message, Reason, VERSIONS};
 
 /// How often the producer's own device may fail to make what it offered.
@@ -174,7 +175,7 @@ impl<A: Allocate> Producer<A> {
     /// Whether a consumer would agree on just what this generation is.
     fn suits(&self, joined: &Joined, generation: &Generation<A::Image>) -> bool {
         let made = &generation.agreement;
-        let Some((offer, usage)) = joint::offer(&self.offer.device, &[joined.side()]) else {
+        let Some((offer, usage)) = joint_offer::join(&self.offer.device, &[joined.side()]) else {
             return false;
         };
         let mut request = Request::new(made.extent)
@@ -233,7 +234,7 @@ impl<A: Allocate> Producer<A> {
     fn negotiate_jointly(&self) -> Option<std::result::Result<Agreement, Box<Refusal>>> {
         let joined = self.peers.iter().filter_map(Peer::joined);
         let sides: Vec<Side<'_>> = joined.map(Joined::side).collect();
-        let (offer, usage) = joint::offer(&self.offer.device, &sides)?;
+        let (offer, usage) = joint_offer::join(&self.offer.device, &sides)?;
         let mut request = self.request.clone();
         request.consumer = usage;
         request.struck.extend(self.struck.iter().cloned());
@@ -414,10 +415,10 @@ fn configure<I>(
         release: agreement.release.clone(),
         refused: agreement.refused.clone(),
         producer: producer.to_owned(),
-        slots: frames.iter().map(transfer::slot_layout).collect(),
+        slots: frames.iter().map(frame_message::slot_layout).collect(),
     }));
     let mut fds = vec![ring.memory.as_fd()];
-    fds.extend(frames.iter().flat_map(transfer::descriptors));
+    fds.extend(frames.iter().flat_map(frame_message::borrow_descriptors));
     peer.send(&message, &fds)?;
     // What it was configured for before and is not in use will never be.
     peer.drop_rings(|one| Some(one) == active);

@@ -11,7 +11,7 @@ use super::gates::{Gates, Pending};
 use super::peer::Peer;
 use super::{Active, Producer, ProducerEvent};
 use crate::error::{Error, Result};
-use crate::generation::{Allocate, Slot};
+use crate::generation::{Allocate, Writing};
 use crate::ring::{Collected, Damage, DamageList, FenceRoute, FrameNote, MAX_SEQUENCE};
 use crate::socket::Inbox;
 use crate::wire::{Farewell, FenceFor, MAX_SLOTS, Message, Reason};
@@ -73,7 +73,7 @@ impl Flights {
 
 impl<A: Allocate> Producer<A> {
     /// A slot that is free, after looking what has come back.
-    pub(super) fn free_slot(&mut self) -> Option<Slot<A::Image>> {
+    pub(super) fn free_slot(&mut self) -> Option<Writing<A::Image>> {
         self.collect();
         let active = self.active.as_ref()?;
         // Those that are still being read go back behind the others.
@@ -81,9 +81,9 @@ impl<A: Allocate> Producer<A> {
         for aside in &mut closed {
             let free = active.generation.pool.acquire()?;
             if active.flights.gates.is_open(free.index()) {
-                let (writing, gate) = free.acquire();
-                return Some(Slot {
-                    writing,
+                let (turn, gate) = free.acquire();
+                return Some(Writing {
+                    turn,
                     gate,
                     generation: active.generation.clone(),
                 });
@@ -118,7 +118,7 @@ impl<A: Allocate> Producer<A> {
 
     pub(super) fn publish(
         &mut self,
-        slot: Slot<A::Image>,
+        slot: Writing<A::Image>,
         acquire: Fence,
         timestamp: Duration,
         damage: Option<&[Damage]>,
@@ -159,7 +159,7 @@ impl<A: Allocate> Producer<A> {
                 Err(error) => broken.push((peer.id, error)),
             }
         }
-        let sent = slot.writing.send(acquire.clone());
+        let sent = slot.turn.send(acquire.clone());
         if let Some(active) = &mut self.active {
             if readers > 0 {
                 active.flights.slots[index] = Some(Flight { sent, readers });

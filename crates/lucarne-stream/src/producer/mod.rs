@@ -3,6 +3,7 @@
 mod agree;
 mod flight;
 mod gates;
+mod joint_offer;
 mod options;
 mod peer;
 mod session;
@@ -12,20 +13,21 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lucarne::kernel::PeerCredentials;
 use lucarne::negotiate::Strike;
 use lucarne::{Extent, Fence, Format, Offer, Request, Rung};
 use rustix::event::epoll;
 
+use crate::deadline::Deadline;
 use crate::discovery::{self, Listener};
 use crate::error::{Error, Result};
-use crate::generation::{Allocate, Generation, Slot};
+use crate::generation::{Allocate, Generation, Writing};
 use crate::ring::Damage;
-use crate::socket::{Inbox, Peer as Who};
-use crate::transfer::Deadline;
+use crate::socket::Inbox;
 use crate::wire::{Delivery, Message};
 
 use flight::Flights;
-pub use options::{MAX_CONSUMERS, Options};
+pub use options::{MAX_CONSUMERS, ProducerOptions};
 use peer::Peer;
 
 /// How long a producer that never sleeps leaves newcomers waiting.
@@ -43,8 +45,8 @@ pub enum ProducerEvent {
     Joined {
         /// Its number: never another's on this stream.
         consumer: u64,
-        /// Its process.
-        peer: Who,
+        /// Its process, as the kernel knows it.
+        credentials: PeerCredentials,
         /// Its device's name.
         name: String,
         /// Which frames it gets.
@@ -79,7 +81,7 @@ pub struct Producer<A: Allocate> {
     allocate: A,
     offer: Offer,
     request: Request,
-    options: Options,
+    options: ProducerOptions,
     listener: Listener,
     epoll: OwnedFd,
     peers: Vec<Peer>,
@@ -135,7 +137,7 @@ impl<A: Allocate> Producer<A> {
     ///
     /// [`Error::Name`]; [`Error::InUse`] while another producer has the name; [`Error::Invalid`] and [`Error::Core`] for
     /// options out of their limits; [`Error::Os`].
-    pub fn bind(name: &str, offer: &Offer, options: Options, allocate: A) -> Result<Self> {
+    pub fn bind(name: &str, offer: &Offer, options: ProducerOptions, allocate: A) -> Result<Self> {
         options.check()?;
         let folder = match &options.directory {
             Some(folder) => folder.clone(),
@@ -184,7 +186,7 @@ impl<A: Allocate> Producer<A> {
     /// # Errors
     ///
     /// [`Error::Os`].
-    pub fn try_acquire(&mut self) -> Result<Option<Slot<A::Image>>> {
+    pub fn try_acquire(&mut self) -> Result<Option<Writing<A::Image>>> {
         if self.looked.elapsed() >= HOUSEKEEPING {
             self.dispatch()?;
         }
@@ -209,7 +211,7 @@ impl<A: Allocate> Producer<A> {
     /// # Errors
     ///
     /// [`Error::Timeout`]; [`Error::Os`].
-    pub fn acquire(&mut self, timeout: Duration) -> Result<Slot<A::Image>> {
+    pub fn acquire(&mut self, timeout: Duration) -> Result<Writing<A::Image>> {
         let until = Deadline::new(timeout);
         loop {
             if let Some(slot) = self.try_acquire()? {
@@ -259,7 +261,7 @@ impl<A: Allocate> Producer<A> {
     /// [`Error::Core`] for a fence that is none.
     pub fn send(
         &mut self,
-        slot: Slot<A::Image>,
+        slot: Writing<A::Image>,
         acquire: Fence,
         timestamp: Duration,
     ) -> Result<usize> {
@@ -274,7 +276,7 @@ impl<A: Allocate> Producer<A> {
     /// As for [`send`](Self::send).
     pub fn send_with_damage(
         &mut self,
-        slot: Slot<A::Image>,
+        slot: Writing<A::Image>,
         acquire: Fence,
         timestamp: Duration,
         damage: &[Damage],

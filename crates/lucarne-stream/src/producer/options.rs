@@ -13,7 +13,7 @@ pub const MAX_CONSUMERS: usize = 64;
 
 /// How a stream is made.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct ProducerOptions {
     pub(super) request: Request,
     pub(super) slots: usize,
     pub(super) patience: Duration,
@@ -22,7 +22,7 @@ pub struct Options {
     pub(super) directory: Option<PathBuf>,
 }
 
-impl Options {
+impl ProducerOptions {
     /// Frames of this size, in the formats of [`Request::new`]; three slots; half a second of patience.
     pub fn new(extent: Extent) -> Self {
         Self::of(Request::new(extent))

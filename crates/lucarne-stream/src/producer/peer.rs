@@ -6,16 +6,16 @@ use std::time::Duration;
 use lucarne::negotiate::Strike;
 use lucarne::{
     Fence,
-    kernel::{Memfd, SharedWords, SyncFile},
+    kernel::{Memfd, PeerCredentials, SharedWords, SyncFile},
 };
 use rustix::event::epoll;
 
 use super::session::Kept;
+use crate::deadline::Deadline;
+use crate::descriptor;
 use crate::error::{Error, Result};
-use crate::kind;
 use crate::ring::{FenceRoute, FrameNote, RING_BYTES, RingProducer};
-use crate::socket::{Inbox, Peer as Who, Socket};
-use crate::transfer::Deadline;
+use crate::socket::{Inbox, Socket};
 use crate::wire::{Delivery, FenceFor, Hello, MAX_SLOTS, Message};
 
 /// The most fences that are kept for frames which have not come back.
@@ -65,7 +65,7 @@ impl Ring {
 pub(super) struct Peer {
     pub(super) id: u64,
     pub(super) socket: Socket,
-    pub(super) who: Who,
+    pub(super) credentials: PeerCredentials,
     pub(super) stage: Stage,
     /// When it must have answered.
     pub(super) deadline: Option<Deadline>,
@@ -79,11 +79,16 @@ pub(super) struct Peer {
 }
 
 impl Peer {
-    pub(super) fn new(id: u64, socket: Socket, who: Who, patience: Duration) -> Self {
+    pub(super) fn new(
+        id: u64,
+        socket: Socket,
+        credentials: PeerCredentials,
+        patience: Duration,
+    ) -> Self {
         Self {
             id,
             socket,
-            who,
+            credentials,
             stage: Stage::Greeting,
             deadline: Some(Deadline::new(patience)),
             rings: Vec::new(),
@@ -197,7 +202,7 @@ impl Peer {
                 expected: "one for each frame that is out",
             });
         }
-        self.fences.push((of, kind::fence(fd)?));
+        self.fences.push((of, descriptor::accept_fence(fd)?));
         Ok(())
     }
 
@@ -210,7 +215,7 @@ impl Peer {
             match self.socket.receive(inbox)? {
                 Some((Message::Fence(came), mut fds)) if came == of => {
                     if let Some(fd) = fds.pop() {
-                        return Ok(Fence::sync_file(kind::fence(fd)?));
+                        return Ok(Fence::sync_file(descriptor::accept_fence(fd)?));
                     }
                 }
                 Some((Message::Fence(came), mut fds)) => {

@@ -278,7 +278,7 @@ impl<A: Allocate> Producer<A> {
         if first && let Some(joined) = peer.joined() {
             let event = ProducerEvent::Joined {
                 consumer: id,
-                peer: peer.who,
+                credentials: peer.credentials,
                 name: joined.hello.offer.name.clone(),
                 delivery: joined.hello.delivery,
             };

@@ -7,9 +7,10 @@ use rustix::process::{PTracer, Pid, PidfdFlags, PidfdGetfdFlags};
 
 use super::FrameTicket;
 use super::process::{Process, check_pid, refused};
+use crate::deadline;
+use crate::descriptor;
 use crate::error::{Error, Result};
-use crate::kind;
-use crate::transfer;
+use crate::frame_message;
 
 /// Fetches a frame out of the process that keeps it (`pidfd_getfd(2)`, Linux 5.6): new descriptors, close-on-exec, for the same
 /// memory, whichever kind it is. That process takes no part.
@@ -39,7 +40,7 @@ pub fn fetch_frame(ticket: &FrameTicket) -> Result<Frame> {
         let none = PidfdGetfdFlags::empty();
         let fd = rustix::process::pidfd_getfd(&process, descriptor, none).map_err(|errno| {
             // Before Linux 6.9 a process that is just ending answers EBADF.
-            let ended = transfer::is_ready(&process, PollFlags::IN).unwrap_or(false);
+            let ended = deadline::is_ready(&process, PollFlags::IN).unwrap_or(false);
             let errno = if ended { Errno::SRCH } else { errno };
             refused(
                 pid,
@@ -47,10 +48,10 @@ pub fn fetch_frame(ticket: &FrameTicket) -> Result<Frame> {
                 errno,
             )
         })?;
-        let found = kind::identity(&fd);
-        let name = kind::name(&fd);
+        let found = descriptor::identify(&fd);
+        let name = descriptor::read_name(&fd);
         // What is no memory may be slow to close, and is closed elsewhere.
-        let known = kind::known(std::iter::once(fd));
+        let known = descriptor::accept(std::iter::once(fd));
         if found? != place.identity {
             return Err(Error::Stale {
                 problem: format!(
@@ -61,7 +62,7 @@ pub fn fetch_frame(ticket: &FrameTicket) -> Result<Frame> {
         }
         fds.extend(known?);
     }
-    transfer::whole_frame(&ticket.frame, fds)
+    frame_message::assemble(&ticket.frame, fds)
 }
 
 /// Lets one other process [fetch](fetch_frame) from this one where Yama's `ptrace_scope` is 1 (`prctl(PR_SET_PTRACER)`): that

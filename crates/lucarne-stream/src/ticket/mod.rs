@@ -12,9 +12,9 @@ use std::str::FromStr;
 
 use lucarne::{Frame, MAX_PLANES, kernel::Identity};
 
+use crate::descriptor;
 use crate::error::{Error, Result};
-use crate::kind;
-use crate::transfer;
+use crate::frame_message;
 use crate::wire::{FrameMessage, Message};
 
 pub use fetch::{allow_fetch_by, fetch_frame};
@@ -75,13 +75,15 @@ impl FrameTicket {
     /// [`Error::Malformed`] for colours that the protocol has no number for yet; [`Error::Os`] when `/proc` is not there.
     pub fn new(frame: &Frame) -> Result<Self> {
         let pid = std::process::id();
-        let places = transfer::descriptors(frame).into_iter().map(|fd| {
-            Ok(Place {
-                descriptor: fd.as_raw_fd(),
-                identity: kind::identity(fd)?,
-            })
-        });
-        let of = transfer::message(frame);
+        let places = frame_message::borrow_descriptors(frame)
+            .into_iter()
+            .map(|fd| {
+                Ok(Place {
+                    descriptor: fd.as_raw_fd(),
+                    identity: descriptor::identify(fd)?,
+                })
+            });
+        let of = frame_message::to_message(frame);
         // What cannot be said is found out here, and not when the ticket is printed.
         Message::Frame(Box::new(of.clone())).encode()?;
         Ok(Self {
@@ -138,7 +140,7 @@ impl FromStr for FrameTicket {
             let limit = format!("{BEGINNING}:PID:STARTED:FD/DEVICE/INODE,…:FRAME");
             return Err(invalid("ticket", text, &limit));
         };
-        let objects: Vec<Place> = objects.split(',').map(place).collect::<Result<_>>()?;
+        let objects: Vec<Place> = objects.split(',').map(parse_place).collect::<Result<_>>()?;
         let limit = format!("{MAX_PLANES} at most");
         if objects.len() > MAX_PLANES {
             return Err(invalid(
@@ -151,10 +153,10 @@ impl FromStr for FrameTicket {
             let limit = "two hexadecimal digits for each byte";
             invalid("ticket's frame", message, limit)
         })?;
-        let frame = transfer::frame_message(&message, objects.len())?;
+        let frame = frame_message::parse(&message, objects.len())?;
         Ok(Self {
-            pid: process::check_pid(number("ticket's process", pid)?)?,
-            started: number("ticket's start", started)?,
+            pid: process::check_pid(parse_number("ticket's process", pid)?)?,
+            started: parse_number("ticket's start", started)?,
             objects,
             frame,
         })
@@ -162,25 +164,25 @@ impl FromStr for FrameTicket {
 }
 
 /// One object out of a ticket: FD/DEVICE/INODE.
-fn place(text: &str) -> Result<Place> {
+fn parse_place(text: &str) -> Result<Place> {
     let parts: Vec<&str> = text.split('/').collect();
     let &[descriptor, device, inode] = &parts[..] else {
         return Err(invalid("ticket's object", text, "FD/DEVICE/INODE"));
     };
-    let descriptor: RawFd = number("ticket's descriptor", descriptor)?;
+    let descriptor: RawFd = parse_number("ticket's descriptor", descriptor)?;
     if descriptor < 0 {
         let got = descriptor.to_string();
         return Err(invalid("ticket's descriptor", &got, "0 or more"));
     }
-    let device = number("ticket's device", device)?;
-    let inode = number("ticket's inode", inode)?;
+    let device = parse_number("ticket's device", device)?;
+    let inode = parse_number("ticket's inode", inode)?;
     Ok(Place {
         descriptor,
         identity: Identity { device, inode },
     })
 }
 
-fn number<T: FromStr>(field: &'static str, text: &str) -> Result<T> {
+fn parse_number<T: FromStr>(field: &'static str, text: &str) -> Result<T> {
     let parsed = text.parse();
     parsed.map_err(|_| invalid(field, text, "a decimal number in range"))
 }

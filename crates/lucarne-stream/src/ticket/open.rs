@@ -8,9 +8,9 @@ use rustix::io::Errno;
 
 use super::process::{Process, refused};
 use super::{FrameTicket, Place};
+use crate::descriptor;
 use crate::error::{Error, Result};
-use crate::kind;
-use crate::transfer;
+use crate::frame_message;
 
 /// What a frame that is opened by path may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,7 +45,7 @@ pub fn open_frame(ticket: &FrameTicket, access: Access) -> Result<Frame> {
     let fds: Vec<OwnedFd> = objects
         .map(|place| open(&process, ticket.pid, place, access))
         .collect::<Result<_>>()?;
-    transfer::whole_frame(&ticket.frame, fds)
+    frame_message::assemble(&ticket.frame, fds)
 }
 
 fn open(process: &Process, pid: u32, place: &Place, access: Access) -> Result<OwnedFd> {
@@ -58,21 +58,21 @@ fn open(process: &Process, pid: u32, place: &Place, access: Access) -> Result<Ow
             let ended = errno == Errno::NOENT && process.has_ended();
             refused(pid, what(), if ended { Errno::SRCH } else { errno })
         })?;
-    let found = kind::identity(&path)?;
+    let found = descriptor::identify(&path)?;
     if found != place.identity {
         return Err(Error::Stale {
             problem: format!(
                 "descriptor {descriptor} of process {pid} is {} now, not what it was",
-                kind::name(&path)?
+                descriptor::read_name(&path)?
             ),
         });
     }
     // Every memfd of ordinary pages lies in one file system, which nothing else is in and nobody can mount.
     let memfd = Memfd::create("lucarne: where memfds are", 4096)?;
-    if found.device != kind::identity(&memfd)?.device {
+    if found.device != descriptor::identify(&memfd)?.device {
         return Err(Error::Invalid {
             field: "memory to be opened by its path",
-            got: kind::name(&path)?,
+            got: descriptor::read_name(&path)?,
             limit: "a memfd: a dma-buf, or what a driver gave out, cannot be opened so (ENXIO); fetch_frame gets it by \
                     pidfd_getfd, and send_frame passes it"
                 .to_owned(),

@@ -86,6 +86,18 @@ pub struct Configure {
 }
 
 impl Configure {
+    /// One slot's frame by itself.
+    pub(crate) fn frame(&self, slot: &SlotLayout) -> FrameMessage {
+        FrameMessage {
+            extent: self.extent,
+            format: self.format,
+            color: self.color,
+            path: self.rung.path(),
+            device: self.device.clone(),
+            slot: slot.clone(),
+        }
+    }
+
     /// How many descriptors come with it: the ring, and each slot's objects.
     pub fn descriptors(&self) -> usize {
         let objects: usize = self.slots.iter().map(|slot| slot.objects).sum();

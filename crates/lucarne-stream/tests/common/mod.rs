@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use lucarne::cpu;
 use lucarne::{Agreement, Extent, Frame};
-use lucarne_stream::{Consumer, ConsumerOptions, Delivery, Options, Producer, Reading, Received};
+use lucarne_stream::{
+    Consumer, ConsumerOptions, Delivery, Producer, ProducerOptions, Reading, Received,
+};
 
 /// Longer than anything here takes, in the guest too.
 pub(crate) const SOON: Duration = Duration::from_secs(30);
@@ -55,7 +57,7 @@ fn import(frame: &Frame) -> lucarne::Result<Image> {
     device().import(frame)
 }
 
-pub(crate) fn producer(folder: &Path, options: Options) -> Ours {
+pub(crate) fn producer(folder: &Path, options: ProducerOptions) -> Ours {
     let options = options.directory(folder);
     Producer::bind("scene", &device().offer(), options, allocate as fn(&_) -> _)
         .expect("the name is free")

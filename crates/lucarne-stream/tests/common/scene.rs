@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use lucarne_stream::wire::{Message, Reason};
-use lucarne_stream::{Delivery, Options};
+use lucarne_stream::{Delivery, ProducerOptions};
 
 use super::common::*;
 use super::raw::{self, Raw};
@@ -23,7 +23,7 @@ pub(crate) struct Scene {
 
 pub(crate) fn scene() -> Scene {
     let folder = tempfile::tempdir().expect("a folder");
-    let options = Options::new(EXTENT).slots(5).patience(patience());
+    let options = ProducerOptions::new(EXTENT).slots(5).patience(patience());
     let mut producer = producer(folder.path(), options);
     let mut honest = consumer(folder.path(), Delivery::Every);
     join(&mut producer, &mut honest);

@@ -20,7 +20,7 @@ impl Side<'_> {
 ///
 /// `producer` decides which device it is: the one that least looks like the producer's, so that tiled and opaque memory
 /// are agreed on only where every consumer is on the producer's device.
-pub(crate) fn offer(producer: &DeviceId, sides: &[Side<'_>]) -> Option<(Offer, Usage)> {
+pub(crate) fn join(producer: &DeviceId, sides: &[Side<'_>]) -> Option<(Offer, Usage)> {
     let (first, others) = sides.split_first()?;
     let usage = sides
         .iter()
@@ -48,7 +48,7 @@ pub(crate) fn offer(producer: &DeviceId, sides: &[Side<'_>]) -> Option<(Offer, U
     let names: Vec<&str> = sides.iter().map(|side| side.offer.name.as_str()).collect();
     let offer = Offer {
         name: names.join(" and "),
-        device: device(producer, sides),
+        device: pick_device(producer, sides),
         paths: MemoryPath::ALL.map(path).to_vec(),
         entries,
         withdrawn: Vec::new(),
@@ -73,7 +73,7 @@ fn worst(mut answers: impl Iterator<Item = Support>) -> Support {
     no.unwrap_or(Support::Yes(()))
 }
 
-fn device(producer: &DeviceId, sides: &[Side<'_>]) -> DeviceId {
+fn pick_device(producer: &DeviceId, sides: &[Side<'_>]) -> DeviceId {
     let devices = || sides.iter().map(|side| &side.offer.device);
     let another = devices().find(|device| producer.compare(device) != Comparison::Same);
     let another_driver =
@@ -143,7 +143,7 @@ mod tests {
 
     fn agree(consumers: &[Side<'_>]) -> Rung {
         let producer = full(1);
-        let (joint, usage) = offer(&producer.device, consumers).expect("consumers");
+        let (joint, usage) = join(&producer.device, consumers).expect("consumers");
         let request = Request::new(Extent::new(640, 480)).usage(Usage::RENDER, usage);
         negotiate(&producer, &joint, &request)
             .expect("something")
@@ -184,7 +184,7 @@ mod tests {
         };
         let all = [side(&one), copies(&two), side(&one)];
         assert_eq!(agree(&all), Rung::TiledDmaBuf);
-        let (joint, usage) = offer(&one.device, &[copies(&one), side(&one)]).expect("two");
+        let (joint, usage) = join(&one.device, &[copies(&one), side(&one)]).expect("two");
         let request = Request::new(Extent::new(640, 480)).usage(Usage::RENDER, usage);
         negotiate(&full(1), &joint, &request).expect_err("the first cannot copy");
     }
@@ -194,9 +194,9 @@ mod tests {
         let host = entry(MemoryPath::HostMemory, Format::XRGB8888, LINEAR, 640);
         let (one, two) = (full(1), some_offer(1, vec![host]));
         let sides = [side(&one), side(&two)];
-        let (joint, _) = offer(&one.device, &sides).expect("two");
+        let (joint, _) = join(&one.device, &sides).expect("two");
         assert_eq!(joint.entries.len(), 1);
         assert_eq!(joint.entries[0].max_extent, Extent::new(640, 640));
-        assert!(offer(&one.device, &[]).is_none());
+        assert!(join(&one.device, &[]).is_none());
     }
 }

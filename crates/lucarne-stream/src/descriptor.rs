@@ -25,7 +25,7 @@ const FDINFO: u64 = 4096;
 
 /// Takes the descriptors of a message: each a memfd, a dma-buf, a device that a driver gave out, or a fence. None of the
 /// others stays open.
-pub(crate) fn known(fds: impl Iterator<Item = OwnedFd>) -> Result<Vec<OwnedFd>> {
+pub(crate) fn accept(fds: impl Iterator<Item = OwnedFd>) -> Result<Vec<OwnedFd>> {
     let mut known = Vec::new();
     let mut refused = None;
     for fd in fds {
@@ -34,7 +34,7 @@ pub(crate) fn known(fds: impl Iterator<Item = OwnedFd>) -> Result<Vec<OwnedFd>> 
         match is_known(fd.as_fd()) {
             Ok(true) => known.push(fd),
             Ok(false) => {
-                let kind = name(fd.as_fd()).unwrap_or_else(|error| error.to_string());
+                let kind = read_name(fd.as_fd()).unwrap_or_else(|error| error.to_string());
                 refused = Some(Malformed::new("descriptor", kind, limit).into());
                 closing::close(fd);
             }
@@ -54,7 +54,7 @@ pub(crate) fn check_memory(fd: impl AsFd) -> Result<()> {
         return Ok(());
     }
     let limit = "a memfd, a dma-buf or a device";
-    Err(Malformed::new("memory", name(fd)?, limit).into())
+    Err(Malformed::new("memory", read_name(fd)?, limit).into())
 }
 
 fn is_memory(fd: BorrowedFd<'_>) -> Result<bool> {
@@ -67,8 +67,8 @@ fn is_sealable(fd: BorrowedFd<'_>) -> bool {
 }
 
 /// Takes a descriptor as a fence: a sync_file, or an eventfd in its place, for work that no driver does.
-pub(crate) fn fence(fd: OwnedFd) -> Result<SyncFile> {
-    match name(fd.as_fd())?.as_str() {
+pub(crate) fn accept_fence(fd: OwnedFd) -> Result<SyncFile> {
+    match read_name(fd.as_fd())?.as_str() {
         SYNC_FILE => Ok(SyncFile::new(fd)?),
         EVENTFD => Ok(SyncFile::stand_in(fd)),
         other => Err(Malformed::new("fence", other, "a sync_file").into()),
@@ -76,7 +76,7 @@ pub(crate) fn fence(fd: OwnedFd) -> Result<SyncFile> {
 }
 
 fn is_fence(fd: BorrowedFd<'_>) -> Result<bool> {
-    Ok(matches!(name(fd)?.as_str(), SYNC_FILE | EVENTFD))
+    Ok(matches!(read_name(fd)?.as_str(), SYNC_FILE | EVENTFD))
 }
 
 /// dma-bufs tell their exporter's name in `/proc/self/fdinfo`; what a file in user space is called there, its maker does not
@@ -107,7 +107,7 @@ fn is_device(fd: BorrowedFd<'_>) -> bool {
 }
 
 /// Which kernel object it is.
-pub(crate) fn identity(fd: impl AsFd) -> Result<Identity> {
+pub(crate) fn identify(fd: impl AsFd) -> Result<Identity> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
     let known = rustix::fs::statx(fd, c"", flags, StatxFlags::INO)
         .map_err(|errno| Error::os("statx of a frame's memory", errno))?;
@@ -118,7 +118,7 @@ pub(crate) fn identity(fd: impl AsFd) -> Result<Identity> {
 }
 
 /// The name that the kernel has for it.
-pub(crate) fn name(fd: impl AsFd) -> Result<String> {
+pub(crate) fn read_name(fd: impl AsFd) -> Result<String> {
     let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
     let name = std::fs::read_link(path)
         .map_err(|error| Error::os("reading a link in /proc/self/fd", error))?;
@@ -161,13 +161,13 @@ mod tests {
     #[test]
     fn fences_lie_in_no_file_system() {
         let eventfd = rustix::event::eventfd(0, EventfdFlags::CLOEXEC).expect("an eventfd");
-        drop(fence(eventfd).expect("it can stand in"));
+        drop(accept_fence(eventfd).expect("it can stand in"));
         let memfd = Memfd::create("anon_inode:sync_file", 4096).expect("a memfd");
         let (pipe, _end) = rustix::pipe::pipe().expect("a pipe");
         let null = std::fs::File::open("/dev/null").expect("a device");
         for other in [memfd.as_fd(), pipe.as_fd(), null.as_fd()] {
             let other = other.try_clone_to_owned().expect("a descriptor");
-            let error = fence(other).expect_err("no fence").to_string();
+            let error = accept_fence(other).expect_err("no fence").to_string();
             assert!(error.contains("a sync_file"), "{error}");
         }
     }

@@ -1,17 +1,18 @@
 //! Frames and the descriptors of their memory: apart for the wire, and together again with every check.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lucarne::{
-    DeviceId, Extent, Format, Frame, FrameLayout, MAX_PLANES, Memory, MemoryPath, OpaqueFd,
+    Frame, FrameLayout, MAX_PLANES, Memory, MemoryPath, OpaqueFd,
     kernel::{DmaBuf, Memfd},
 };
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::PollFlags;
 use rustix::net::SocketType;
 
+use crate::deadline::Deadline;
+use crate::descriptor;
 use crate::error::{Error, Result};
-use crate::kind;
 use crate::socket;
 use crate::wire::{FrameMessage, Malformed, Message, SlotLayout};
 
@@ -25,7 +26,7 @@ pub(crate) fn slot_layout(frame: &Frame) -> SlotLayout {
 }
 
 /// The descriptors of a frame's memory, in their order.
-pub(crate) fn descriptors(frame: &Frame) -> Vec<BorrowedFd<'_>> {
+pub(crate) fn borrow_descriptors(frame: &Frame) -> Vec<BorrowedFd<'_>> {
     match frame.memory() {
         Memory::DmaBuf(buffers) => buffers.iter().map(AsFd::as_fd).collect(),
         Memory::OpaqueFd(opaque) => vec![opaque.as_fd()],
@@ -34,43 +35,44 @@ pub(crate) fn descriptors(frame: &Frame) -> Vec<BorrowedFd<'_>> {
 }
 
 /// Makes a frame of what came from a peer: sizes and seals are the kernel's answers, and every plane must fit them.
-pub(crate) fn frame(
-    (extent, format, path): (Extent, Format, MemoryPath),
-    device: &DeviceId,
-    slot: &SlotLayout,
-    fds: Vec<OwnedFd>,
-) -> Result<Frame> {
-    fds.iter().try_for_each(kind::check_memory)?;
-    let one = |mut fds: Vec<OwnedFd>| {
-        fds.pop().filter(|_| fds.is_empty()).ok_or(Error::Invalid {
-            field: "descriptors of a frame",
-            got: "none, or several".to_owned(),
-            limit: format!("one for {path}"),
-        })
-    };
-    let (memory, sizes) = match path {
-        MemoryPath::DmaBuf => {
-            let buffers = fds.into_iter().map(DmaBuf::new);
-            let buffers: Vec<DmaBuf> = buffers.collect::<lucarne::Result<_>>()?;
-            let sizes = buffers.iter().map(DmaBuf::size).collect();
-            (Memory::DmaBuf(buffers), sizes)
-        }
-        MemoryPath::OpaqueFd => {
-            let opaque = OpaqueFd::new(one(fds)?, slot.allocation_bytes)?;
-            (Memory::OpaqueFd(opaque), Vec::new())
-        }
-        MemoryPath::HostMemory => {
-            let memfd = Memfd::new(one(fds)?)?;
-            let sizes = vec![memfd.size()];
-            (Memory::HostMemory(memfd), sizes)
-        }
-    };
-    let layout = if path == MemoryPath::OpaqueFd {
-        FrameLayout::opaque(extent, format)?
+pub(crate) fn assemble(of: &FrameMessage, fds: Vec<OwnedFd>) -> Result<Frame> {
+    fds.iter().try_for_each(descriptor::check_memory)?;
+    let (memory, sizes) = take_memory(of, fds)?;
+    let layout = if of.path == MemoryPath::OpaqueFd {
+        FrameLayout::opaque(of.extent, of.format)?
     } else {
-        FrameLayout::new(extent, format, slot.tiling, &slot.planes, &sizes)?
+        FrameLayout::new(
+            of.extent,
+            of.format,
+            of.slot.tiling,
+            &of.slot.planes,
+            &sizes,
+        )?
     };
-    Ok(Frame::new(layout, memory, device.clone())?)
+    let frame = Frame::new(layout, memory, of.device.clone())?;
+    Ok(frame.with_color(of.color)?)
+}
+
+/// The memory objects, and the sizes that the kernel tells of them; opaque memory's are its driver's affair.
+fn take_memory(of: &FrameMessage, fds: Vec<OwnedFd>) -> Result<(Memory, Vec<u64>)> {
+    if of.path == MemoryPath::DmaBuf {
+        let buffers = fds.into_iter().map(DmaBuf::new);
+        let buffers: Vec<DmaBuf> = buffers.collect::<lucarne::Result<_>>()?;
+        let sizes = buffers.iter().map(DmaBuf::size).collect();
+        return Ok((Memory::DmaBuf(buffers), sizes));
+    }
+    let [fd] = <[OwnedFd; 1]>::try_from(fds).map_err(|fds| Error::Invalid {
+        field: "descriptors of a frame",
+        got: fds.len().to_string(),
+        limit: format!("one for {}", of.path),
+    })?;
+    if of.path == MemoryPath::OpaqueFd {
+        let opaque = OpaqueFd::new(fd, of.slot.allocation_bytes)?;
+        return Ok((Memory::OpaqueFd(opaque), Vec::new()));
+    }
+    let memfd = Memfd::new(fd)?;
+    let sizes = vec![memfd.size()];
+    Ok((Memory::HostMemory(memfd), sizes))
 }
 
 /// What travels when a frame is passed by hand, over any transport that carries descriptors (D-Bus, Wayland, a protocol of the
@@ -98,8 +100,8 @@ pub(crate) fn frame(
 ///
 /// [`Error::Malformed`] for colours that the protocol has no number for yet.
 pub fn encode_frame(frame: &Frame) -> Result<(Vec<u8>, Vec<BorrowedFd<'_>>)> {
-    let message = Message::Frame(Box::new(message(frame)));
-    Ok((message.encode()?, descriptors(frame)))
+    let message = Message::Frame(Box::new(to_message(frame)));
+    Ok((message.encode()?, borrow_descriptors(frame)))
 }
 
 /// Makes a frame of what [`encode_frame`] gave at the other end of a transport. Nothing of it is believed: sizes and seals are
@@ -113,17 +115,17 @@ pub fn encode_frame(frame: &Frame) -> Result<(Vec<u8>, Vec<BorrowedFd<'_>>)> {
 /// [`Error::Malformed`], [`Error::Unexpected`] and [`Error::Core`] for a frame that is none; [`Error::Os`].
 pub fn decode_frame(message: &[u8], descriptors: Vec<OwnedFd>) -> Result<Frame> {
     // First: what is no memory may be slow to close, whatever the message says.
-    decoded(message, kind::known(descriptors.into_iter())?)
+    decode_accepted(message, descriptor::accept(descriptors.into_iter())?)
 }
 
 /// As [`decode_frame`], for descriptors of known kinds.
-fn decoded(message: &[u8], descriptors: Vec<OwnedFd>) -> Result<Frame> {
-    let of = frame_message(message, descriptors.len())?;
-    whole_frame(&of, descriptors)
+fn decode_accepted(message: &[u8], descriptors: Vec<OwnedFd>) -> Result<Frame> {
+    let of = parse(message, descriptors.len())?;
+    assemble(&of, descriptors)
 }
 
 /// Reads a `Frame` message, which must be one for so many descriptors.
-pub(crate) fn frame_message(message: &[u8], descriptors: usize) -> Result<FrameMessage> {
+pub(crate) fn parse(message: &[u8], descriptors: usize) -> Result<FrameMessage> {
     let message = Message::decode(message)?;
     socket::check_descriptors(&message, descriptors)?;
     match message {
@@ -136,7 +138,7 @@ pub(crate) fn frame_message(message: &[u8], descriptors: usize) -> Result<FrameM
 }
 
 /// Everything about a frame but its descriptors.
-pub(crate) fn message(frame: &Frame) -> FrameMessage {
+pub(crate) fn to_message(frame: &Frame) -> FrameMessage {
     let layout = frame.layout();
     FrameMessage {
         extent: layout.extent(),
@@ -146,13 +148,6 @@ pub(crate) fn message(frame: &Frame) -> FrameMessage {
         device: frame.device().clone(),
         slot: slot_layout(frame),
     }
-}
-
-/// Makes a frame of a message and the descriptors that came with it, of which there are as many as it says.
-pub(crate) fn whole_frame(of: &FrameMessage, fds: Vec<OwnedFd>) -> Result<Frame> {
-    let frame = frame((of.extent, of.format, of.path), &of.device, &of.slot, fds)?;
-
-    Ok(frame.with_color(of.color)?)
 }
 
 /// Sends a frame over a socket of the program's own: any Unix socket, connected. The frame's descriptors stay its own;
@@ -165,8 +160,8 @@ pub(crate) fn whole_frame(of: &FrameMessage, fds: Vec<OwnedFd>) -> Result<Frame>
 ///
 /// [`Error::Timeout`]; [`Error::PeerGone`]; [`Error::Os`]; and those of [`encode_frame`].
 pub fn send_frame(socket: impl AsFd, frame: &Frame, timeout: Duration) -> Result<()> {
-    let message = Message::Frame(Box::new(message(frame)));
-    let fds = descriptors(frame);
+    let message = Message::Frame(Box::new(to_message(frame)));
+    let fds = borrow_descriptors(frame);
     let until = Deadline::new(timeout);
     loop {
         match socket::send(socket.as_fd(), &message, &fds) {
@@ -216,81 +211,8 @@ pub fn receive_frame(socket: impl AsFd, timeout: Duration) -> Result<Frame> {
             break;
         }
     }
-    decoded(&bytes[..length], fds)
+    decode_accepted(&bytes[..length], fds)
 }
 
 /// A `Frame` message has no part whose length changes.
 const FRAME_BYTES: usize = 248;
-
-/// A moment until which is waited.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Deadline {
-    end: Option<Instant>,
-    timeout: Duration,
-}
-
-impl Deadline {
-    /// `timeout` from now; one beyond the clock's range never comes.
-    pub(crate) fn new(timeout: Duration) -> Self {
-        Self {
-            end: Instant::now().checked_add(timeout),
-            timeout,
-        }
-    }
-
-    pub(crate) fn left(&self) -> Option<Duration> {
-        let end = self.end?;
-        Some(end.saturating_duration_since(Instant::now()))
-    }
-
-    pub(crate) fn is_over(&self) -> bool {
-        self.left().is_some_and(|left| left.is_zero())
-    }
-
-    pub(crate) fn error(&self, waiting_for: &'static str) -> Error {
-        Error::Timeout {
-            waiting_for,
-            after: self.timeout,
-        }
-    }
-
-    /// Blocks until `fd` is ready, or hung up.
-    pub(crate) fn wait(
-        &self,
-        fd: BorrowedFd<'_>,
-        events: PollFlags,
-        waiting_for: &'static str,
-    ) -> Result<()> {
-        if self.is_over() {
-            return Err(self.error(waiting_for));
-        }
-        poll(fd, events, self.left())
-    }
-}
-
-/// Blocks until `fd` is ready, hung up, or the time is over.
-pub(crate) fn poll(fd: BorrowedFd<'_>, events: PollFlags, time: Option<Duration>) -> Result<()> {
-    let limit = time.and_then(|time| Timespec::try_from(time).ok());
-    let mut fds = [PollFd::from_borrowed_fd(fd, events)];
-    match rustix::event::poll(&mut fds, limit.as_ref()) {
-        Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-        Err(errno) => Err(Error::os("poll", errno)),
-    }
-}
-
-/// Whether there is something to be read, or to be told.
-#[cfg(feature = "tokio")]
-pub(crate) fn is_readable(end: impl AsFd) -> Result<bool> {
-    is_ready(end, PollFlags::IN)
-}
-
-/// Whether `poll(2)` has something to tell at once.
-pub(crate) fn is_ready(fd: impl AsFd, events: PollFlags) -> Result<bool> {
-    let fd = fd.as_fd();
-    let mut fds = [PollFd::from_borrowed_fd(fd, events)];
-    match rustix::event::poll(&mut fds, Some(&Timespec::default())) {
-        Ok(ready) => Ok(ready > 0),
-        Err(rustix::io::Errno::INTR) => Ok(false),
-        Err(errno) => Err(Error::os("poll", errno)),
-    }
-}
