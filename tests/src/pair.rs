@@ -31,10 +31,23 @@ impl Pair {
     ///
     /// When either API is missing: every machine that runs this tier has both.
     pub fn open() -> Self {
+        Self::with(|vk| vk)
+    }
+
+    /// As [`Pair::open`], and fences pass through the Vulkan driver as they do on a GPU.
+    ///
+    /// # Panics
+    ///
+    /// As [`Pair::open`].
+    pub fn with_driver_fences() -> Self {
+        Self::with(|vk| vk.with_driver_fences().expect("a new device"))
+    }
+
+    fn with(options: impl FnOnce(vulkan::Device) -> vulkan::Device) -> Self {
         let (instance, validated) = instance();
         let adapters = instance.adapters().expect("a Vulkan driver");
         let adapter = adapters.first().expect("never empty");
-        let vk = adapter.open().expect("a Vulkan device");
+        let vk = options(adapter.open().expect("a Vulkan device"));
         Self {
             gl: open_gl(adapter),
             vk,

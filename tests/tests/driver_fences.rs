@@ -3,12 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use lucarne::vulkan::SubmitFence;
-use lucarne::{DeviceId, Error, Fence, OpaqueSemaphore};
+use lucarne::vulkan::{Access, SubmitFence};
+use lucarne::{DeviceId, Error, Extent, Fence, Format, MemoryPath, OpaqueSemaphore, Usage};
 use lucarne_tests::pair::Pair;
 use lucarne_tests::skip::{skip, skip_case};
 use lucarne_tests::unsignalled::Source;
-use lucarne_tests::{TIMEOUT, fds};
+use lucarne_tests::{TIMEOUT, child, fds};
 
 const SHORT: Duration = Duration::from_millis(60);
 
@@ -21,22 +21,24 @@ fn submit(pair: &Pair, fence: &SubmitFence) {
 
 /// A pair whose Vulkan passes fences as sync_files, or a skip.
 fn pair() -> Option<Pair> {
-    let pair = Pair::open();
+    let pair = Pair::with_driver_fences();
     let support = pair.vk.submit_fences();
     let reasons = [support.export.reason(), support.import.reason()].concat();
     if reasons.is_empty() {
         return Some(pair);
     }
-    let error = pair
-        .vk
-        .submit_fence()
-        .map(drop)
-        .expect_err("it says that it cannot");
-    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
     assert!(
         reasons.contains("VK_KHR_external_fence_fd") || reasons.contains("SYNC_FD"),
         "{reasons}"
     );
+    let mut fence = pair.vk.submit_fence().expect("a fence for the CPU");
+    // SAFETY: SubmitFence::import: it was never submitted.
+    let error = unsafe { fence.import(&Fence::Signaled, TIMEOUT) }.expect_err("it cannot");
+    assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    submit(&pair, &fence);
+    // SAFETY: SubmitFence::export: submitted just now.
+    let fence = unsafe { fence.export(TIMEOUT) }.expect("the CPU waits");
+    assert!(matches!(fence, Fence::Signaled), "{fence:?}");
     skip("udmabuf", &reasons);
     None
 }
@@ -60,7 +62,8 @@ fn a_submission_becomes_a_fence_again_and_again() {
         for _ in 0..3 {
             submit(&pair, &fence);
             // SAFETY: SubmitFence::export: submitted just now.
-            let exported = unsafe { fence.export() }.expect("a sync_file");
+            let exported = unsafe { fence.export(TIMEOUT) }.expect("a sync_file");
+            assert!(matches!(exported, Fence::SyncFile(_)), "{exported:?}");
             exported.wait(TIMEOUT).expect("an empty submission ends");
         }
         // Not exported, it is waited for in Vulkan.
@@ -81,7 +84,7 @@ fn a_fence_is_waited_for_in_vulkan() {
         let (mut one, mut other) = (one.expect("a fence"), other.expect("a fence"));
         submit(&pair, &one);
         // SAFETY: SubmitFence::export: submitted just now.
-        let exported = unsafe { one.export() }.expect("a sync_file");
+        let exported = unsafe { one.export(TIMEOUT) }.expect("a sync_file");
         for fence in [&exported, &Fence::Signaled, &exported] {
             // SAFETY: SubmitFence::import: it was never submitted.
             unsafe { other.import(fence, TIMEOUT) }.expect("a driver that imports");
@@ -117,6 +120,70 @@ fn an_imported_fence_that_does_not_signal_ends_at_the_deadline() {
     unsignalled.signal();
     fence.wait(TIMEOUT).expect("it has signalled");
     pair.assert_valid();
+}
+
+/// A turn that writes nothing, and its acquire fence.
+fn turn(pair: &Pair) -> Fence {
+    let extent = Extent::new(16, 16);
+    let agreement = pair.agree(MemoryPath::HostMemory, Format::XRGB8888, extent);
+    let image = pair.vk.export(&agreement.expect("an agreement"));
+    let (image, access) = (image.expect("an image"), Access::TransferDestination);
+    let written = pair
+        .vk
+        .write(&image, &Fence::Signaled, TIMEOUT, access, |_| {});
+    written.expect("a turn")
+}
+
+/// The software driver's fences have always signalled: the CPU waits, unless it is told otherwise.
+#[test]
+fn software_fences_are_waits_of_the_cpu() {
+    const ME: &str = "software_fences_are_waits_of_the_cpu";
+    let _alone = fds::alone();
+    let pair = Pair::open();
+    if !pair.vk.adapter().id().software {
+        skip("software", "this machine's Vulkan is a GPU's");
+        return;
+    }
+    let (offer, fence) = (pair.producer(), turn(&pair));
+    let extent = Extent::new(16, 16);
+    let agreement = pair.agree(MemoryPath::HostMemory, Format::XRGB8888, extent);
+    let acquire = agreement.expect("an agreement").acquire.to_string();
+    // Opened last: its GL context is the current one.
+    let exported = Pair::with_driver_fences();
+    let can = exported.producer().fences.export.is_yes();
+    assert_eq!(matches!(turn(&exported), Fence::SyncFile(_)), can);
+    if child::is(ME) {
+        assert_eq!(offer.fences, exported.producer().fences);
+        assert_eq!(matches!(fence, Fence::SyncFile(_)), can);
+        return;
+    }
+    assert!(matches!(fence, Fence::Signaled), "{fence:?}");
+    assert!(acquire.starts_with("CPU wait (Vulkan on "), "{acquire}");
+    let adapter = pair.vk.adapter().offer(Usage::RENDER).expect("an offer");
+    assert_eq!(adapter.fences, offer.fences, "asked before it is open");
+    if can {
+        let reason = offer.fences.export.reason();
+        for word in ["is software", quirk(), "with_driver_fences"] {
+            assert!(
+                reason.contains(word) && acquire.contains(word),
+                "{word}: {reason}, {acquire}"
+            );
+        }
+        let images = pair.vk.clone();
+        let error = images.with_driver_fences().map(drop);
+        let error = error.expect_err("shared already").to_string();
+        assert!(error.contains("before it is cloned"), "{error}");
+    }
+    let off = format!("-{}", quirk());
+    let output = child::run(ME, &[("LUCARNE_QUIRKS", &off)]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    pair.assert_valid();
+    exported.assert_valid();
+}
+
+fn quirk() -> &'static str {
+    lucarne::quirks::SOFTWARE_FENCES_HAVE_SIGNALLED.name
 }
 
 /// No driver here has them: what can be shown is that they are refused with the reason, and what a descriptor may be.

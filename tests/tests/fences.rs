@@ -87,7 +87,7 @@ fn paths(pair: &Pair) -> Vec<MemoryPath> {
 
 /// Frame 1 is written only while GL is already waiting for its fence.
 fn a_gl_reader_waits(source: &Source) {
-    let pair = Pair::open();
+    let pair = Pair::with_driver_fences();
     for path in paths(&pair) {
         let shared = Shared::new(&pair, path);
         let unsignalled = source.unsignalled();
@@ -131,7 +131,7 @@ fn a_gl_reader_waits_for_a_stand_in() {
 
 /// While a reader's release fence is held back, frame 1 stays unwritten and the reader sees frame 0.
 fn a_vulkan_writer_waits(source: &Source) {
-    let pair = Pair::open();
+    let pair = Pair::with_driver_fences();
     for path in paths(&pair) {
         let shared = Shared::new(&pair, path);
         let release = source.unsignalled();
@@ -182,7 +182,7 @@ fn a_vulkan_writer_waits_for_a_stand_in() {
 
 /// Commands that read are not even recorded before the fence has signalled.
 fn a_vulkan_reader_waits(source: &Source) {
-    let pair = Pair::open();
+    let pair = Pair::with_driver_fences();
     for path in [MemoryPath::DmaBuf, MemoryPath::HostMemory] {
         if !paths(&pair).contains(&path) {
             continue;
@@ -253,7 +253,7 @@ fn gives_up<T>(
 
 /// Each side gives up at the deadline, and the next turn works.
 fn never_signals(source: &Source) {
-    let pair = Pair::open();
+    let pair = Pair::with_driver_fences();
     for path in paths(&pair) {
         let shared = Shared::new(&pair, path);
         let gl = format!("{path}: the GL reader");
@@ -307,7 +307,7 @@ fn two_readers_gate_the_writer() {
     let Some(source) = Source::kernel() else {
         return;
     };
-    let pair = Pair::open();
+    let pair = Pair::with_driver_fences();
     let path = *paths(&pair).first().expect("at least host memory");
     for last in [0, 1] {
         let shared = Shared::new(&pair, path);
@@ -452,7 +452,7 @@ fn a_reader_waits_for_the_fence_that_its_frame_carries() {
     let Some(source) = Source::kernel() else {
         return;
     };
-    let pair = Pair::open();
+    let pair = Pair::with_driver_fences();
     if !paths(&pair).contains(&MemoryPath::DmaBuf) {
         return skip("udmabuf", "a side offers no dma-bufs");
     }
@@ -479,7 +479,7 @@ fn a_reader_waits_for_the_fence_that_its_frame_carries() {
 /// Frames whose memory keeps no fences say why.
 #[test]
 fn memory_that_keeps_no_fences_says_so() {
-    let pair = Pair::open();
+    let pair = Pair::with_driver_fences();
     for path in paths(&pair) {
         let shared = Shared::new(&pair, path);
         let frame = shared.image.frame();

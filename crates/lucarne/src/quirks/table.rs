@@ -201,6 +201,19 @@ pub static SOFTWARE_FENCE_EXPORT: Quirk = Quirk {
 };
 
 /// See [`Quirk::fault`].
+pub static SOFTWARE_FENCES_HAVE_SIGNALLED: Quirk = Quirk {
+    name: "software-fences-have-signalled",
+    drivers: "lavapipe; any software device is taken to",
+    fault: "a sync_file that Vulkan exports has always signalled: the driver hands the work to another thread, waits for it, \
+            and then makes the file, which costs a fifth of the frames",
+    evidence: "read in lvp_pipe_sync.c and lp_fence.c (lines 255 to 280) and run; ADR 2, docs/performance.md",
+    answer: "the CPU waits for the turn's own VkFence, with the caller's deadline, and passes a fence that has signalled; the \
+             offer says so. Device::with_driver_fences exports all the same",
+    test: "software_fences_are_waits_of_the_cpu",
+    applies: Applies::Observed,
+};
+
+/// See [`Quirk::fault`].
 pub static SOFTWARE_WAITS_FOR_EVER: Quirk = Quirk {
     name: "software-waits-for-ever",
     drivers: "lavapipe, llvmpipe; any software device is taken to",
@@ -265,6 +278,7 @@ pub static ALL: &[&Quirk] = &[
     &EXTERNAL_ONLY_UNWRITTEN,
     &KMS_SWRAST,
     &SOFTWARE_FENCE_EXPORT,
+    &SOFTWARE_FENCES_HAVE_SIGNALLED,
     &SOFTWARE_WAITS_FOR_EVER,
     &SOFTWARE_READS_FOUR_ROWS,
     &OPAQUE_HEADER_BELIEVED,

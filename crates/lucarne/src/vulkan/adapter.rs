@@ -12,7 +12,6 @@ use super::failed;
 use super::instance::InstanceInner;
 use crate::device_id::{DeviceId, DrmNode};
 use crate::error::{Error, Requirement, Result};
-use crate::negotiate::{Offer, Usage};
 use crate::quirks::{self, Active, Driver, Quirks};
 
 /// Everything this backend can make use of, in the order in which to enable it.
@@ -166,16 +165,6 @@ impl Adapter {
         self.inner.quirks.has(&quirks::HIDES_MODIFIER_FEATURES)
     }
 
-    /// What a device opened with [`Adapter::device_extensions`] can share, for images used as `usage` says.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Driver`] when the driver does not answer.
-    pub fn offer(&self, usage: Usage) -> Result<Offer> {
-        let enabled = self.device_extensions();
-        super::offer::offer(&self.inner, &|name| enabled.contains(&name), usage)
-    }
-
     /// Creates a device with one graphics queue and everything sharing can use.
     ///
     /// # Errors
@@ -208,6 +197,7 @@ impl AdapterInner {
         let mut observed = Vec::new();
         if self.id.software {
             observed.push(&quirks::SOFTWARE_WAITS_FOR_EVER);
+            observed.push(&quirks::SOFTWARE_FENCES_HAVE_SIGNALLED);
         }
         if self.has(ash::ext::image_drm_format_modifier::NAME) && self.leaves_list_2_empty() {
             observed.push(&quirks::HIDES_MODIFIER_FEATURES);

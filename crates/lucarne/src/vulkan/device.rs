@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex};
 use ash::vk;
 
 use super::adapter::{Adapter, AdapterInner};
-use super::{failed, offer, ycbcr};
-use crate::error::{Error, Requirement, Result, Support};
-use crate::negotiate::{FenceSupport, MemoryPath, Offer, Usage};
-use crate::quirks::Active;
+use super::{failed, fence, ycbcr};
+use crate::error::{Error, Requirement, Result};
+use crate::negotiate::FenceSupport;
+use crate::quirks::{self, Active};
 
 /// A `VkDevice` and one of its queues. Cloning shares it; images keep it alive.
 #[derive(Clone, Debug)]
@@ -26,7 +26,14 @@ pub(super) struct DeviceInner {
     pub(super) submitting: Mutex<()>,
     pub(super) queue_family: u32,
     pub(super) adapter: Adapter,
+    /// How many families there are.
+    pub(super) queue_families: u32,
+    /// How the fences of turns pass.
     pub(super) fences: FenceSupport,
+    /// The CPU waits for fences, although the driver has some.
+    pub(super) cpu_fences: bool,
+    /// The driver waits for what it imports on the calling thread, without a deadline.
+    pub(super) waits_for_ever: bool,
     /// Loaded only where the extension is enabled: calling an unloaded entry point panics.
     pub(super) memory_fd: Option<ash::khr::external_memory_fd::Device>,
     pub(super) semaphore_fd: Option<ash::khr::external_semaphore_fd::Device>,
@@ -138,6 +145,7 @@ impl Device {
         owned: bool,
     ) -> Self {
         let instance = &adapter.inner().instance;
+        let quirks = &adapter.inner().quirks;
         let on = |name: &CStr| enabled.contains(&name);
         let inner = DeviceInner {
             memory_fd: on(ash::khr::external_memory_fd::NAME)
@@ -150,7 +158,11 @@ impl Device {
                 .then(|| ash::ext::image_drm_format_modifier::Device::new(instance, &device)),
             memory_host: on(ash::ext::external_memory_host::NAME)
                 .then(|| ash::ext::external_memory_host::Device::new(instance, &device)),
-            fences: offer::fences(adapter.inner(), &on),
+            queue_families: u32::try_from(queue_families(adapter.inner()).len())
+                .unwrap_or(u32::MAX),
+            fences: fence::of_turns(adapter.inner(), &on),
+            cpu_fences: fence::waits_on_cpu(adapter.inner()),
+            waits_for_ever: quirks.has(&quirks::SOFTWARE_WAITS_FOR_EVER),
             enabled: enabled.iter().map(|name| (*name).to_owned()).collect(),
             adapter: adapter.clone(),
             device,
@@ -189,24 +201,13 @@ impl Device {
         self.inner.adapter.quirks()
     }
 
-    /// What this device, with the extensions it has enabled, can share, for images used as `usage` says.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Driver`] when the driver does not answer.
-    pub fn offer(&self, usage: Usage) -> Result<Offer> {
-        let inner = &self.inner;
-        offer::offer(inner.adapter.inner(), &|name| inner.enabled(name), usage)
-    }
-
-    /// Whether this device, with the extensions it has enabled, has `path` at all.
-    pub fn path(&self, path: MemoryPath) -> Support {
-        let inner = &self.inner;
-        offer::path_support(inner.adapter.inner(), &|name| inner.enabled(name), path)
-    }
-
     pub(super) fn inner(&self) -> &Arc<DeviceInner> {
         &self.inner
+    }
+
+    /// Unless it is shared.
+    pub(super) fn inner_mut(&mut self) -> Option<&mut DeviceInner> {
+        Arc::get_mut(&mut self.inner)
     }
 
     pub(super) fn of_inner(inner: &Arc<DeviceInner>) -> Self {

@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex};
 
 use ash::vk;
 
-use super::command::{Commands, Owner};
+use super::barrier::Owner;
 use super::device::{Device, DeviceInner};
 use super::image::{Image, Objects};
 use super::memory::{allocate, create_image, image_info};
 use super::object::Owned;
 use super::staging::{Direction, Staging};
-use super::{failed, handoff, host, offer, planes};
+use super::submission::Commands;
+use super::{conv, failed, handoff, host, offer, planes};
 use crate::device_id::Comparison;
 use crate::error::{Error, Result};
 use crate::format::FormatInfo;
@@ -122,7 +123,7 @@ fn finish(
         _memory: vec![memory],
         in_place: None,
     };
-    let format = offer::vk_format(info);
+    let format = conv::vk_format(info);
     Ok(Image::new(device, objects, frame, format, usage))
 }
 
@@ -251,7 +252,7 @@ fn export_host(
             _memory: vec![made.memory],
             in_place: Some(made.mapping),
         };
-        let format = offer::vk_format(info);
+        let format = conv::vk_format(info);
         return Ok(Image::new(device, objects, frame, format, wanted));
     }
     let usage = wanted | Usage::TRANSFER_SOURCE;

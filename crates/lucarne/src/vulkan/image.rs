@@ -1,29 +1,50 @@
 //! An image whose memory is a frame's.
 
 use std::fmt;
-use std::mem::ManuallyDrop;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ash::vk;
 
-use super::command::Commands;
 use super::device::DeviceInner;
 use super::object::Owned;
 use super::staging::Staging;
+use super::submission::{Commands, Finish, InUse};
+use crate::error::Result;
 use crate::frame::Frame;
 use crate::kernel::Mapping;
 use crate::negotiate::Usage;
 
-/// How long dropping an image waits for work that still uses it.
-const DROP_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// A `VkImage` in a [`Frame`]'s memory, made by [`Device::export`](super::Device::export) or over somebody else's by
 /// [`Device::import`](super::Device::import).
 ///
-/// Keeps its device alive. Dropping it waits for submitted work; the frame's memory lives on while anybody holds it.
+/// Keeps its device alive. Dropping it waits for what [`Device::write`](super::Device::write) and its kin submitted, and not
+/// for submissions of your own; the frame's memory lives on while anybody holds it.
+///
+/// ```no_run
+/// # use std::time::Duration;
+/// # use ash::vk;
+/// # use lucarne::{Agreement, Fence, Frame, Result, vulkan::{Access, Device, Image}};
+/// /// Makes an image as agreed, and clears it: the frame and the fence that others need.
+/// fn clear(device: &Device, agreement: &Agreement) -> Result<(Image, Frame, Fence)> {
+///     let image = device.export(agreement)?;
+///     let black = vk::ClearColorValue::default();
+///     let all = vk::ImageSubresourceRange::default()
+///         .aspect_mask(vk::ImageAspectFlags::COLOR)
+///         .level_count(1)
+///         .layer_count(1);
+///     let access = Access::TransferDestination;
+///     let fence = device.write(&image, &Fence::Signaled, Duration::from_secs(1), access, |commands| {
+///         let layout = vk::ImageLayout::TRANSFER_DST_OPTIMAL;
+///         // SAFETY: vkCmdClearColorImage: recording outside a render pass, and the image is in this layout.
+///         unsafe { device.raw().cmd_clear_color_image(commands, image.raw(), layout, &black, &[all]) };
+///     })?;
+///     let frame = image.frame().clone();
+///     Ok((image, frame, fence))
+/// }
+/// ```
 pub struct Image {
-    objects: ManuallyDrop<Objects>,
+    objects: InUse<Objects>,
     frame: Frame,
     format: vk::Format,
     usage: Usage,
@@ -50,7 +71,7 @@ impl Image {
         usage: Usage,
     ) -> Self {
         Self {
-            objects: ManuallyDrop::new(objects),
+            objects: InUse::new(objects),
             frame,
             format,
             usage,
@@ -109,20 +130,12 @@ impl Image {
     }
 }
 
-impl Drop for Image {
-    fn drop(&mut self) {
-        let finished = self.commands().finish(DROP_TIMEOUT);
-        if finished.is_err() {
-            // A device that does not finish may still use the objects; leaking them is the lesser evil.
-            #[cfg(feature = "tracing")]
-            tracing::error!(
-                ?finished,
-                "an image's work did not finish; leaking the image"
-            );
-            return;
-        }
-        // SAFETY: ManuallyDrop::drop once, and `objects` is not used afterwards: this is the end of Drop.
-        unsafe { ManuallyDrop::drop(&mut self.objects) };
+impl Finish for Objects {
+    fn finish(&mut self, timeout: Duration) -> Result<()> {
+        let commands = self.commands.get_mut();
+        commands
+            .unwrap_or_else(PoisonError::into_inner)
+            .finish(timeout)
     }
 }
 

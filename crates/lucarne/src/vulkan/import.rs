@@ -5,14 +5,15 @@ use std::sync::{Arc, Mutex};
 
 use ash::vk;
 
-use super::command::{Commands, Owner};
+use super::barrier::Owner;
 use super::device::{Device, DeviceInner};
 use super::image::{Image, Objects};
 use super::memory::{allocate, bind, create_image, image_info};
 use super::object::Owned;
 use super::planes::{self, Binding};
 use super::staging::{Direction, Staging};
-use super::{handoff, host, offer};
+use super::submission::Commands;
+use super::{conv, handoff, host, offer};
 use crate::device_id::Comparison;
 use crate::error::{Error, Requirement, Result};
 use crate::format::FormatInfo;
@@ -146,7 +147,7 @@ fn finish(
         _memory: memory,
         in_place: None,
     };
-    let format = offer::vk_format(info);
+    let format = conv::vk_format(info);
     Ok(Image::new(device, objects, frame.clone(), format, usage))
 }
 
@@ -293,7 +294,7 @@ fn import_host(
             _memory: vec![made.memory],
             in_place: Some(made.mapping),
         };
-        let format = offer::vk_format(info);
+        let format = conv::vk_format(info);
         return Ok(Image::new(device, objects, frame.clone(), format, usage));
     }
     let usage = usage | Usage::TRANSFER_DESTINATION;

@@ -6,7 +6,7 @@ use ash::vk;
 
 use super::device::DeviceInner;
 use super::object::Owned;
-use super::{failed, offer};
+use super::{conv, failed};
 use crate::error::{Error, Result};
 use crate::format::FormatInfo;
 use crate::layout::Extent;
@@ -20,16 +20,12 @@ pub(super) fn image_info(
 ) -> vk::ImageCreateInfo<'static> {
     vk::ImageCreateInfo::default()
         .image_type(vk::ImageType::TYPE_2D)
-        .format(offer::vk_format(info))
-        .extent(vk::Extent3D {
-            width: extent.width,
-            height: extent.height,
-            depth: 1,
-        })
+        .format(conv::vk_format(info))
+        .extent(conv::extent_3d(extent))
         .mip_levels(1)
         .array_layers(1)
         .samples(vk::SampleCountFlags::TYPE_1)
-        .usage(offer::image_usage(usage))
+        .usage(conv::image_usage(usage))
         .sharing_mode(vk::SharingMode::EXCLUSIVE)
         .initial_layout(vk::ImageLayout::UNDEFINED)
 }

@@ -10,9 +10,11 @@
 
 mod access;
 mod adapter;
-mod command;
+mod barrier;
+mod conv;
 mod device;
 mod export;
+mod fence;
 mod handoff;
 mod host;
 mod image;
@@ -21,27 +23,28 @@ mod instance;
 mod memory;
 mod object;
 mod offer;
+mod pixels;
 mod planes;
-mod rgb_to_ycbcr;
 mod semaphore;
 mod srgb;
 mod staging;
+mod submission;
 mod submit_fence;
 mod timeline;
-mod transfer;
+mod turn;
+mod wait_semaphore;
 mod ycbcr;
-mod ycbcr_buffer;
 
 pub use access::Access;
 pub use adapter::Adapter;
 pub use device::Device;
 pub use image::Image;
 pub use instance::{Instance, InstanceOptions};
-pub use rgb_to_ycbcr::RgbToYcbcr;
 pub use semaphore::Semaphore;
 pub use submit_fence::SubmitFence;
 pub use timeline::{TimelineValue, Timelines};
-pub use ycbcr_buffer::YcbcrBuffer;
+pub use wait_semaphore::WaitSemaphore;
+pub use ycbcr::{RgbToYcbcr, YcbcrBuffer};
 
 use ash::vk;
 

@@ -21,6 +21,10 @@ impl<T: Destroy> Owned<T> {
         }
     }
 
+    pub(super) fn device(&self) -> &DeviceInner {
+        &self.device
+    }
+
     pub(super) fn raw(&self) -> T {
         self.raw
     }

@@ -4,8 +4,9 @@ use std::ffi::CStr;
 
 use ash::vk;
 
-use super::adapter::AdapterInner;
-use super::failed;
+use super::adapter::{Adapter, AdapterInner};
+use super::device::Device;
+use super::{conv, failed, fence};
 use crate::error::{Error, Requirement, Result, Support};
 use crate::format::{ColorKind, Format, FormatInfo};
 use crate::kernel::Udmabuf;
@@ -27,7 +28,59 @@ pub(super) struct ListedModifier {
     pub(super) features: vk::FormatFeatureFlags,
 }
 
-pub(super) fn offer(adapter: &AdapterInner, enabled: Enabled<'_>, usage: Usage) -> Result<Offer> {
+impl Adapter {
+    /// What a device opened with [`Adapter::device_extensions`] can share, for images used as `usage` says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Driver`] when the driver does not answer.
+    pub fn offer(&self, usage: Usage) -> Result<Offer> {
+        let extensions = self.device_extensions();
+        let enabled = |name: &CStr| extensions.contains(&name);
+        let fences = fence::of_turns(self.inner(), &enabled);
+        offer(self.inner(), &enabled, fences, usage)
+    }
+}
+
+impl Device {
+    /// What this device, with the extensions it has enabled, can share, for images used as `usage` says.
+    ///
+    /// ```no_run
+    /// # use lucarne::{Extent, MemoryPath, Refusal, Request, Usage, negotiate, vulkan};
+    /// # fn f(device: &vulkan::Device, other: &vulkan::Device) -> Result<(), Box<dyn std::error::Error>> {
+    /// let offer = device.offer(Usage::RENDER)?;
+    /// println!("dma-bufs: {:?}", offer.path(MemoryPath::DmaBuf));
+    /// let accept = other.offer(Usage::SAMPLE)?;
+    /// let agreement = negotiate(&offer, &accept, &Request::new(Extent::new(1280, 720)))?;
+    /// let image = device.export(&agreement)?;
+    /// let same = other.import(image.frame(), Usage::SAMPLE)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Driver`] when the driver does not answer.
+    pub fn offer(&self, usage: Usage) -> Result<Offer> {
+        let inner = self.inner();
+        let enabled = |name: &CStr| inner.enabled(name);
+        let fences = inner.fences.clone();
+        offer(inner.adapter.inner(), &enabled, fences, usage)
+    }
+
+    /// Whether this device, with the extensions it has enabled, has `path` at all.
+    pub fn path(&self, path: MemoryPath) -> Support {
+        let inner = self.inner();
+        path_support(inner.adapter.inner(), &|name| inner.enabled(name), path)
+    }
+}
+
+fn offer(
+    adapter: &AdapterInner,
+    enabled: Enabled<'_>,
+    fences: FenceSupport,
+    usage: Usage,
+) -> Result<Offer> {
     let paths: Vec<(MemoryPath, Support)> = MemoryPath::ALL
         .into_iter()
         .map(|path| (path, path_support(adapter, enabled, path)))
@@ -42,7 +95,7 @@ pub(super) fn offer(adapter: &AdapterInner, enabled: Enabled<'_>, usage: Usage) 
         paths,
         entries,
         withdrawn: Vec::new(),
-        fences: fences(adapter, enabled),
+        fences,
     })
 }
 
@@ -77,45 +130,6 @@ fn formats() -> impl Iterator<Item = &'static FormatInfo> {
 pub(super) fn can_ask_about(info: &FormatInfo) -> bool {
     let rgb = info.color == ColorKind::Rgb && info.planes.len() == 1;
     rgb && info.vk.is_some_and(|code| code < FIRST_EXTENSION_FORMAT)
-}
-
-pub(super) fn vk_format(info: &FormatInfo) -> vk::Format {
-    info.vk.map_or(vk::Format::UNDEFINED, vk::Format::from_raw)
-}
-
-/// The image usage that does what `usage` says.
-pub(super) fn image_usage(usage: Usage) -> vk::ImageUsageFlags {
-    let pairs = [
-        (Usage::RENDER, vk::ImageUsageFlags::COLOR_ATTACHMENT),
-        (Usage::SAMPLE, vk::ImageUsageFlags::SAMPLED),
-        (Usage::TRANSFER_SOURCE, vk::ImageUsageFlags::TRANSFER_SRC),
-        (
-            Usage::TRANSFER_DESTINATION,
-            vk::ImageUsageFlags::TRANSFER_DST,
-        ),
-        (Usage::STORAGE, vk::ImageUsageFlags::STORAGE),
-    ];
-    pairs
-        .into_iter()
-        .filter(|(flag, _)| usage.contains(*flag))
-        .fold(vk::ImageUsageFlags::empty(), |all, (_, flag)| all | flag)
-}
-
-fn usage_of(features: vk::FormatFeatureFlags) -> Usage {
-    let pairs = [
-        (vk::FormatFeatureFlags::COLOR_ATTACHMENT, Usage::RENDER),
-        (vk::FormatFeatureFlags::SAMPLED_IMAGE, Usage::SAMPLE),
-        (vk::FormatFeatureFlags::TRANSFER_SRC, Usage::TRANSFER_SOURCE),
-        (
-            vk::FormatFeatureFlags::TRANSFER_DST,
-            Usage::TRANSFER_DESTINATION,
-        ),
-        (vk::FormatFeatureFlags::STORAGE_IMAGE, Usage::STORAGE),
-    ];
-    pairs
-        .into_iter()
-        .filter(|(feature, _)| features.contains(*feature))
-        .fold(Usage::empty(), |all, (_, usage)| all | usage)
 }
 
 pub(super) fn path_support(
@@ -161,7 +175,7 @@ pub(super) fn extension(adapter: &AdapterInner, name: &'static CStr) -> Requirem
 
 /// The legacy list on purpose: Mesa's software driver leaves `VkDrmFormatModifierPropertiesList2EXT` untouched.
 pub(super) fn modifiers(adapter: &AdapterInner, info: &FormatInfo) -> Vec<ListedModifier> {
-    let format = vk_format(info);
+    let format = conv::vk_format(info);
     let mut list = vk::DrmFormatModifierPropertiesListEXT::default();
     format_properties(adapter, format, &mut list);
     let count = usize::try_from(list.drm_format_modifier_count).unwrap_or(0);
@@ -207,7 +221,7 @@ fn dma_buf_entry(
     listed: &ListedModifier,
     wanted: Usage,
 ) -> Result<Option<OfferEntry>> {
-    let mut usage = usage_of(listed.features);
+    let mut usage = conv::usage_of(listed.features);
     if listed.modifier.is_linear() && adapter.quirks.has(&quirks::NVIDIA_LINEAR) {
         usage.remove(Usage::RENDER);
     }
@@ -215,10 +229,10 @@ fn dma_buf_entry(
         .drm_format_modifier(listed.modifier.code())
         .sharing_mode(vk::SharingMode::EXCLUSIVE);
     let image = vk::PhysicalDeviceImageFormatInfo2::default()
-        .format(vk_format(info))
+        .format(conv::vk_format(info))
         .ty(vk::ImageType::TYPE_2D)
         .tiling(vk::ImageTiling::DRM_FORMAT_MODIFIER_EXT)
-        .usage(image_usage(wanted & usage))
+        .usage(conv::image_usage(wanted & usage))
         .push_next(&mut modifier);
     let Some(limits) = image_limits(
         adapter,
@@ -247,14 +261,14 @@ fn optimal_image(
     usage: vk::ImageUsageFlags,
 ) -> vk::PhysicalDeviceImageFormatInfo2<'static> {
     vk::PhysicalDeviceImageFormatInfo2::default()
-        .format(vk_format(info))
+        .format(conv::vk_format(info))
         .ty(vk::ImageType::TYPE_2D)
         .tiling(vk::ImageTiling::OPTIMAL)
         .usage(usage)
 }
 
 fn optimal_usage(adapter: &AdapterInner, info: &FormatInfo) -> Usage {
-    usage_of(plain_properties(adapter, info).optimal_tiling_features)
+    conv::usage_of(plain_properties(adapter, info).optimal_tiling_features)
 }
 
 fn plain_properties(adapter: &AdapterInner, info: &FormatInfo) -> vk::FormatProperties {
@@ -263,7 +277,7 @@ fn plain_properties(adapter: &AdapterInner, info: &FormatInfo) -> vk::FormatProp
     unsafe {
         adapter.instance.get_physical_device_format_properties2(
             adapter.physical,
-            vk_format(info),
+            conv::vk_format(info),
             &mut properties,
         );
     }
@@ -276,7 +290,7 @@ fn opaque_entry(
     wanted: Usage,
 ) -> Result<Option<OfferEntry>> {
     let usage = optimal_usage(adapter, info);
-    let image = optimal_image(info, image_usage(wanted & usage));
+    let image = optimal_image(info, conv::image_usage(wanted & usage));
     let Some(limits) = image_limits(
         adapter,
         image,
@@ -311,7 +325,7 @@ fn host_entry(
     if !usage.contains(Usage::TRANSFER_SOURCE) || !whole {
         return Ok(None);
     }
-    let flags = image_usage((wanted & usage) | Usage::TRANSFER_SOURCE);
+    let flags = conv::image_usage((wanted & usage) | Usage::TRANSFER_SOURCE);
     let Some(limits) = image_limits(adapter, optimal_image(info, flags), None)? else {
         return Ok(None);
     };
@@ -340,11 +354,11 @@ pub(super) fn require_disjoint(
         .drm_format_modifier(modifier.code())
         .sharing_mode(vk::SharingMode::EXCLUSIVE);
     let image = vk::PhysicalDeviceImageFormatInfo2::default()
-        .format(vk_format(info))
+        .format(conv::vk_format(info))
         .ty(vk::ImageType::TYPE_2D)
         .tiling(vk::ImageTiling::DRM_FORMAT_MODIFIER_EXT)
         .flags(vk::ImageCreateFlags::DISJOINT)
-        .usage(image_usage(usage))
+        .usage(conv::image_usage(usage))
         .push_next(&mut tiling);
     let handle = vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT;
     let limits = image_limits(adapter, image, Some(handle))?;
@@ -374,14 +388,14 @@ pub(super) fn takes_host_pointers(
     usage: Usage,
     extent: Extent,
 ) -> Result<bool> {
-    if !usage_of(plain_properties(adapter, info).linear_tiling_features).contains(usage) {
+    if !conv::usage_of(plain_properties(adapter, info).linear_tiling_features).contains(usage) {
         return Ok(false);
     }
     let image = vk::PhysicalDeviceImageFormatInfo2::default()
-        .format(vk_format(info))
+        .format(conv::vk_format(info))
         .ty(vk::ImageType::TYPE_2D)
         .tiling(vk::ImageTiling::LINEAR)
-        .usage(image_usage(usage));
+        .usage(conv::image_usage(usage));
     let handle = vk::ExternalMemoryHandleTypeFlags::HOST_ALLOCATION_EXT;
     let limits = image_limits(adapter, image, Some(handle))?;
     Ok(limits.is_some_and(|limits| {
@@ -437,49 +451,4 @@ fn image_limits(
         Err(vk::Result::ERROR_FORMAT_NOT_SUPPORTED) => Ok(None),
         Err(other) => Err(failed("vkGetPhysicalDeviceImageFormatProperties2")(other)),
     }
-}
-
-pub(super) fn fences(adapter: &AdapterInner, enabled: Enabled<'_>) -> FenceSupport {
-    let name = ash::khr::external_semaphore_fd::NAME;
-    if !enabled(name) {
-        let no = Support::no(extension(adapter, name));
-        return FenceSupport {
-            export: no.clone(),
-            import: no,
-        };
-    }
-    let features = semaphore_features(adapter, vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD);
-    let answer = |feature, verb| {
-        if features.contains(feature) {
-            Support::Yes(())
-        } else {
-            Support::no(Requirement::other(format!(
-                "its driver cannot {verb} SYNC_FD semaphores"
-            )))
-        }
-    };
-    FenceSupport {
-        export: answer(vk::ExternalSemaphoreFeatureFlags::EXPORTABLE, "export"),
-        import: answer(vk::ExternalSemaphoreFeatureFlags::IMPORTABLE, "import"),
-    }
-}
-
-/// What binary semaphores can do as `handle`.
-pub(super) fn semaphore_features(
-    adapter: &AdapterInner,
-    handle: vk::ExternalSemaphoreHandleTypeFlags,
-) -> vk::ExternalSemaphoreFeatureFlags {
-    let info = vk::PhysicalDeviceExternalSemaphoreInfo::default().handle_type(handle);
-    let mut properties = vk::ExternalSemaphoreProperties::default();
-    // SAFETY: vkGetPhysicalDeviceExternalSemaphoreProperties (Vulkan 1.1) with structures of our own.
-    unsafe {
-        adapter
-            .instance
-            .get_physical_device_external_semaphore_properties(
-                adapter.physical,
-                &info,
-                &mut properties,
-            );
-    }
-    properties.external_semaphore_features
 }

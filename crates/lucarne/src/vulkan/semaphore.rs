@@ -1,7 +1,6 @@
 //! Opaque semaphores: turns between APIs of one driver that pass no sync_files.
 
 use std::fmt;
-use std::mem::ManuallyDrop;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,55 +8,27 @@ use ash::vk;
 
 use super::device::{Device, DeviceInner};
 use super::object::Owned;
-use super::{failed, handoff, offer};
+use super::submission::{Done, Finish, InUse};
+use super::{failed, handoff};
 use crate::device_id::Comparison;
-use crate::error::{Error, Requirement, Result, Support};
+use crate::error::{Error, Result};
 use crate::frame::OpaqueSemaphore;
-
-/// How long dropping a semaphore waits for work that still uses it.
-const DROP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A binary `VkSemaphore` that is shared with another API or device of the same driver.
 ///
 /// Made by [`Device::export_semaphore`] or [`Device::import_semaphore`]. Dropping it waits for work that uses it.
 pub struct Semaphore {
-    objects: ManuallyDrop<Objects>,
-    pending: Mutex<bool>,
+    objects: InUse<Objects>,
     device: Arc<DeviceInner>,
 }
 
 struct Objects {
     semaphore: Owned<vk::Semaphore>,
-    /// Signals when the last submission with the semaphore has finished.
-    done: Owned<vk::Fence>,
+    /// Of the last submission with the semaphore.
+    done: Mutex<Done>,
 }
 
 impl Device {
-    /// Whether binary semaphores can leave this device, and come to it, as `OPAQUE_FD`.
-    ///
-    /// Timeline semaphores are not asked for: wrapped devices do not tell whether the feature is enabled, and a timeline
-    /// across APIs is a [`Timeline`](crate::kernel::Timeline) of the kernel's.
-    pub fn opaque_semaphores(&self) -> Support {
-        let inner = self.inner();
-        let name = ash::khr::external_semaphore_fd::NAME;
-        let adapter = inner.adapter.inner();
-        if !inner.enabled(name) {
-            return Support::no(offer::extension(adapter, name));
-        }
-        let handle = vk::ExternalSemaphoreHandleTypeFlags::OPAQUE_FD;
-        let features = offer::semaphore_features(adapter, handle);
-        let both = vk::ExternalSemaphoreFeatureFlags::EXPORTABLE
-            | vk::ExternalSemaphoreFeatureFlags::IMPORTABLE;
-        if features.contains(both) {
-            Support::Yes(())
-        } else {
-            Support::no(Requirement::other(format!(
-                "{} has no OPAQUE_FD semaphores",
-                adapter.name()
-            )))
-        }
-    }
-
     /// Makes a semaphore and a descriptor of it, for [`egl::Device::import_semaphore`] or another device's
     /// [`Device::import_semaphore`].
     ///
@@ -151,13 +122,12 @@ impl Semaphore {
         let semaphore =
             unsafe { raw.create_semaphore(&create, None) }.map_err(failed("vkCreateSemaphore"))?;
         let semaphore = Owned::new(device, semaphore);
-        // SAFETY: vkCreateFence has no preconditions beyond valid create info.
-        let done = unsafe { raw.create_fence(&vk::FenceCreateInfo::default(), None) }
-            .map_err(failed("vkCreateFence"))?;
-        let done = Owned::new(device, done);
+        let done = Done::new(device, "a semaphore's last use")?;
         Ok(Self {
-            objects: ManuallyDrop::new(Objects { semaphore, done }),
-            pending: Mutex::new(false),
+            objects: InUse::new(Objects {
+                semaphore,
+                done: Mutex::new(done),
+            }),
             device: Arc::clone(device),
         })
     }
@@ -166,10 +136,6 @@ impl Semaphore {
     /// with it end before this value is dropped.
     pub fn raw(&self) -> vk::Semaphore {
         self.objects.semaphore.raw()
-    }
-
-    fn done(&self) -> vk::Fence {
-        self.objects.done.raw()
     }
 
     fn submit(
@@ -182,50 +148,24 @@ impl Semaphore {
             let limit = "one that this device exported or imported";
             return Err(Error::invalid("semaphore", "of another device", limit));
         }
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        self.finish(&mut pending, timeout)?;
-        let raw = &self.device.device;
-        // SAFETY: vkResetFences: no submission is pending on it, as `finish` has returned.
-        unsafe { raw.reset_fences(&[self.done()]) }.map_err(failed("vkResetFences"))?;
-        let queue = self.device.submitting.lock();
-        // SAFETY: vkQueueSubmit: the queue is ours alone, by the lock and by `Device::from_raw`'s contract; the fence is in
-        // no other submission; the semaphore's state is the caller's contract.
-        unsafe { raw.queue_submit(self.device.queue, &[*submit], self.done()) }
-            .map_err(failed("vkQueueSubmit"))?;
-        drop(queue);
-        *pending = true;
-        Ok(())
-    }
-
-    fn finish(&self, pending: &mut bool, timeout: Duration) -> Result<()> {
-        if !*pending {
-            return Ok(());
-        }
-        super::submit_fence::wait(&self.device, self.done(), timeout, "a semaphore's last use")?;
-        *pending = false;
-        Ok(())
+        let done = self.objects.done.lock();
+        let mut done = done.unwrap_or_else(PoisonError::into_inner);
+        done.finish(timeout)?;
+        done.submit(&[*submit])
     }
 }
 
-impl Drop for Semaphore {
-    fn drop(&mut self) {
-        let mut pending = *self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        let finished = self.finish(&mut pending, DROP_TIMEOUT);
-        if finished.is_err() {
-            // A queue that does not finish may still use them; leaking them is the lesser evil.
-            #[cfg(feature = "tracing")]
-            tracing::error!(?finished, "a semaphore's work did not finish; leaking it");
-            return;
-        }
-        // SAFETY: ManuallyDrop::drop once, and `objects` is not used afterwards: this is the end of Drop.
-        unsafe { ManuallyDrop::drop(&mut self.objects) };
+impl Finish for Objects {
+    fn finish(&mut self, timeout: Duration) -> Result<()> {
+        let done = self.done.get_mut();
+        done.unwrap_or_else(PoisonError::into_inner).finish(timeout)
     }
 }
 
 impl fmt::Debug for Semaphore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Semaphore")
-            .field("pending", &self.pending)
+            .field("done", &self.objects.done)
             .finish_non_exhaustive()
     }
 }

@@ -10,7 +10,7 @@ use super::access::Access;
 use super::device::DeviceInner;
 use super::image::Image;
 use super::object::Owned;
-use super::{failed, host};
+use super::{conv, failed, host};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::frame::Memory;
@@ -194,7 +194,7 @@ impl Staging {
         let mapping = self.mapping.lock().unwrap_or_else(PoisonError::into_inner);
         let target = bounce.address.as_ptr().cast::<u8>();
         // SAFETY: slice::from_raw_parts_mut: the driver mapped `bytes` bytes there; the last submission that read them
-        // has finished (`Commands::finish`), and the lock keeps other writers out.
+        // has finished (`Finish::finish`), and the lock keeps other writers out.
         let target = unsafe { std::slice::from_raw_parts_mut(target, self.bytes) };
         mapping.copy_out(0, target)
     }
@@ -221,20 +221,11 @@ fn region(frame: &Frame) -> vk::BufferImageCopy {
     let block = u64::from(layout.format_info().planes[0].block_bytes);
     // Fits: `FrameLayout` holds pitches to 32 bits.
     let row_length = u32::try_from(pitch / block).unwrap_or(0);
-    let extent = layout.extent();
     vk::BufferImageCopy::default()
         .buffer_offset(offset)
         .buffer_row_length(row_length)
-        .image_subresource(
-            vk::ImageSubresourceLayers::default()
-                .aspect_mask(vk::ImageAspectFlags::COLOR)
-                .layer_count(1),
-        )
-        .image_extent(vk::Extent3D {
-            width: extent.width,
-            height: extent.height,
-            depth: 1,
-        })
+        .image_subresource(conv::whole_layer())
+        .image_extent(conv::extent_3d(layout.extent()))
 }
 
 type BufferMemory = (Owned<vk::Buffer>, Owned<vk::DeviceMemory>);

@@ -8,78 +8,37 @@ use ash::vk;
 
 use super::device::{Device, DeviceInner};
 use super::object::Owned;
-use super::{failed, handoff, offer};
-use crate::error::{Error, Requirement, Result, Support};
+use super::submission::wait;
+use super::{failed, handoff};
+use crate::error::{Result, Support};
 use crate::frame::Fence;
-use crate::negotiate::FenceSupport;
 
 /// A `VkFence` to submit with, that becomes a [`Fence`] (`VK_KHR_external_fence_fd`).
 ///
-/// [`Device::write`](super::Device::write) makes fences by itself; this is for work that a program submits with its own
+/// [`Device::write`] makes fences by itself; this is for work that a program submits with its own
 /// `vkQueueSubmit`, and for threads that wait in Vulkan for somebody else's fence. Made by [`Device::submit_fence`]; let
 /// every submission with it end before it is dropped.
 pub struct SubmitFence {
     raw: Owned<vk::Fence>,
-    support: FenceSupport,
+    exported: bool,
+    import: Support,
     device: Arc<DeviceInner>,
 }
 
 impl Device {
-    /// Whether a `VkFence` can leave this device, and come to it, as a sync_file.
-    pub fn submit_fences(&self) -> FenceSupport {
-        let inner = self.inner();
-        let adapter = inner.adapter.inner();
-        let name = ash::khr::external_fence_fd::NAME;
-        if !inner.enabled(name) {
-            let no = Support::no(offer::extension(adapter, name));
-            return FenceSupport {
-                export: no.clone(),
-                import: no,
-            };
-        }
-        let info = vk::PhysicalDeviceExternalFenceInfo::default()
-            .handle_type(vk::ExternalFenceHandleTypeFlags::SYNC_FD);
-        let mut properties = vk::ExternalFenceProperties::default();
-        // SAFETY: vkGetPhysicalDeviceExternalFenceProperties (Vulkan 1.1) with structures of our own.
-        unsafe {
-            adapter
-                .instance
-                .get_physical_device_external_fence_properties(
-                    adapter.physical,
-                    &info,
-                    &mut properties,
-                );
-        }
-        let answer = |feature, verb| {
-            if properties.external_fence_features.contains(feature) {
-                Support::Yes(())
-            } else {
-                let reason = format!("its driver cannot {verb} SYNC_FD fences");
-                Support::no(Requirement::other(reason))
-            }
-        };
-        FenceSupport {
-            export: answer(vk::ExternalFenceFeatureFlags::EXPORTABLE, "export"),
-            import: answer(vk::ExternalFenceFeatureFlags::IMPORTABLE, "import"),
-        }
-    }
-
-    /// Makes an unsignalled `VkFence`, exportable where the driver can.
+    /// Makes an unsignalled `VkFence`.
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] where it could neither be exported nor import anything; [`Error::Driver`].
+    /// [`Error::Driver`](crate::Error::Driver).
     pub fn submit_fence(&self) -> Result<SubmitFence> {
-        let support = self.submit_fences();
-        if !support.import.is_yes() {
-            let what = "a VkFence that others wait for";
-            support.export.clone().require(what)?;
-        }
         let device = self.inner();
+        let support = self.submit_fences();
+        let exported = support.export.is_yes() && !device.cpu_fences;
         let mut export = vk::ExportFenceCreateInfo::default()
             .handle_types(vk::ExternalFenceHandleTypeFlags::SYNC_FD);
         let mut create = vk::FenceCreateInfo::default();
-        if support.export.is_yes() {
+        if exported {
             create = create.push_next(&mut export);
         }
         // SAFETY: vkCreateFence; VUID-VkExportFenceCreateInfo-handleTypes-01446: the driver reports SYNC_FD as exportable.
@@ -87,7 +46,8 @@ impl Device {
             .map_err(failed("vkCreateFence"))?;
         Ok(SubmitFence {
             raw: Owned::new(device, raw),
-            support,
+            exported,
+            import: support.import,
             device: Arc::clone(device),
         })
     }
@@ -100,21 +60,26 @@ impl SubmitFence {
     }
 
     /// The same moment as a [`Fence`], which others can wait for. This fence is then unsignalled, and may be submitted
-    /// with again. Software drivers finish the work first, here.
+    /// with again once nothing is pending on it.
+    ///
+    /// Does not block where the fence leaves as a sync_file. Where the driver cannot do that, or is software
+    /// ([`Device::with_driver_fences`]), the CPU waits here, `timeout` at most, and the fence is [`Fence::Signaled`].
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`]; [`Error::Driver`].
+    /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Driver`](crate::Error::Driver).
     ///
     /// # Safety
     ///
     /// A submission must have been made with the fence, and its outcome neither waited for nor exported since
     /// (VUID-VkFenceGetFdInfoKHR-handleType-01454).
     #[doc(alias = "vkGetFenceFdKHR")]
-    pub unsafe fn export(&mut self) -> Result<Fence> {
-        let support = self.support.export.clone();
-        support.require("exporting a VkFence")?;
-        handoff::fence_fd(&self.device, self.raw())
+    pub unsafe fn export(&mut self, timeout: Duration) -> Result<Fence> {
+        if self.exported {
+            return handoff::fence_fd(&self.device, self.raw());
+        }
+        self.wait(timeout)?;
+        Ok(Fence::Signaled)
     }
 
     /// Makes the next [`SubmitFence::wait`] wait for `fence`, whose descriptor is lent.
@@ -123,15 +88,16 @@ impl SubmitFence {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`]; [`Error::Timeout`]; [`Error::Driver`].
+    /// [`Error::Unsupported`](crate::Error::Unsupported) where [`Device::submit_fences`] says no;
+    /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Driver`](crate::Error::Driver).
     ///
     /// # Safety
     ///
     /// The fence must be in no submission that has not finished (VUID-vkImportFenceFdKHR-fence-01463).
     #[doc(alias = "vkImportFenceFdKHR")]
     pub unsafe fn import(&mut self, fence: &Fence, timeout: Duration) -> Result<()> {
-        let support = self.support.import.clone();
-        support.require("importing a sync_file into a VkFence")?;
+        let import = self.import.clone();
+        import.require("importing a sync_file into a VkFence")?;
         let file = fence.to_sync_file(timeout)?;
         handoff::import_fence(&self.device, self.raw(), file.as_deref())
     }
@@ -140,7 +106,7 @@ impl SubmitFence {
     ///
     /// # Errors
     ///
-    /// [`Error::Timeout`]; [`Error::Driver`].
+    /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Driver`](crate::Error::Driver).
     pub fn wait(&mut self, timeout: Duration) -> Result<()> {
         wait(&self.device, self.raw(), timeout, "a VkFence's signal")?;
         // SAFETY: vkResetFences (VUID-vkResetFences-pFences-01123): it has signalled, so that no queue uses it.
@@ -152,26 +118,7 @@ impl fmt::Debug for SubmitFence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SubmitFence")
             .field("raw", &self.raw())
-            .field("support", &self.support)
+            .field("exported", &self.exported)
             .finish_non_exhaustive()
-    }
-}
-
-/// `vkWaitForFences` with a deadline.
-pub(super) fn wait(
-    device: &DeviceInner,
-    fence: vk::Fence,
-    timeout: Duration,
-    waiting_for: &'static str,
-) -> Result<()> {
-    let nanoseconds = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
-    // SAFETY: vkWaitForFences with a fence of this device.
-    match unsafe { device.device.wait_for_fences(&[fence], true, nanoseconds) } {
-        Ok(()) => Ok(()),
-        Err(vk::Result::TIMEOUT) => Err(Error::Timeout {
-            waiting_for,
-            after: timeout,
-        }),
-        Err(other) => Err(failed("vkWaitForFences")(other)),
     }
 }

@@ -7,9 +7,10 @@ use ash::vk;
 
 use super::access::Access;
 use super::device::{Device, DeviceInner};
-use super::failed;
 use super::image::Image;
 use super::object::Owned;
+use super::submission::Finish;
+use super::{conv, failed};
 use crate::error::{Error, Result};
 use crate::frame::Fence;
 
@@ -107,16 +108,8 @@ fn image_bytes(image: &Image) -> Result<usize> {
 fn region(image: &Image) -> vk::BufferImageCopy {
     let extent = image.frame().layout().extent();
     vk::BufferImageCopy::default()
-        .image_subresource(
-            vk::ImageSubresourceLayers::default()
-                .aspect_mask(vk::ImageAspectFlags::COLOR)
-                .layer_count(1),
-        )
-        .image_extent(vk::Extent3D {
-            width: extent.width,
-            height: extent.height,
-            depth: 1,
-        })
+        .image_subresource(conv::whole_layer())
+        .image_extent(conv::extent_3d(extent))
 }
 
 /// A buffer that the host can see.

@@ -1,5 +1,11 @@
 //! `Y'CbCr` frames in Vulkan: planes as images of their own, and what a sampler conversion needs to know.
 
+mod buffer;
+mod rgb_to_ycbcr;
+
+pub use buffer::YcbcrBuffer;
+pub use rgb_to_ycbcr::RgbToYcbcr;
+
 use ash::vk;
 
 use super::adapter::{Adapter, AdapterInner};

@@ -1,28 +1,26 @@
 //! Linear `Y'CbCr` frames that a compute shader writes.
 
 use std::fmt;
-use std::mem::ManuallyDrop;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use ash::vk;
 
-use super::device::DeviceInner;
-use super::image::Image;
-use super::object::Owned;
+use super::super::barrier::others;
+use super::super::device::DeviceInner;
+use super::super::image::Image;
+use super::super::object::Owned;
+use super::super::staging::{self, Direction, Staging};
+use super::super::submission::{Done, Finish, InUse};
+use super::super::{conv, failed, handoff, offer};
 use super::rgb_to_ycbcr::{Parameters, Pass};
-use super::staging::{self, Direction, Staging};
-use super::{failed, handoff, offer};
 use crate::color::{ChromaLocation, ColorDescription, YcbcrConversion};
 use crate::error::{Error, Requirement, Result};
 use crate::format::{Component, Format};
 use crate::frame::{Fence, Frame, Memory};
 use crate::kernel::{DmaBuf, Memfd};
 use crate::layout::{Extent, FrameLayout};
-use crate::negotiate::MemoryPath;
-
-/// How long dropping a frame waits for work that still writes it.
-const DROP_TIMEOUT: Duration = Duration::from_secs(10);
+use crate::negotiate::{MemoryPath, Usage};
 
 /// Two planes, of luma and of chroma pairs, for each two by two pixels one.
 const FORMATS: [Format; 5] = [
@@ -37,10 +35,9 @@ const FORMATS: [Format; 5] = [
 ///
 /// Keeps its device alive. Dropping it waits for submitted work; the frame's memory lives on while anybody holds it.
 pub struct YcbcrBuffer {
-    objects: ManuallyDrop<Objects>,
+    objects: InUse<Objects>,
     frame: Frame,
     conversion: YcbcrConversion,
-    pass: Arc<Pass>,
 }
 
 /// Dropped in this order: what refers to something goes before it.
@@ -49,6 +46,7 @@ struct Objects {
     _pool: Owned<vk::DescriptorPool>,
     set: vk::DescriptorSet,
     store: Store,
+    pass: Arc<Pass>,
 }
 
 enum Store {
@@ -73,8 +71,7 @@ struct State {
     view: Option<Owned<vk::ImageView>>,
     /// Signals after the last conversion, which the image's own commands have run: a sync_file would say so too, but is
     /// not something that Vulkan counts as proof.
-    done: Owned<vk::Fence>,
-    pending: bool,
+    done: Done,
     /// Submitted work may never be known to have finished.
     lost: bool,
 }
@@ -110,17 +107,9 @@ impl YcbcrBuffer {
             }
         };
         let (pool, set) = descriptor_set(device, pass, store.buffer())?;
-        // SAFETY: vkCreateFence has no preconditions beyond valid create info.
-        let done = unsafe {
-            device
-                .device
-                .create_fence(&vk::FenceCreateInfo::default(), None)
-        }
-        .map_err(failed("vkCreateFence"))?;
         let state = State {
             view: None,
-            done: Owned::new(device, done),
-            pending: false,
+            done: Done::new(device, "the end of the frame's last conversion")?,
             lost: false,
         };
         let objects = Objects {
@@ -128,12 +117,12 @@ impl YcbcrBuffer {
             _pool: pool,
             set,
             store,
+            pass: Arc::clone(pass),
         };
         Ok(Self {
-            objects: ManuallyDrop::new(objects),
+            objects: InUse::new(objects),
             frame,
             conversion,
-            pass: Arc::clone(pass),
         })
     }
 
@@ -151,7 +140,11 @@ impl YcbcrBuffer {
     }
 
     pub(super) fn pass(&self) -> &Arc<Pass> {
-        &self.pass
+        &self.objects.pass
+    }
+
+    fn device(&self) -> &Arc<DeviceInner> {
+        &self.objects.pass.device
     }
 
     pub(super) fn parameters(&self) -> Parameters {
@@ -195,11 +188,8 @@ impl YcbcrBuffer {
         timeout: Duration,
     ) -> Result<Turn<'a>> {
         let mut state = self.state();
-        if state.lost {
-            return Err(Error::driver("vkQueueSubmit", "work that never finished"));
-        }
-        let device = &self.pass.device;
-        state.finish(device, timeout)?;
+        let device = self.device();
+        state.finish(timeout)?;
         let view = image_view(device, image)?;
         let images = [vk::DescriptorImageInfo::default()
             .image_view(view.raw())
@@ -232,13 +222,13 @@ impl YcbcrBuffer {
 
     /// Takes the buffer from its readers, or from the conversion before.
     pub(super) fn record_acquire(&self, commands: vk::CommandBuffer) {
-        let device = &self.pass.device;
+        let device = self.device();
         let wanted = self
             .barrier()
             .dst_access_mask(vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE);
         let taken = match self.objects.store {
             Store::DmaBuf { .. } => wanted
-                .src_queue_family_index(others(device))
+                .src_queue_family_index(others(device, MemoryPath::DmaBuf))
                 .dst_queue_family_index(device.queue_family),
             // Words at the ends of rows are read and written back: they must be those of the conversion before.
             Store::Host(_) => wanted.src_access_mask(vk::AccessFlags::SHADER_WRITE),
@@ -250,7 +240,7 @@ impl YcbcrBuffer {
 
     /// Gives it to them.
     pub(super) fn record_release(&self, commands: vk::CommandBuffer) {
-        let device = &self.pass.device;
+        let device = self.device();
         let written = self
             .barrier()
             .src_access_mask(vk::AccessFlags::SHADER_WRITE);
@@ -259,7 +249,7 @@ impl YcbcrBuffer {
                 vk::PipelineStageFlags::BOTTOM_OF_PIPE,
                 written
                     .src_queue_family_index(device.queue_family)
-                    .dst_queue_family_index(others(device)),
+                    .dst_queue_family_index(others(device, MemoryPath::DmaBuf)),
             ),
             Store::Host(_) => (
                 vk::PipelineStageFlags::HOST,
@@ -286,7 +276,8 @@ impl Turn<'_> {
 
     /// Remembers the fence of the submission; returns the acquire fence for readers.
     pub(super) fn end(&mut self, fence: &Fence, timeout: Duration) -> Result<Fence> {
-        let submitted = self.state.submit(&self.target.pass.device);
+        // After everything that the queue was given so far.
+        let submitted = self.state.done.submit(&[]);
         // Without it nobody can tell when the target may go.
         self.state.lost = submitted.is_err();
         submitted?;
@@ -307,41 +298,22 @@ impl Turn<'_> {
     }
 }
 
-impl State {
+impl Finish for State {
     /// Waits until the last conversion has finished.
-    fn finish(&mut self, device: &DeviceInner, timeout: Duration) -> Result<()> {
-        if !self.pending {
-            return Ok(());
+    fn finish(&mut self, timeout: Duration) -> Result<()> {
+        if self.lost {
+            return Err(Error::driver("vkQueueSubmit", "work that never finished"));
         }
-        let nanoseconds = u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX);
-        let fences = [self.done.raw()];
-        // SAFETY: vkWaitForFences with a fence of this device.
-        match unsafe { device.device.wait_for_fences(&fences, true, nanoseconds) } {
-            Ok(()) => {
-                self.pending = false;
-                Ok(())
-            }
-            Err(vk::Result::TIMEOUT) => Err(Error::Timeout {
-                waiting_for: "the end of the frame's last conversion",
-                after: timeout,
-            }),
-            Err(other) => Err(failed("vkWaitForFences")(other)),
-        }
+        self.done.finish(timeout)
     }
+}
 
-    /// Has the fence signalled after everything that the queue was given so far.
-    fn submit(&mut self, device: &DeviceInner) -> Result<()> {
-        let fence = self.done.raw();
-        // SAFETY: vkResetFences: no submission is pending on it, as `finish` has returned.
-        unsafe { device.device.reset_fences(&[fence]) }.map_err(failed("vkResetFences"))?;
-        let queue = device.submitting.lock();
-        // SAFETY: vkQueueSubmit without batches: the queue is ours alone, by the lock and by `Device::from_raw`'s contract;
-        // the fence is unsignalled and in no other submission.
-        unsafe { device.device.queue_submit(device.queue, &[], fence) }
-            .map_err(failed("vkQueueSubmit"))?;
-        drop(queue);
-        self.pending = true;
-        Ok(())
+impl Finish for Objects {
+    fn finish(&mut self, timeout: Duration) -> Result<()> {
+        let state = self.state.get_mut();
+        state
+            .unwrap_or_else(PoisonError::into_inner)
+            .finish(timeout)
     }
 }
 
@@ -475,11 +447,7 @@ fn descriptor_set(
 }
 
 fn image_view(device: &Arc<DeviceInner>, image: &Image) -> Result<Owned<vk::ImageView>> {
-    let range = vk::ImageSubresourceRange::default()
-        .aspect_mask(vk::ImageAspectFlags::COLOR)
-        .level_count(1)
-        .layer_count(1);
-    if !image.usage().contains(crate::negotiate::Usage::SAMPLE) {
+    if !image.usage().contains(Usage::SAMPLE) {
         let limit = "made for sampling too";
         return Err(Error::invalid("image.usage", image.usage(), limit));
     }
@@ -487,20 +455,11 @@ fn image_view(device: &Arc<DeviceInner>, image: &Image) -> Result<Owned<vk::Imag
         .image(image.raw())
         .view_type(vk::ImageViewType::TYPE_2D)
         .format(image.vk_format())
-        .subresource_range(range);
+        .subresource_range(conv::whole_image());
     // SAFETY: vkCreateImageView: the image's own format, and it was made with SAMPLED usage.
     let view = unsafe { device.device.create_image_view(&create, None) }
         .map_err(failed("vkCreateImageView"))?;
     Ok(Owned::new(device, view))
-}
-
-/// The queue family that stands for whoever else uses a dma-buf.
-fn others(device: &DeviceInner) -> u32 {
-    if device.enabled(ash::ext::queue_family_foreign::NAME) {
-        vk::QUEUE_FAMILY_FOREIGN_EXT
-    } else {
-        vk::QUEUE_FAMILY_EXTERNAL
-    }
 }
 
 fn record_barrier(
@@ -517,23 +476,6 @@ fn record_barrier(
         device
             .device
             .cmd_pipeline_barrier(commands, from, to, flags, &[], &[barrier], &[]);
-    }
-}
-
-impl Drop for YcbcrBuffer {
-    fn drop(&mut self) {
-        let mut state = self.state();
-        let done = !state.lost && state.finish(&self.pass.device, DROP_TIMEOUT).is_ok();
-        drop(state);
-        if !done {
-            // A device that does not finish may still use the objects; leaking them is the lesser evil.
-            #[cfg(feature = "tracing")]
-            tracing::error!("a frame's conversion did not finish; leaking the buffer");
-            std::mem::forget(Arc::clone(&self.pass));
-            return;
-        }
-        // SAFETY: ManuallyDrop::drop once, and `objects` is not used afterwards: this is the end of Drop.
-        unsafe { ManuallyDrop::drop(&mut self.objects) };
     }
 }
 

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use ash::vk;
 
-use super::access::Access;
-use super::device::{Device, DeviceInner};
-use super::failed;
-use super::image::Image;
-use super::object::Owned;
-use super::ycbcr_buffer::YcbcrBuffer;
+use super::super::access::Access;
+use super::super::device::{Device, DeviceInner};
+use super::super::failed;
+use super::super::image::Image;
+use super::super::object::Owned;
+use super::super::submission::Finish;
+use super::buffer::YcbcrBuffer;
 use crate::color::ColorDescription;
 use crate::error::{Error, Requirement, Result};
 use crate::format::Format;
@@ -21,7 +22,7 @@ use crate::layout::Extent;
 use crate::negotiate::MemoryPath;
 
 /// Bytes of the shader's `Pass`: every device has room for 128.
-pub(super) const PUSH_BYTES: u32 = 96;
+const PUSH_BYTES: usize = 96;
 /// Invocations in a workgroup, along each axis.
 const WORKGROUP: u32 = 8;
 
@@ -200,7 +201,7 @@ impl Pass {
         let set_layout = Owned::new(device, set_layout);
         let ranges = [vk::PushConstantRange::default()
             .stage_flags(vk::ShaderStageFlags::COMPUTE)
-            .size(PUSH_BYTES)];
+            .size(PUSH_BYTES as u32)];
         let sets = [set_layout.raw()];
         let create = vk::PipelineLayoutCreateInfo::default()
             .set_layouts(&sets)
@@ -293,20 +294,20 @@ impl Parameters {
         clippy::cast_possible_truncation,
         reason = "shaders compute in 32 bits"
     )]
-    fn bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::new();
+    fn bytes(&self) -> [u8; PUSH_BYTES] {
         let single = |value: f64| (value as f32).to_ne_bytes();
-        for value in self.rows.as_flattened() {
-            bytes.extend(single(*value));
-        }
-        for pair in [self.extent, self.offset, self.pitch, self.midpoint] {
-            bytes.extend(pair.map(u32::to_ne_bytes).as_flattened());
-        }
-        bytes.extend(single(self.max));
-        bytes.extend(self.shift.to_ne_bytes());
-        bytes.extend(self.bits.to_ne_bytes());
+        let rows = self.rows.as_flattened().iter().copied().map(single);
+        let pairs = [self.extent, self.offset, self.pitch, self.midpoint];
+        let last = [single(self.max)].into_iter();
+        let words = rows
+            .chain(pairs.as_flattened().iter().map(|word| word.to_ne_bytes()))
+            .chain(last)
+            .chain([self.shift, self.bits].map(u32::to_ne_bytes));
         // The shader's structure ends at a multiple of its largest alignment.
-        bytes.resize(usize::try_from(PUSH_BYTES).unwrap_or(0), 0);
+        let mut bytes = [0; PUSH_BYTES];
+        for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
+            place.copy_from_slice(&word);
+        }
         bytes
     }
 }

@@ -1,0 +1,122 @@
+//! Taking turns: acquire, the caller's commands, release, submission, and the fences in and out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ash::vk;
+
+use super::access::Access;
+use super::barrier::{record_acquire, record_release};
+use super::device::Device;
+use super::image::Image;
+use super::submission::Finish;
+use super::timeline::Timelines;
+use crate::error::{Error, Result};
+use crate::frame::Fence;
+
+impl Device {
+    /// Writes a frame: waits for `gate`, takes the image from its readers, runs `record`, gives it back, submits, and
+    /// returns the acquire fence for the next reader.
+    ///
+    /// `gate` is the release fence that came with [`Free::acquire`](crate::Free::acquire). `record` gets a command
+    /// buffer in the recording state, outside a render pass; it finds the image in `access`'s layout, with the
+    /// contents of the last write (undefined on the first), and must leave it in that layout.
+    ///
+    /// Blocks until the image's last turn has finished, which it has when others waited for it; on devices that
+    /// cannot pass fences as sync_files, and on the host memory path where the CPU copies, also until this write has.
+    /// Each wait ends after `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for another device's image, an access that does not write, or an imported host memory
+    /// frame that is copied (where the image lies in host memory itself, both sides can write); [`Error::Timeout`] when a wait exceeds `timeout`;
+    /// [`Error::Driver`] when the driver refuses. The image can be written again after each.
+    pub fn write(
+        &self,
+        image: &Image,
+        gate: &Fence,
+        timeout: Duration,
+        access: Access,
+        record: impl FnOnce(vk::CommandBuffer),
+    ) -> Result<Fence> {
+        access.check_write()?;
+        self.turn(image, gate, &Timelines::default(), timeout, access, record)
+    }
+
+    /// Reads a frame: waits for `acquire`, takes the image from its writer, runs `record`, gives it back, submits, and
+    /// returns the release fence for the next writer.
+    ///
+    /// `acquire` is the fence that came with [`Received::acquire`](crate::Received::acquire). Otherwise as
+    /// [`Device::write`]; on the host memory path the frame's pixels are copied into the image first.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Device::write`]: here for an access that writes, and for an exported host memory frame that is copied,
+    /// whose pixels only importers see.
+    pub fn read(
+        &self,
+        image: &Image,
+        acquire: &Fence,
+        timeout: Duration,
+        access: Access,
+        record: impl FnOnce(vk::CommandBuffer),
+    ) -> Result<Fence> {
+        access.check_read()?;
+        let none = Timelines::default();
+        self.turn(image, acquire, &none, timeout, access, record)
+    }
+
+    pub(super) fn turn(
+        &self,
+        image: &Image,
+        gate: &Fence,
+        timelines: &Timelines,
+        timeout: Duration,
+        access: Access,
+        record: impl FnOnce(vk::CommandBuffer),
+    ) -> Result<Fence> {
+        self.check_own(image)?;
+        image.check_access(access)?;
+        if let Some(staging) = image.staging() {
+            staging.check(access)?;
+        }
+        let mut own = image.commands();
+        own.owner().check_free()?;
+        own.finish(timeout)?;
+        let wait = match image.staging() {
+            Some(staging) if staging.is_import() => {
+                // The CPU or the copy command reads the frame: its writer must have finished.
+                gate.wait(timeout)?;
+                staging.copy_from_frame()?;
+                None
+            }
+            None if image.in_host_memory() => {
+                // What others wrote there is visible to what is submitted afterwards, and to nothing else (Vulkan, "Host
+                // Write Ordering Guarantees").
+                gate.wait(timeout)?;
+                None
+            }
+            _ => own.gate(gate, timeout)?,
+        };
+        let family = self.queue_family();
+        let commands = own.begin()?;
+        record_acquire(commands, image, access, own.owner(), family);
+        record(commands);
+        record_release(commands, image, access, family);
+        let fence = own.submit(wait, timelines, timeout)?;
+        let Some(staging) = image.staging().filter(|staging| staging.needs_cpu_copy()) else {
+            return Ok(fence);
+        };
+        own.finish(timeout)?;
+        staging.copy_to_frame()?;
+        Ok(Fence::Signaled)
+    }
+
+    fn check_own(&self, image: &Image) -> Result<()> {
+        if Arc::ptr_eq(self.inner(), image.device()) {
+            return Ok(());
+        }
+        let limit = "one that this device exported or imported";
+        Err(Error::invalid("image", "of another device", limit))
+    }
+}
