@@ -5,8 +5,6 @@ use std::fmt;
 
 use khronos_egl as egl;
 
-use super::context;
-use super::device::Device;
 use super::raw::{self, EglDevice, Library, loaded};
 use crate::device_id::DrmNode;
 use crate::error::{Error, Requirement, Result};
@@ -58,7 +56,7 @@ impl Adapter {
             .collect())
     }
 
-    pub(super) fn of(library: &Library, device: EglDevice) -> Self {
+    fn of(library: &Library, device: EglDevice) -> Self {
         let node = |name| device_string(library, device, name).and_then(|path| drm_node(&path));
         Self {
             device,
@@ -83,25 +81,28 @@ impl Adapter {
         self.primary_node
     }
 
-    /// Opens the device without a window system, with an OpenGL ES 3 context that is made current on this thread.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`] without `EGL_EXT_platform_device` or surfaceless contexts; [`Error::Driver`] when EGL
-    /// refuses.
-    pub fn open(&self) -> Result<Device> {
-        let library = raw::library()?;
-        require_client_extensions(library, &["EGL_EXT_platform_device"])?;
-        let get = loaded(library.ext.get_platform_display, "eglGetPlatformDisplayEXT")?;
-        // SAFETY: eglGetPlatformDisplayEXT with EGL_PLATFORM_DEVICE_EXT (its extension is listed) takes an
-        // EGLDeviceEXT of eglQueryDevicesEXT and no attributes.
-        let display = unsafe { get(raw::PLATFORM_DEVICE_EXT, self.device, std::ptr::null()) };
-        if display.is_null() {
-            return Err(library.failed("eglGetPlatformDisplayEXT"));
+    /// The device behind a display, where EGL tells.
+    pub(super) fn of_display(library: &Library, display: egl::Display) -> Option<Self> {
+        let query = library.ext.query_display_attrib?;
+        let listed = library.egl.query_string(None, egl::EXTENSIONS).ok()?;
+        let listed = listed.to_string_lossy();
+        let has = |name: &str| listed.split_ascii_whitespace().any(|one| one == name);
+        if !has("EGL_EXT_device_query") && !has("EGL_EXT_device_base") {
+            return None;
         }
-        // SAFETY: Display::from_ptr: EGL has just returned this display.
-        let display = unsafe { egl::Display::from_ptr(display) };
-        context::headless(library, display)
+        let mut device = 0_isize;
+        // SAFETY: eglQueryDisplayAttribEXT (EGL_EXT_device_query) writes one EGLAttrib.
+        let ok = unsafe { query(display.as_ptr(), raw::DEVICE_EXT, &raw mut device) };
+        if ok != egl::TRUE || device == 0 {
+            let _cleared = library.egl.get_error();
+            return None;
+        }
+        let device = std::ptr::with_exposed_provenance_mut(device.cast_unsigned());
+        Some(Self::of(library, device))
+    }
+
+    pub(super) fn raw(&self) -> EglDevice {
+        self.device
     }
 
     fn has(&self, extension: &str) -> bool {
@@ -121,7 +122,7 @@ impl fmt::Debug for Adapter {
     }
 }
 
-fn require_client_extensions(library: &Library, names: &[&'static str]) -> Result<()> {
+pub(super) fn require_client_extensions(library: &Library, names: &[&'static str]) -> Result<()> {
     let listed = library
         .egl
         .query_string(None, egl::EXTENSIONS)

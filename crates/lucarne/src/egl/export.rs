@@ -6,13 +6,14 @@ use std::rc::Rc;
 use glow::HasContext;
 use khronos_egl as egl;
 
-use super::device::DeviceInner;
-use super::handoff;
-use super::import::{Binding, Guard, gl_format, gl_size, sampling};
+use super::device::Device;
+use super::inner::DeviceInner;
 use super::raw::{self, EglImage, loaded};
-use super::texture::{Source, Texture};
+use super::state::Binding;
+use super::texture::{Guard, Source, Texture, gl_format, gl_size, sampling};
+use super::{handoff, support};
 use crate::error::{Error, Result};
-use crate::format::{Format, FormatInfo, GlFormat};
+use crate::format::{Format, FormatInfo};
 use crate::frame::{Frame, Memory};
 use crate::kernel::DmaBuf;
 use crate::layout::{Extent, FrameLayout, MAX_PLANES, Plane, Tiling};
@@ -20,20 +21,54 @@ use crate::modifier::Modifier;
 use crate::negotiate::{Agreement, MemoryPath, Rung};
 
 /// A texture as the driver would export it.
-struct Exported {
+pub(super) struct Exported {
     format: Format,
-    modifier: Option<Modifier>,
-    planes: usize,
+    pub(super) modifier: Option<Modifier>,
+    pub(super) planes: usize,
 }
 
 impl Exported {
     /// Whether its bytes are those of `format`; alpha that nobody reads makes no difference.
-    fn holds(&self, format: Format) -> bool {
+    pub(super) fn holds(&self, format: Format) -> bool {
         self.format == format || Some(self.format) == format.alpha_twin()
     }
 }
 
-pub(super) fn export(device: &Rc<DeviceInner>, agreement: &Agreement) -> Result<Texture> {
+impl Device {
+    /// Makes a texture as agreed, in memory of its own, and exports that memory as a dma-buf.
+    ///
+    /// OpenGL chooses the modifier alone; the frame's layout says which. Draw into the texture through a framebuffer
+    /// object; wait with [`Device::wait`] before, and pass [`Device::fence`] on after. Row 0 of the frame is what
+    /// OpenGL calls the bottom, and others take for the top: draw upside down, or say so with
+    /// [`Frame::with_color`](crate::Frame::with_color) and [`Orientation::Flipped180`](crate::color::Orientation::Flipped180).
+    /// The frame owns the exported descriptors.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotCurrent`]; [`Error::Unsupported`] without `EGL_MESA_image_dma_buf_export`; [`Error::Invalid`] for
+    /// another path than dma-buf; [`Error::Driver`] when the driver refuses, chooses something that was not agreed, or
+    /// answers success without a descriptor.
+    #[doc(alias = "eglExportDMABUFImageMESA")]
+    pub fn export(&self, agreement: &Agreement) -> Result<Texture> {
+        let device = self.inner();
+        device.require_current("egl::Device::export")?;
+        device.empty_trash();
+        let format = agreement.format;
+        let info = check(device, agreement)?;
+        let mut made = Guard::new(device);
+        let _binding = Binding::save(device, glow::TEXTURE_2D);
+        let (name, image) = allocate(device, &mut made, info, agreement.extent)?;
+        let exported = query(device, image)?;
+        check_agreed(&exported, agreement)?;
+        let frame = frame_of(device, image, &exported, agreement.extent, format)?;
+        made.keep();
+        let source = Source::Exported(image);
+        Ok(Texture::new(device, name, glow::TEXTURE_2D, source, &frame))
+    }
+}
+
+/// What the context can be asked to export.
+fn check(device: &DeviceInner, agreement: &Agreement) -> Result<&'static FormatInfo> {
     if agreement.path() != MemoryPath::DmaBuf {
         return Err(Error::invalid(
             "agreement",
@@ -41,7 +76,7 @@ pub(super) fn export(device: &Rc<DeviceInner>, agreement: &Agreement) -> Result<
             "dma-buf: OpenGL exports nothing else",
         ));
     }
-    super::offer::export_support(device).require("exporting OpenGL textures as dma-buf")?;
+    support::export(device).require("exporting OpenGL textures as dma-buf")?;
     agreement.extent.check()?;
     let format = agreement.format;
     let info = format.info().ok_or_else(|| Error::unknown_format(format))?;
@@ -53,44 +88,11 @@ pub(super) fn export(device: &Rc<DeviceInner>, agreement: &Agreement) -> Result<
             format!("at most {limit}, GL_MAX_TEXTURE_SIZE"),
         ));
     }
-    let mut made = Guard::new(device);
-    let _binding = Binding::new(device, glow::TEXTURE_2D);
-    let (name, image) = allocate(device, &mut made, info, agreement.extent)?;
-    let exported = query(device, image)?;
-    check_agreed(&exported, agreement)?;
-    let frame = frame_of(device, image, &exported, agreement.extent, format)?;
-    made.keep();
-    Ok(Texture::new(
-        device,
-        name,
-        glow::TEXTURE_2D,
-        Source::Exported(image),
-        &frame,
-    ))
-}
-
-/// What this driver makes of a small texture of `info`'s format, found out by exporting one; `None` where it cannot.
-pub(super) fn probe(device: &Rc<DeviceInner>, info: &FormatInfo) -> Option<(Modifier, u8)> {
-    // A swizzle puts colours right when sampling, not in memory: such a texture holds another format's bytes.
-    let in_order = |gl: GlFormat| gl.swizzle[..3] == [glow::RED, glow::GREEN, glow::BLUE];
-    if !info.gl.is_some_and(|gl| gl.shares_memory && in_order(gl)) {
-        return None;
-    }
-    let extent = Extent::new(64, 64);
-    let mut made = Guard::new(device);
-    let _binding = Binding::new(device, glow::TEXTURE_2D);
-    let (_, image) = allocate(device, &mut made, info, extent).ok()?;
-    let exported = query(device, image).ok()?;
-    // Some drivers answer success and no descriptor: only a real one counts.
-    frame_of(device, image, &exported, extent, info.format).ok()?;
-    let planes = u8::try_from(exported.planes).ok()?;
-    exported
-        .holds(info.format)
-        .then_some((exported.modifier?, planes))
+    Ok(info)
 }
 
 /// A texture with storage of its own, and the image that stands for it.
-fn allocate(
+pub(super) fn allocate(
     device: &Rc<DeviceInner>,
     made: &mut Guard<'_>,
     info: &FormatInfo,
@@ -112,7 +114,7 @@ fn allocate(
     let create = loaded(device.library.ext.create_image, "eglCreateImageKHR")?;
     let attributes = [raw::IMAGE_PRESERVED_KHR, 1, egl::NONE];
     let buffer = std::ptr::without_provenance_mut(usize::try_from(name.0.get()).unwrap_or(0));
-    // SAFETY: eglCreateImageKHR with EGL_GL_TEXTURE_2D_KHR (EGL_KHR_gl_texture_2D_image is listed: `export_support`):
+    // SAFETY: eglCreateImageKHR with EGL_GL_TEXTURE_2D_KHR (EGL_KHR_gl_texture_2D_image is listed: `support::export`):
     // the context is current, the "buffer" is the name of a complete texture of it.
     let image = unsafe {
         create(
@@ -132,13 +134,13 @@ fn allocate(
     Ok((name, image))
 }
 
-fn query(device: &DeviceInner, image: EglImage) -> Result<Exported> {
+pub(super) fn query(device: &DeviceInner, image: EglImage) -> Result<Exported> {
     const CALL: &str = "eglExportDMABUFImageQueryMESA";
     let query = loaded(device.library.ext.export_query, CALL)?;
     let (mut fourcc, mut planes) = (0_i32, 0_i32);
     // Room for as many planes as the extension can describe: the driver writes one modifier for each.
     let mut modifiers = [0_u64; MAX_PLANES];
-    // SAFETY: eglExportDMABUFImageQueryMESA (listed: `export_support`) writes one fourcc, one count and a modifier for
+    // SAFETY: eglExportDMABUFImageQueryMESA (listed: `support::export`) writes one fourcc, one count and a modifier for
     // each plane, of which no format has more than four.
     let ok = unsafe {
         query(
@@ -191,7 +193,7 @@ fn check_agreed(exported: &Exported, agreement: &Agreement) -> Result<()> {
     })
 }
 
-fn frame_of(
+pub(super) fn frame_of(
     device: &DeviceInner,
     image: EglImage,
     exported: &Exported,
@@ -224,7 +226,7 @@ fn frame_of(
     let sizes: Vec<u64> = buffers.iter().map(DmaBuf::size).collect();
     let tiling = exported.modifier.map_or(Tiling::Implicit, Tiling::Explicit);
     let layout = FrameLayout::new(extent, format, tiling, &planes, &sizes)?;
-    Frame::new(layout, Memory::DmaBuf(buffers), device.id().clone())
+    Frame::new(layout, Memory::DmaBuf(buffers), device.id.clone())
 }
 
 /// Holds each kernel buffer once.

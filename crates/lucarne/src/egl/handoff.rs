@@ -5,20 +5,17 @@
 //! they get a duplicate, which is given up only then.
 
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
-use std::time::Duration;
 
-use glow::HasContext;
+use glow::HasContext as _;
 use khronos_egl as egl;
 
 use super::color;
-use super::device::DeviceInner;
-use super::fence::Sync;
-use super::raw::{self, EglImage, loaded};
+use super::inner::DeviceInner;
+use super::raw::{self, EglImage, EglSync, loaded};
 use crate::error::{Error, Result};
 use crate::frame::{Fence, OpaqueFd, OpaqueSemaphore};
 use crate::kernel::{DmaBuf, SyncFile};
 use crate::layout::{FrameLayout, MAX_PLANES, Tiling};
-use crate::quirks;
 
 /// `eglCreateImageKHR(EGL_LINUX_DMA_BUF_EXT)`: an image over the frame's own descriptors, which stay the frame's.
 pub(super) fn create_image(
@@ -28,7 +25,7 @@ pub(super) fn create_image(
 ) -> Result<EglImage> {
     let create = loaded(device.library.ext.create_image, "eglCreateImageKHR")?;
     let attributes = image_attributes(layout, buffers)?;
-    // SAFETY: eglCreateImageKHR: EGL_EXT_image_dma_buf_import(_modifiers) are listed (`DeviceInner::path`); this target
+    // SAFETY: eglCreateImageKHR: EGL_EXT_image_dma_buf_import(_modifiers) are listed (`support::path`); this target
     // takes no context and no buffer; the attributes end with EGL_NONE; every plane lies within its buffer
     // (`FrameLayout`), which the driver does not check.
     let image = unsafe {
@@ -112,7 +109,7 @@ pub(super) fn export_image(
     let mut fds = [-1_i32; MAX_PLANES];
     let mut pitches = [0_i32; MAX_PLANES];
     let mut offsets = [0_i32; MAX_PLANES];
-    // SAFETY: eglExportDMABUFImageMESA (listed: `offer::export_support`) writes one of each for each plane the query
+    // SAFETY: eglExportDMABUFImageMESA (listed: `support::export`) writes one of each for each plane the query
     // named, at most four.
     let ok = unsafe {
         export(
@@ -205,15 +202,8 @@ pub(super) fn import_semaphore(
     Ok(())
 }
 
-/// Makes commands issued from now on wait for `fence`. Lends its descriptor.
-pub(super) fn wait(device: &DeviceInner, fence: &Fence, timeout: Duration) -> Result<()> {
-    let Fence::SyncFile(file) = fence else {
-        return fence.wait(timeout);
-    };
-    if !device.fences().import.is_yes() || device.quirk(&quirks::SOFTWARE_WAITS_FOR_EVER) {
-        // A software driver would wait on this thread, and for ever: wait here instead, with a deadline.
-        return file.wait(timeout);
-    }
+/// Makes commands issued from now on wait for `file`, whose descriptor is lent. The context is current.
+pub(super) fn wait(device: &DeviceInner, file: &SyncFile) -> Result<()> {
     let duplicate = file.duplicate()?;
     let attributes = [
         raw::SYNC_NATIVE_FENCE_FD_ANDROID,
@@ -225,7 +215,7 @@ pub(super) fn wait(device: &DeviceInner, fence: &Fence, timeout: Duration) -> Re
     // EGL owns the descriptor of a native fence sync once that is created (EGL_ANDROID_native_fence_sync).
     let _taken = duplicate.into_raw_fd();
     let wait = loaded(device.library.ext.wait_sync, "eglWaitSyncKHR")?;
-    // SAFETY: eglWaitSyncKHR (EGL_KHR_wait_sync is listed: `fence::support`) with a sync of this display and no flags;
+    // SAFETY: eglWaitSyncKHR (EGL_KHR_wait_sync is listed: `support::fences`) with a sync of this display and no flags;
     // the context is current.
     let ok = unsafe { wait(device.display.as_ptr(), sync.raw, 0) };
     if ok == 0 {
@@ -255,6 +245,34 @@ pub(super) fn export_fence(device: &DeviceInner) -> Result<Fence> {
     rustix::io::fcntl_setfd(&fd, rustix::io::FdFlags::CLOEXEC)
         .map_err(|errno| Error::os("setting FD_CLOEXEC on a fence's descriptor", errno))?;
     Ok(Fence::sync_file(SyncFile::given(fd)))
+}
+
+/// An `EGLSyncKHR`, destroyed on drop.
+struct Sync<'a> {
+    device: &'a DeviceInner,
+    raw: EglSync,
+}
+
+impl<'a> Sync<'a> {
+    /// `eglCreateSyncKHR`. `attributes` is null or a list that ends with `EGL_NONE` and outlives the call.
+    fn create(device: &'a DeviceInner, kind: u32, attributes: *const i32) -> Result<Self> {
+        let create = loaded(device.library.ext.create_sync, "eglCreateSyncKHR")?;
+        // SAFETY: eglCreateSyncKHR: the caller has checked the extension of `kind`; `attributes` is as documented.
+        let raw = unsafe { create(device.display.as_ptr(), kind, attributes) };
+        if raw.is_null() {
+            return Err(device.library.failed("eglCreateSyncKHR"));
+        }
+        Ok(Self { device, raw })
+    }
+}
+
+impl Drop for Sync<'_> {
+    fn drop(&mut self) {
+        if let Some(destroy) = self.device.library.ext.destroy_sync {
+            // SAFETY: eglDestroySyncKHR of a sync of this display, once.
+            unsafe { destroy(self.device.display.as_ptr(), self.raw) };
+        }
+    }
 }
 
 #[cfg(test)]

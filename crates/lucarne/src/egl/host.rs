@@ -1,105 +1,129 @@
-//! Host memory without a copy: a software rasteriser takes a memfd for a dma-buf, as all it does is to map it.
+//! Host memory: in place where a software rasteriser takes a memfd for a dma-buf, as all it does is to map it;
+//! uploaded at each read elsewhere.
 
-use std::os::fd::AsFd;
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use glow::HasContext;
 
-use super::device::DeviceInner;
-use super::import::{self, Binding};
-use super::state::Readback;
-use super::texture::Texture;
-use crate::device_id::DeviceId;
+use super::inner::DeviceInner;
+use super::probe::memfd;
+use super::raw::loaded;
+use super::state::{Binding, PixelStore};
+use super::texture::{Guard, Source, Texture, gl_format, gl_size, sampling};
+use super::{image, offer, support};
 use crate::error::{Error, Result};
-use crate::format::Format;
-use crate::frame::{Frame, Memory};
-use crate::kernel::{DmaBuf, Mapping, Memfd, fd};
-use crate::layout::{Extent, FrameLayout};
+use crate::format::GlFormat;
+use crate::frame::Frame;
+use crate::kernel::{Mapping, Memfd};
 use crate::negotiate::MemoryPath;
 
+/// A texture of a frame in host memory.
+pub(super) fn import(device: &Rc<DeviceInner>, frame: &Frame, memory: &Memfd) -> Result<Texture> {
+    frame.layout().check_whole_pixels()?;
+    if let Some(texture) = in_place(device, frame, memory)? {
+        return Ok(texture);
+    }
+    let gl = gl_format(frame.layout().format_info())?;
+    uploaded(device, frame, memory, gl, gl.internal_format)
+}
+
 /// A texture whose pixels lie in the frame's memfd, or `None` where this context had better upload them.
-pub(super) fn import_in_place(
-    device: &Rc<DeviceInner>,
-    frame: &Frame,
-    memfd: &Memfd,
-) -> Result<Option<Texture>> {
-    if !device.id().software || !device.path(MemoryPath::DmaBuf).is_yes() {
+fn in_place(device: &Rc<DeviceInner>, frame: &Frame, memory: &Memfd) -> Result<Option<Texture>> {
+    if !device.id.software || !support::path(device, MemoryPath::DmaBuf).is_yes() {
         return Ok(None);
     }
     let layout = frame.layout();
-    let entries = &device.offer()?.entries;
+    let entries = &offer::all(device)?.entries;
     let listed = entries.iter().any(|entry| {
         entry.path == MemoryPath::DmaBuf
             && entry.format == layout.format()
             && entry.tiling == layout.tiling()
             && !entry.external_only
     });
-    let buffers = [as_dma_buf(memfd)?];
+    let buffers = [memfd::as_dma_buf(memory)?];
     // A tight buffer would end in SIGSEGV; uploading it does not.
-    let roomy = import::check_software_rows(device, frame, &buffers).is_ok();
-    if !listed || !roomy || !device.takes_memfds() {
+    let roomy = image::check_software_rows(device, frame, &buffers).is_ok();
+    if !listed || !roomy || !memfd::pass(device) {
         return Ok(None);
     }
     // What this driver will not take is uploaded instead; `Texture::copies_per_frame` tells.
-    Ok(import::texture_of(device, frame, &buffers, false).ok())
+    Ok(image::texture_of(device, frame, &buffers, false).ok())
 }
 
-fn as_dma_buf(memfd: &Memfd) -> Result<DmaBuf> {
-    DmaBuf::new(fd::duplicate(memfd.as_fd(), "a memfd")?)
-}
-
-/// Whether the driver really shows what is in a memfd, and what is written there later. Asked once for each device: a
-/// frame of sixteen pixels is imported and read back twice.
-pub(super) fn canary(device: &Rc<DeviceInner>) -> bool {
-    let _state = Readback::save(device);
-    let stale = device.gl_error();
-    let shown = try_canary(device);
-    // What the canary did wrong is nobody else's error.
-    let _errors = (stale, device.gl_error());
-    shown.unwrap_or(false)
-}
-
-fn try_canary(device: &Rc<DeviceInner>) -> Result<bool> {
-    let (layout, size) = FrameLayout::linear(Extent::new(4, 4), Format::ABGR8888)?;
-    let memfd = Memfd::create("lucarne-canary", size)?;
-    let mut mapping = Mapping::new(&memfd)?;
-    let buffers = [as_dma_buf(&memfd)?];
-    let frame = Frame::new(layout, Memory::HostMemory(memfd), DeviceId::default())?;
-    let texture = import::texture_of(device, &frame, &buffers, false)?;
-    // SAFETY: glGenFramebuffers with a current context.
-    let framebuffer = unsafe { device.gl.create_framebuffer() }
-        .map_err(|error| Error::driver("glGenFramebuffers", error))?;
-    let mut right = true;
-    for color in [[0x12, 0x34, 0x56, 0x78], [0x9a, 0xbc, 0xde, 0xf0]] {
-        mapping.copy_in(0, &color)?;
-        right &= first_pixel(device, &texture, framebuffer) == Some(color);
+/// A texture with storage of its own, of this internal format, that [`upload`] fills.
+pub(super) fn uploaded(
+    device: &Rc<DeviceInner>,
+    frame: &Frame,
+    memory: &Memfd,
+    gl: GlFormat,
+    internal_format: u32,
+) -> Result<Texture> {
+    let (width, height) = gl_size(frame.layout().extent())?;
+    frame.layout().check_whole_pixels()?;
+    let mapping = Mapping::new(memory)?;
+    let target = glow::TEXTURE_2D;
+    let mut made = Guard::new(device);
+    let _binding = Binding::save(device, target);
+    let name = made.texture(target)?;
+    let _stale = device.gl_error();
+    // SAFETY: glTexStorage2D on the bound texture, with a sized format of the table.
+    unsafe {
+        device
+            .gl
+            .tex_storage_2d(target, 1, internal_format, width, height);
     }
-    // SAFETY: glDeleteFramebuffers, once.
-    unsafe { device.gl.delete_framebuffer(framebuffer) };
-    Ok(right)
+    device.check_gl("glTexStorage2D")?;
+    sampling(device, target, Some(gl));
+    made.keep();
+    let source = Source::Upload(RefCell::new(mapping));
+    Ok(Texture::new(device, name, target, source, frame))
 }
 
-fn first_pixel(
-    device: &DeviceInner,
-    texture: &Texture,
-    framebuffer: glow::NativeFramebuffer,
-) -> Option<[u8; 4]> {
-    let gl = &device.gl;
-    let _binding = Binding::new(device, texture.target());
-    // SAFETY: glBindFramebuffer of a framebuffer of our own.
-    unsafe { gl.bind_framebuffer(glow::FRAMEBUFFER, Some(framebuffer)) };
-    let point = glow::COLOR_ATTACHMENT0;
-    let name = Some(texture.name());
-    // SAFETY: glFramebufferTexture2D of the bound framebuffer and a live texture.
-    unsafe { gl.framebuffer_texture_2d(glow::FRAMEBUFFER, point, texture.target(), name, 0) };
-    // SAFETY: glCheckFramebufferStatus of the bound framebuffer.
-    let status = unsafe { gl.check_framebuffer_status(glow::FRAMEBUFFER) };
-    if status != glow::FRAMEBUFFER_COMPLETE {
-        return None;
+/// Copies the frame's pixels into the texture. The frame is this reader's, and its writer has finished.
+pub(super) fn upload(device: &DeviceInner, texture: &Texture) -> Result<()> {
+    let Source::Upload(mapping) = texture.source() else {
+        return Ok(());
+    };
+    let frame = texture.frame();
+    let gl = gl_format(frame.layout().format_info())?;
+    let (width, height) = gl_size(frame.layout().extent())?;
+    let layout = frame.layout();
+    let Some(plane) = layout.planes().first() else {
+        return Ok(());
+    };
+    let block = u64::from(layout.format_info().planes[0].block_bytes);
+    let row_length = i32::try_from(plane.pitch / block)
+        .map_err(|_| Error::invalid("plane.pitch", plane.pitch, "at most 31 bits"))?;
+    let offset = usize::try_from(plane.offset)
+        .map_err(|_| Error::invalid("plane.offset", plane.offset, "within the mapping"))?;
+    let sub_image = loaded(device.functions.sub_image_2d, "glTexSubImage2D")?;
+    let _binding = Binding::save(device, glow::TEXTURE_2D);
+    let _unpack = PixelStore::unpack(device, row_length);
+    let _stale = device.gl_error();
+    // SAFETY: glBindTexture with a live texture of this target.
+    unsafe {
+        device
+            .gl
+            .bind_texture(glow::TEXTURE_2D, Some(texture.name()));
     }
-    let mut pixel = [0; 4];
-    let target = glow::PixelPackData::Slice(Some(&mut pixel));
-    // SAFETY: glReadPixels writes one pixel of four bytes; no pack buffer is bound (`Readback`).
-    unsafe { gl.read_pixels(0, 0, 1, 1, glow::RGBA, glow::UNSIGNED_BYTE, target) };
-    device.gl_error().is_none().then_some(pixel)
+    let mapping = mapping.borrow();
+    // Its address is given as it is: making a slice of memory that a peer may write is not allowed.
+    let pixels = mapping.address().as_ptr().wrapping_add(offset);
+    // SAFETY: glTexSubImage2D reads `height` rows of `row_length` pixels from `pixels`, which the frame's layout
+    // proves to lie within the mapping; no unpack buffer is bound and other unpack state is the default (`PixelStore`).
+    unsafe {
+        sub_image(
+            glow::TEXTURE_2D,
+            0,
+            0,
+            0,
+            width,
+            height,
+            gl.format,
+            gl.kind,
+            pixels.cast(),
+        );
+    }
+    device.check_gl("glTexSubImage2D")
 }

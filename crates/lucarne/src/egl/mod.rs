@@ -7,29 +7,30 @@
 //! A context is current on one thread, so nothing here can be sent to another; every call checks that it is current.
 
 mod adapter;
-mod canary;
 mod color;
-mod context;
 mod device;
 mod export;
-mod fence;
 mod handoff;
 mod host;
+mod image;
 mod import;
+mod inner;
 mod offer;
+mod pass;
+mod pixels;
+mod probe;
+mod program;
 mod raw;
-mod self_test;
 mod semaphore;
 mod srgb;
 mod state;
+mod support;
 mod texture;
-mod transfer;
+mod turn;
 mod ycbcr;
-mod ycbcr_to_rgb;
 
 pub use adapter::Adapter;
 pub use device::Device;
 pub use semaphore::Semaphore;
 pub use texture::Texture;
-pub use ycbcr::YcbcrTexture;
-pub use ycbcr_to_rgb::YcbcrToRgb;
+pub use ycbcr::{YcbcrTexture, YcbcrToRgb};

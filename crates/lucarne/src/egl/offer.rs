@@ -5,145 +5,65 @@ use std::rc::Rc;
 use glow::HasContext as _;
 use khronos_egl as egl;
 
-use super::adapter::Adapter;
-use super::canary;
-use super::device::DeviceInner;
-use super::raw::{self, Library, loaded};
-use super::{export, self_test};
-use crate::device_id::DeviceId;
-use crate::error::{Error, Requirement, Result, Support};
+use super::device::Device;
+use super::inner::DeviceInner;
+use super::probe::{export, foreign, ycbcr};
+use super::raw::loaded;
+use super::support;
+use crate::error::{Error, Result, Support};
 use crate::format::{ColorKind, Format, FormatInfo};
-use crate::kernel::Udmabuf;
 use crate::layout::{Extent, Tiling};
 use crate::modifier::Modifier;
 use crate::negotiate::{MemoryPath, Offer, OfferEntry, Usage};
 use crate::quirks;
 
-pub(super) fn offer(device: &Rc<DeviceInner>) -> Result<Offer> {
+impl Device {
+    /// What this context can import. Asked of the driver once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotCurrent`]; [`Error::Driver`] when the driver does not answer.
+    pub fn offer(&self) -> Result<Offer> {
+        self.inner().require_current("egl::Device::offer")?;
+        all(self.inner()).cloned()
+    }
+}
+
+/// The whole offer. Asked of the driver once.
+pub(super) fn all(device: &Rc<DeviceInner>) -> Result<&Offer> {
+    if let Some(offer) = device.offer.get() {
+        return Ok(offer);
+    }
+    let offer = ask(device)?;
+    Ok(device.offer.get_or_init(|| offer))
+}
+
+fn ask(device: &Rc<DeviceInner>) -> Result<Offer> {
     let paths: Vec<(MemoryPath, Support)> = MemoryPath::ALL
         .into_iter()
-        .map(|path| (path, device.path(path)))
+        .map(|path| (path, support::path(device, path)))
         .collect();
     let mut entries = Vec::new();
     let mut withdrawn = Vec::new();
-    if device.path(MemoryPath::DmaBuf).is_yes() {
+    if support::path(device, MemoryPath::DmaBuf).is_yes() {
         entries.extend(dma_buf_entries(device)?);
-        withdrawn.extend(self_test::withdraw(device, &entries));
+        withdrawn.extend(foreign::withdraw(device, &entries));
     }
-    if device.path(MemoryPath::OpaqueFd).is_yes() {
+    if support::path(device, MemoryPath::OpaqueFd).is_yes() {
         entries.extend(opaque_entries(device));
     }
     entries.extend(host_entries(device));
     Ok(Offer {
-        name: format!("OpenGL on {}", device.renderer()),
-        device: device.id().clone(),
+        name: format!("OpenGL on {}", device.renderer),
+        device: device.id.clone(),
         paths,
         entries,
         withdrawn,
-        fences: device.fences().clone(),
+        fences: support::fences(device).support.clone(),
     })
 }
 
-pub(super) fn path_support(device: &DeviceInner, path: MemoryPath) -> Support {
-    let mut missing = Vec::new();
-    match path {
-        MemoryPath::DmaBuf => {
-            missing.extend(missing_extensions(
-                device,
-                &[
-                    "EGL_EXT_image_dma_buf_import",
-                    "EGL_EXT_image_dma_buf_import_modifiers",
-                ],
-            ));
-            if !device.has_gl("GL_OES_EGL_image") && !device.has_gl("GL_EXT_EGL_image_storage") {
-                missing.push(gl_extension("GL_OES_EGL_image"));
-            }
-            missing.extend(unsafe_software_device(device));
-        }
-        MemoryPath::OpaqueFd => {
-            for name in ["GL_EXT_memory_object", "GL_EXT_memory_object_fd"] {
-                if !device.has_gl(name) {
-                    missing.push(gl_extension(name));
-                }
-            }
-            missing.extend(opaque_dma_bufs(device));
-        }
-        MemoryPath::HostMemory => {}
-    }
-    if missing.is_empty() {
-        Support::Yes(())
-    } else {
-        Support::No(missing)
-    }
-}
-
-/// Whether textures can be exported as dma-bufs.
-pub(super) fn export_support(device: &DeviceInner) -> Support {
-    let mut missing = missing_extensions(
-        device,
-        &[
-            "EGL_MESA_image_dma_buf_export",
-            "EGL_KHR_image_base",
-            "EGL_KHR_gl_texture_2D_image",
-        ],
-    );
-    missing.extend(unsafe_software_device(device));
-    if missing.is_empty() {
-        Support::Yes(())
-    } else {
-        Support::No(missing)
-    }
-}
-
-/// Mesa's software rasteriser on a DRM node (`kms_swrast`) crashes when it maps a foreign dma-buf: only the software
-/// EGL device maps buffers in a way that works for any.
-fn unsafe_software_device(device: &DeviceInner) -> Option<Requirement> {
-    device.quirk(&quirks::KMS_SWRAST).then(|| {
-        Requirement::other(
-            "needs the software EGL device (EGL_MESA_device_software): this display is software on a DRM node \
-             (kms_swrast), which crashes on buffers it did not make; use EGL_EXT_platform_device or \
-             egl::Adapter::open",
-        )
-    })
-}
-
-/// With `/dev/udmabuf` Mesa's software Vulkan exports opaque memory that its OpenGL does not know.
-fn opaque_dma_bufs(device: &DeviceInner) -> Option<Requirement> {
-    let quirk = &quirks::OPAQUE_FD_IS_A_DMA_BUF;
-    (device.quirk(quirk) && Udmabuf::probe().is_yes()).then(|| {
-        Requirement::other(format!(
-            "needs memory objects that this OpenGL knows: where /dev/udmabuf can be opened, Mesa's software Vulkan exports \
-             dma-bufs as opaque-fd, which this OpenGL refuses; share dma-bufs instead (quirk {})",
-            quirk.name
-        ))
-    })
-}
-
-fn missing_extensions(device: &DeviceInner, names: &[&'static str]) -> Vec<Requirement> {
-    names
-        .iter()
-        .filter(|name| !device.has_egl(name))
-        .map(|name| egl_extension(name))
-        .collect()
-}
-
-pub(super) fn egl_extension(name: &'static str) -> Requirement {
-    Requirement::Extension {
-        api: "EGL display",
-        name,
-        available: false,
-    }
-}
-
-pub(super) fn gl_extension(name: &'static str) -> Requirement {
-    Requirement::Extension {
-        api: "OpenGL",
-        name,
-        available: false,
-    }
-}
-
-/// RGB formats only: `Y'CbCr` ones are imported plane by plane, or whole where [`canary`] has seen that work.
+/// RGB formats only: `Y'CbCr` ones are imported plane by plane, or whole where [`ycbcr::works`] has seen that work.
 fn formats() -> impl Iterator<Item = &'static FormatInfo> {
     Format::ALL
         .iter()
@@ -156,11 +76,11 @@ fn max_extent(device: &DeviceInner) -> Extent {
 
 fn dma_buf_entries(device: &Rc<DeviceInner>) -> Result<Vec<OfferEntry>> {
     let listed = query_formats(device)?;
-    let exports = export_support(device).is_yes();
+    let exports = support::export(device).is_yes();
     let mut entries = Vec::new();
     for info in formats().filter(|info| listed.contains(&info.format)) {
         let exported = if exports {
-            export::probe(device, info)
+            export::layout(device, info)
         } else {
             None
         };
@@ -203,7 +123,7 @@ fn whole_ycbcr_entry(device: &Rc<DeviceInner>, info: &FormatInfo) -> Result<Opti
     }
     let modifiers = query_modifiers(device, info.format)?;
     let linear = modifiers.iter().any(|(modifier, _)| modifier.is_linear());
-    if !linear || !canary::works(device, info) {
+    if !linear || !ycbcr::works(device, info) {
         return Ok(None);
     }
     Ok(Some(OfferEntry {
@@ -342,63 +262,6 @@ fn plain_entry(
         dedicated_only: path == MemoryPath::OpaqueFd,
         external_only: false,
     }
-}
-
-/// The EGL device behind a display, where EGL tells.
-pub(super) fn egl_device(library: &Library, display: egl::Display) -> Option<Adapter> {
-    let query = library.ext.query_display_attrib?;
-    let listed = library.egl.query_string(None, egl::EXTENSIONS).ok()?;
-    let listed = listed.to_string_lossy();
-    let has = |name: &str| listed.split_ascii_whitespace().any(|one| one == name);
-    if !has("EGL_EXT_device_query") && !has("EGL_EXT_device_base") {
-        return None;
-    }
-    let mut device = 0_isize;
-    // SAFETY: eglQueryDisplayAttribEXT (EGL_EXT_device_query) writes one EGLAttrib.
-    let ok = unsafe { query(display.as_ptr(), raw::DEVICE_EXT, &raw mut device) };
-    if ok != egl::TRUE || device == 0 {
-        let _cleared = library.egl.get_error();
-        return None;
-    }
-    let device = std::ptr::with_exposed_provenance_mut(device.cast_unsigned());
-    Some(Adapter::of(library, device))
-}
-
-pub(super) fn identify(device: &DeviceInner) -> Result<DeviceId> {
-    let adapter = device.egl_device();
-    let mut id = DeviceId {
-        device_uuid: None,
-        driver_uuid: None,
-        render_node: adapter.and_then(Adapter::render_node),
-        primary_node: adapter.and_then(Adapter::primary_node),
-        software: quirks::is_software(device.renderer()),
-    };
-    if !device.has_gl("GL_EXT_memory_object") {
-        return Ok(id);
-    }
-    let functions = &device.functions;
-    let indexed = loaded(functions.unsigned_bytes_indexed, "glGetUnsignedBytei_vEXT")?;
-    let plain = loaded(functions.unsigned_bytes, "glGetUnsignedBytevEXT")?;
-    let _stale = device.gl_error();
-    let devices = {
-        // SAFETY: glGetIntegerv with a name of GL_EXT_memory_object, which is listed.
-        unsafe { device.gl.get_parameter_i32(raw::GL_NUM_DEVICE_UUIDS_EXT) }
-    };
-    let mut uuid = [0_u8; 16];
-    // A context that spans several devices has no one identity.
-    if devices == 1 {
-        // SAFETY: glGetUnsignedBytei_vEXT writes GL_UUID_SIZE_EXT, 16, bytes.
-        unsafe { indexed(raw::GL_DEVICE_UUID_EXT, 0, uuid.as_mut_ptr()) };
-        if device.gl_error().is_none() {
-            id.device_uuid = Some(uuid);
-        }
-    }
-    // SAFETY: glGetUnsignedBytevEXT writes 16 bytes for this name.
-    unsafe { plain(raw::GL_DRIVER_UUID_EXT, uuid.as_mut_ptr()) };
-    if device.gl_error().is_none() {
-        id.driver_uuid = Some(uuid);
-    }
-    Ok(id)
 }
 
 #[cfg(test)]

@@ -46,6 +46,10 @@ pub(super) const GL_TEXTURE_2D_KHR: u32 = 0x30B1;
 pub(super) const SYNC_NATIVE_FENCE_ANDROID: u32 = 0x3144;
 pub(super) const SYNC_NATIVE_FENCE_FD_ANDROID: i32 = 0x3145;
 
+pub(super) const GL_UNPACK_SWAP_BYTES: u32 = 0x0CF0;
+pub(super) const GL_UNPACK_LSB_FIRST: u32 = 0x0CF1;
+pub(super) const GL_PACK_SWAP_BYTES: u32 = 0x0D00;
+pub(super) const GL_PACK_LSB_FIRST: u32 = 0x0D01;
 pub(super) const GL_TEXTURE_EXTERNAL_OES: u32 = 0x8D65;
 pub(super) const GL_TEXTURE_BINDING_EXTERNAL_OES: u32 = 0x8D67;
 pub(super) const GL_TEXTURE_TILING_EXT: u32 = 0x9580;

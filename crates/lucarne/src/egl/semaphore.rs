@@ -3,11 +3,11 @@
 use std::fmt;
 use std::rc::Rc;
 
-use super::device::{Device, DeviceInner};
-use super::handoff;
-use super::offer::gl_extension;
+use super::device::Device;
+use super::inner::{DeviceInner, Trash};
 use super::raw::{self, loaded};
-use super::texture::{Texture, Trash};
+use super::texture::Texture;
+use super::{handoff, support};
 use crate::device_id::Comparison;
 use crate::error::{Error, Result, Support};
 use crate::frame::OpaqueSemaphore;
@@ -22,17 +22,7 @@ pub struct Semaphore {
 impl Device {
     /// Whether this context can use another API's semaphores (`GL_EXT_semaphore`, `GL_EXT_semaphore_fd`).
     pub fn opaque_semaphores(&self) -> Support {
-        let names = ["GL_EXT_semaphore", "GL_EXT_semaphore_fd"];
-        let missing: Vec<_> = names
-            .into_iter()
-            .filter(|name| !self.inner().has_gl(name))
-            .map(gl_extension)
-            .collect();
-        if missing.is_empty() {
-            Support::Yes(())
-        } else {
-            Support::No(missing)
-        }
+        support::opaque_semaphores(self.inner())
     }
 
     /// Makes a GL semaphore that is the one behind `shared`, whose descriptor is lent.
@@ -47,11 +37,11 @@ impl Device {
         device.require_current("egl::Device::import_semaphore")?;
         self.opaque_semaphores()
             .require("importing an opaque semaphore into OpenGL")?;
-        if shared.device().compare_driver(device.id()) != Comparison::Same {
+        if shared.device().compare_driver(&device.id) != Comparison::Same {
             return Err(Error::ForeignDevice {
                 memory: "opaque semaphore",
                 frame: Box::new(shared.device().clone()),
-                device: Box::new(device.id().clone()),
+                device: Box::new(device.id.clone()),
             });
         }
         let generate = loaded(device.functions.gen_semaphores, "glGenSemaphoresEXT")?;
@@ -144,15 +134,10 @@ fn barrier(texture: &Texture) -> ([u32; 1], [u32; 1]) {
 
 impl Drop for Semaphore {
     fn drop(&mut self) {
-        let trash = Trash {
+        self.device.discard(Trash {
             semaphore: Some(self.name),
             ..Trash::default()
-        };
-        if self.device.is_current() {
-            trash.delete(&self.device);
-        } else {
-            self.device.trash.borrow_mut().push(trash);
-        }
+        });
     }
 }
 

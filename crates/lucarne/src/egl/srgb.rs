@@ -1,8 +1,8 @@
 //! Textures that decode sRGB when they are sampled.
 
 use super::device::Device;
-use super::import;
-use super::texture::Texture;
+use super::texture::{Texture, gl_format};
+use super::{host, import};
 use crate::color::Transfer;
 use crate::error::{Error, Requirement, Result};
 use crate::frame::{Frame, Memory};
@@ -35,11 +35,11 @@ impl Device {
             return Err(Error::unsupported(what(), vec![Requirement::other(reason)]));
         };
         import::offered(self.inner(), frame)?;
-        let gl = import::gl_format(layout.format_info())?;
+        let gl = gl_format(layout.format_info())?;
         let Some(internal_format) = gl.internal_format_srgb else {
             let reason = "OpenGL has no sRGB sibling of the format";
             return Err(Error::unsupported(what(), vec![Requirement::other(reason)]));
         };
-        import::import_host(self.inner(), frame, memory, gl, internal_format)
+        host::uploaded(self.inner(), frame, memory, gl, internal_format)
     }
 }

@@ -1,22 +1,60 @@
-//! The caller's GL state, put back after a draw of ours.
+//! The caller's GL state, put back after ours. Nothing here allocates: uploads need it for every frame.
 
 use std::num::NonZeroU32;
 
 use glow::HasContext;
 
-use super::device::DeviceInner;
-use super::raw::{GL_TEXTURE_BINDING_EXTERNAL_OES, GL_TEXTURE_EXTERNAL_OES};
+use super::inner::DeviceInner;
+use super::raw::{
+    GL_PACK_LSB_FIRST, GL_PACK_SWAP_BYTES, GL_TEXTURE_BINDING_EXTERNAL_OES,
+    GL_TEXTURE_EXTERNAL_OES, GL_UNPACK_LSB_FIRST, GL_UNPACK_SWAP_BYTES,
+};
 
 /// How many texture units draws of ours use.
-pub(super) const UNITS: u32 = 3;
+pub(super) const UNITS: usize = 3;
 
 fn integer(device: &DeviceInner, name: u32) -> i32 {
     // SAFETY: glGetIntegerv with a name that OpenGL ES 3 and OpenGL 3.3 have, for one value.
     unsafe { device.gl.get_parameter_i32(name) }
 }
 
+/// A texture unit's index as GL wants it.
+fn number(unit: usize) -> u32 {
+    u32::try_from(unit).unwrap_or(u32::MAX)
+}
+
 fn object(device: &DeviceInner, name: u32) -> Option<NonZeroU32> {
     NonZeroU32::new(integer(device, name).cast_unsigned())
+}
+
+/// A target's texture on the active unit. Put back on drop.
+pub(super) struct Binding<'a> {
+    device: &'a DeviceInner,
+    target: u32,
+    previous: Option<NonZeroU32>,
+}
+
+impl<'a> Binding<'a> {
+    pub(super) fn save(device: &'a DeviceInner, target: u32) -> Self {
+        let name = if target == GL_TEXTURE_EXTERNAL_OES {
+            GL_TEXTURE_BINDING_EXTERNAL_OES
+        } else {
+            glow::TEXTURE_BINDING_2D
+        };
+        Self {
+            device,
+            target,
+            previous: object(device, name),
+        }
+    }
+}
+
+impl Drop for Binding<'_> {
+    fn drop(&mut self) {
+        let previous = self.previous.map(glow::NativeTexture);
+        // SAFETY: glBindTexture with the name that was bound to this target before.
+        unsafe { self.device.gl.bind_texture(self.target, previous) };
+    }
 }
 
 struct Unit {
@@ -31,8 +69,7 @@ pub(super) struct Bindings<'a> {
     program: Option<NonZeroU32>,
     vertex_array: Option<NonZeroU32>,
     active: u32,
-    units: Vec<Unit>,
-    external: bool,
+    units: [Unit; UNITS],
 }
 
 impl<'a> Bindings<'a> {
@@ -40,30 +77,26 @@ impl<'a> Bindings<'a> {
     pub(super) fn save(device: &'a DeviceInner) -> Self {
         let gl = &device.gl;
         let active = integer(device, glow::ACTIVE_TEXTURE).cast_unsigned();
-        let external = device.has_gl("GL_OES_EGL_image_external_essl3");
-        let units = (0..UNITS)
-            .map(|unit| {
-                // SAFETY: glActiveTexture with one of the units that always exist.
-                unsafe { gl.active_texture(glow::TEXTURE0 + unit) };
-                let saved = Unit {
-                    plain: object(device, glow::TEXTURE_BINDING_2D),
-                    external: external
-                        .then(|| object(device, GL_TEXTURE_BINDING_EXTERNAL_OES))
-                        .flatten(),
-                    sampler: object(device, glow::SAMPLER_BINDING),
-                };
-                // SAFETY: glBindSampler to nothing.
-                unsafe { gl.bind_sampler(unit, None) };
-                saved
-            })
-            .collect();
+        let units = std::array::from_fn(|unit| {
+            let unit = number(unit);
+            // SAFETY: glActiveTexture with one of the units that always exist.
+            unsafe { gl.active_texture(glow::TEXTURE0 + unit) };
+            let external = || object(device, GL_TEXTURE_BINDING_EXTERNAL_OES);
+            let saved = Unit {
+                plain: object(device, glow::TEXTURE_BINDING_2D),
+                external: device.samples_external.then(external).flatten(),
+                sampler: object(device, glow::SAMPLER_BINDING),
+            };
+            // SAFETY: glBindSampler to nothing.
+            unsafe { gl.bind_sampler(unit, None) };
+            saved
+        });
         Self {
             device,
             program: object(device, glow::CURRENT_PROGRAM),
             vertex_array: object(device, glow::VERTEX_ARRAY_BINDING),
             active,
             units,
-            external,
         }
     }
 }
@@ -76,7 +109,7 @@ impl Drop for Bindings<'_> {
             unsafe { gl.active_texture(glow::TEXTURE0 + unit) };
             // SAFETY: glBindTexture to what it was.
             unsafe { gl.bind_texture(glow::TEXTURE_2D, saved.plain.map(glow::NativeTexture)) };
-            if self.external {
+            if self.device.samples_external {
                 let texture = saved.external.map(glow::NativeTexture);
                 // SAFETY: glBindTexture to what it was; the target's extension is listed.
                 unsafe { gl.bind_texture(GL_TEXTURE_EXTERNAL_OES, texture) };
@@ -94,7 +127,7 @@ impl Drop for Bindings<'_> {
 }
 
 /// What would keep a draw from writing every pixel as it is.
-const CAPABILITIES: [u32; 9] = [
+const CAPABILITIES: [u32; 10] = [
     glow::BLEND,
     glow::SCISSOR_TEST,
     glow::DEPTH_TEST,
@@ -104,6 +137,7 @@ const CAPABILITIES: [u32; 9] = [
     glow::SAMPLE_ALPHA_TO_COVERAGE,
     glow::SAMPLE_COVERAGE,
     glow::DITHER,
+    glow::FRAMEBUFFER_SRGB,
 ];
 
 /// Framebuffers, viewport, colour mask and capabilities. Put back on drop.
@@ -113,7 +147,8 @@ pub(super) struct Output<'a> {
     read: Option<NonZeroU32>,
     viewport: [i32; 4],
     mask: [bool; 4],
-    capabilities: Vec<(u32, bool)>,
+    /// Which of [`CAPABILITIES`] were on.
+    capabilities: [bool; 10],
 }
 
 impl<'a> Output<'a> {
@@ -127,20 +162,17 @@ impl<'a> Output<'a> {
         let mask = unsafe { gl.get_parameter_bool_array::<4>(glow::COLOR_WRITEMASK) };
         // SAFETY: glColorMask has no preconditions.
         unsafe { gl.color_mask(true, true, true, true) };
-        let embedded = gl.version().is_embedded;
-        let encode = (!embedded || device.has_gl("GL_EXT_sRGB_write_control"))
-            .then_some(glow::FRAMEBUFFER_SRGB);
-        let capabilities = CAPABILITIES
-            .into_iter()
-            .chain(encode)
-            .map(|name| {
-                // SAFETY: glIsEnabled with a name of OpenGL ES 3, or of one that the context has.
-                let on = unsafe { gl.is_enabled(name) };
-                // SAFETY: glDisable, as above.
-                unsafe { gl.disable(name) };
-                (name, on)
-            })
-            .collect();
+        let known = |name| name != glow::FRAMEBUFFER_SRGB || device.has_framebuffer_srgb;
+        let capabilities = CAPABILITIES.map(|name| {
+            if !known(name) {
+                return false;
+            }
+            // SAFETY: glIsEnabled with a name of OpenGL ES 3, or of one that the context has.
+            let on = unsafe { gl.is_enabled(name) };
+            // SAFETY: glDisable, as above.
+            unsafe { gl.disable(name) };
+            on
+        });
         Self {
             device,
             draw: object(device, glow::DRAW_FRAMEBUFFER_BINDING),
@@ -166,74 +198,100 @@ impl Drop for Output<'_> {
         let [red, green, blue, alpha] = self.mask;
         // SAFETY: glColorMask to what it was.
         unsafe { gl.color_mask(red, green, blue, alpha) };
-        for (name, on) in &self.capabilities {
-            if *on {
+        for (name, on) in CAPABILITIES.into_iter().zip(self.capabilities) {
+            if on {
                 // SAFETY: glEnable of what was enabled.
-                unsafe { gl.enable(*name) };
+                unsafe { gl.enable(name) };
             }
         }
     }
 }
 
-/// `GL_PACK_SWAP_BYTES` and `GL_PACK_LSB_FIRST`, which OpenGL has and OpenGL ES has not (registry: gl.xml).
-const PACK_ON_DESKTOP: [(u32, i32); 2] = [(0x0D00, 0), (0x0D01, 0)];
-
-/// How pixels are read back. Put back on drop.
-struct Pack<'a> {
+/// How pixels lie in client memory, in one direction. Put back on drop.
+pub(super) struct PixelStore<'a> {
     device: &'a DeviceInner,
+    target: u32,
     buffer: Option<NonZeroU32>,
-    parameters: Vec<(u32, i32)>,
+    parameters: [(u32, i32); 6],
 }
 
-impl<'a> Pack<'a> {
-    /// Remembers it, and packs rows without padding into memory of ours, from its first byte on.
-    fn plain(device: &'a DeviceInner) -> Self {
-        let gl = &device.gl;
+impl<'a> PixelStore<'a> {
+    /// Reads rows of `row_length` pixels from memory of ours, from its first byte on.
+    pub(super) fn unpack(device: &'a DeviceInner, row_length: i32) -> Self {
+        let wanted = [
+            (glow::UNPACK_ALIGNMENT, 1),
+            (glow::UNPACK_ROW_LENGTH, row_length),
+            (glow::UNPACK_SKIP_ROWS, 0),
+            (glow::UNPACK_SKIP_PIXELS, 0),
+            (GL_UNPACK_SWAP_BYTES, 0),
+            (GL_UNPACK_LSB_FIRST, 0),
+        ];
+        let buffer = object(device, glow::PIXEL_UNPACK_BUFFER_BINDING);
+        Self::set(device, (glow::PIXEL_UNPACK_BUFFER, buffer), wanted)
+    }
+
+    /// Writes rows without padding to memory of ours, from its first byte on.
+    fn pack(device: &'a DeviceInner) -> Self {
         let wanted = [
             (glow::PACK_ALIGNMENT, 4),
             (glow::PACK_ROW_LENGTH, 0),
             (glow::PACK_SKIP_ROWS, 0),
             (glow::PACK_SKIP_PIXELS, 0),
+            (GL_PACK_SWAP_BYTES, 0),
+            (GL_PACK_LSB_FIRST, 0),
         ];
-        let more = (!gl.version().is_embedded).then_some(PACK_ON_DESKTOP);
-        let parameters = wanted
-            .into_iter()
-            .chain(more.into_iter().flatten())
-            .map(|(name, value)| {
-                let previous = integer(device, name);
-                // SAFETY: glPixelStorei with a name that the context has and a legal value.
-                unsafe { gl.pixel_store_i32(name, value) };
-                (name, previous)
-            })
-            .collect();
         let buffer = object(device, glow::PIXEL_PACK_BUFFER_BINDING);
+        Self::set(device, (glow::PIXEL_PACK_BUFFER, buffer), wanted)
+    }
+
+    fn set(
+        device: &'a DeviceInner,
+        (target, buffer): (u32, Option<NonZeroU32>),
+        mut parameters: [(u32, i32); 6],
+    ) -> Self {
+        for (name, value) in &mut parameters[..names(device)] {
+            let previous = integer(device, *name);
+            // SAFETY: glPixelStorei with a name that the context has and a legal value.
+            unsafe { device.gl.pixel_store_i32(*name, *value) };
+            *value = previous;
+        }
         // SAFETY: glBindBuffer to nothing.
-        unsafe { gl.bind_buffer(glow::PIXEL_PACK_BUFFER, None) };
+        unsafe { device.gl.bind_buffer(target, None) };
         Self {
             device,
+            target,
             buffer,
             parameters,
         }
     }
 }
 
-impl Drop for Pack<'_> {
+/// How many of the six parameters there are: OpenGL ES has not the last two (registry: gl.xml).
+fn names(device: &DeviceInner) -> usize {
+    if device.gl.version().is_embedded {
+        4
+    } else {
+        6
+    }
+}
+
+impl Drop for PixelStore<'_> {
     fn drop(&mut self) {
         let gl = &self.device.gl;
-        for (name, value) in &self.parameters {
-            // SAFETY: glPixelStorei with the value it had.
+        for (name, value) in &self.parameters[..names(self.device)] {
+            // SAFETY: glPixelStorei with the value that it had.
             unsafe { gl.pixel_store_i32(*name, *value) };
         }
         let buffer = self.buffer.map(glow::NativeBuffer);
         // SAFETY: glBindBuffer to what it was.
-        unsafe { gl.bind_buffer(glow::PIXEL_PACK_BUFFER, buffer) };
+        unsafe { gl.bind_buffer(self.target, buffer) };
     }
 }
 
 /// Everything that a draw of ours and reading it back change: unit 0 is active, no vertex array and no pack buffer are bound,
 /// and rows are packed without padding. Put back on drop.
 pub(super) struct Readback<'a> {
-    _pack: Pack<'a>,
+    _pack: PixelStore<'a>,
     _output: Output<'a>,
     _bindings: Bindings<'a>,
 }
@@ -242,7 +300,7 @@ impl<'a> Readback<'a> {
     pub(super) fn save(device: &'a DeviceInner) -> Self {
         let gl = &device.gl;
         let saved = Self {
-            _pack: Pack::plain(device),
+            _pack: PixelStore::pack(device),
             _output: Output::save(device),
             _bindings: Bindings::save(device),
         };

@@ -6,10 +6,13 @@ use std::rc::Rc;
 
 use glow::HasContext;
 
-use super::device::DeviceInner;
+use super::inner::{DeviceInner, Trash};
 use super::raw::EglImage;
+use crate::error::{Error, Result};
+use crate::format::{FormatInfo, GlFormat};
 use crate::frame::Frame;
 use crate::kernel::Mapping;
+use crate::layout::Extent;
 
 /// A GL texture made of a [`Frame`].
 ///
@@ -83,28 +86,17 @@ impl Texture {
 
 impl Drop for Texture {
     fn drop(&mut self) {
-        let mut trash = Trash {
-            texture: Some(self.name),
-            image: match self.source {
-                Source::Image(image) | Source::Exported(image) => Some(image),
-                _ => None,
-            },
-            memory_object: match self.source {
-                Source::MemoryObject(object) => Some(object),
-                _ => None,
-            },
-            ..Trash::default()
+        let (image, memory_object) = match self.source {
+            Source::Image(image) | Source::Exported(image) => (Some(image), None),
+            Source::MemoryObject(object) => (None, Some(object)),
+            Source::Upload(_) => (None, None),
         };
-        if self.device.is_current() {
-            trash.delete(&self.device);
-        } else {
-            // An image belongs to the display and can go now; nobody would destroy it once the device is gone.
-            if let Some(image) = trash.image.take() {
-                self.device.destroy_image(image);
-            }
-            // GL can only delete while the context is current: the device does it at its next import, or its end.
-            self.device.trash.borrow_mut().push(trash);
-        }
+        self.device.discard(Trash {
+            texture: Some(self.name),
+            image,
+            memory_object,
+            ..Trash::default()
+        });
     }
 }
 
@@ -118,51 +110,83 @@ impl fmt::Debug for Texture {
     }
 }
 
-/// GL and EGL objects to delete. Also guards half-made imports.
-#[derive(Default)]
-pub(super) struct Trash {
-    pub(super) texture: Option<glow::NativeTexture>,
-    pub(super) image: Option<EglImage>,
-    pub(super) memory_object: Option<u32>,
-    pub(super) semaphore: Option<u32>,
-    pub(super) programs: Vec<glow::NativeProgram>,
-    pub(super) vertex_array: Option<glow::NativeVertexArray>,
-    pub(super) framebuffer: Option<glow::NativeFramebuffer>,
+/// What an import or export has made so far; deletes it unless kept.
+pub(super) struct Guard<'a> {
+    device: &'a DeviceInner,
+    pub(super) trash: Trash,
 }
 
-impl Trash {
-    /// Deletes everything; the context is current.
-    pub(super) fn delete(self, device: &DeviceInner) {
-        if let Some(texture) = self.texture {
-            // SAFETY: glDeleteTextures of a texture of this context, once.
-            unsafe { device.gl.delete_texture(texture) };
-        }
-        if let Some(object) = self.memory_object
-            && let Some(delete) = device.functions.delete_memory_objects
-        {
-            // SAFETY: glDeleteMemoryObjectsEXT reads one name, of an object of this context.
-            unsafe { delete(1, &raw const object) };
-        }
-        if let Some(semaphore) = self.semaphore
-            && let Some(delete) = device.functions.delete_semaphores
-        {
-            // SAFETY: glDeleteSemaphoresEXT reads one name, of a semaphore of this context.
-            unsafe { delete(1, &raw const semaphore) };
-        }
-        if let Some(image) = self.image {
-            device.destroy_image(image);
-        }
-        for program in self.programs {
-            // SAFETY: glDeleteProgram of a program of this context, once.
-            unsafe { device.gl.delete_program(program) };
-        }
-        if let Some(vertex_array) = self.vertex_array {
-            // SAFETY: glDeleteVertexArrays, as above.
-            unsafe { device.gl.delete_vertex_array(vertex_array) };
-        }
-        if let Some(framebuffer) = self.framebuffer {
-            // SAFETY: glDeleteFramebuffers, as above.
-            unsafe { device.gl.delete_framebuffer(framebuffer) };
+impl<'a> Guard<'a> {
+    pub(super) fn new(device: &'a DeviceInner) -> Self {
+        Self {
+            device,
+            trash: Trash::default(),
         }
     }
+
+    /// Makes a texture and binds it.
+    pub(super) fn texture(&mut self, target: u32) -> Result<glow::NativeTexture> {
+        let gl = &self.device.gl;
+        // SAFETY: glGenTextures with a current context.
+        let name = unsafe { gl.create_texture() }
+            .map_err(|error| Error::driver("glGenTextures", error))?;
+        self.trash.texture = Some(name);
+        // SAFETY: glBindTexture with a name that has no target yet.
+        unsafe { gl.bind_texture(target, Some(name)) };
+        Ok(name)
+    }
+
+    pub(super) fn keep(mut self) {
+        self.trash = Trash::default();
+    }
+}
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.device.delete(std::mem::take(&mut self.trash));
+    }
+}
+
+/// Filtering without mipmaps, edges without wrapping, and colours in their places.
+pub(super) fn sampling(device: &DeviceInner, target: u32, gl: Option<GlFormat>) {
+    let mut parameters = vec![
+        (glow::TEXTURE_MIN_FILTER, glow::LINEAR),
+        (glow::TEXTURE_MAG_FILTER, glow::LINEAR),
+        (glow::TEXTURE_WRAP_S, glow::CLAMP_TO_EDGE),
+        (glow::TEXTURE_WRAP_T, glow::CLAMP_TO_EDGE),
+    ];
+    if let Some(gl) = gl {
+        let names = [
+            glow::TEXTURE_SWIZZLE_R,
+            glow::TEXTURE_SWIZZLE_G,
+            glow::TEXTURE_SWIZZLE_B,
+            glow::TEXTURE_SWIZZLE_A,
+        ];
+        parameters.extend(names.into_iter().zip(gl.swizzle));
+    }
+    for (name, value) in parameters {
+        // SAFETY: glTexParameteri with core names on the bound texture.
+        unsafe {
+            device
+                .gl
+                .tex_parameter_i32(target, name, value.cast_signed());
+        }
+    }
+}
+
+pub(super) fn gl_format(info: &FormatInfo) -> Result<GlFormat> {
+    info.gl.ok_or_else(|| {
+        Error::invalid(
+            "format",
+            info.format,
+            "one that OpenGL has a texture format for",
+        )
+    })
+}
+
+pub(super) fn gl_size(extent: Extent) -> Result<(i32, i32)> {
+    let side = |value: u32| {
+        i32::try_from(value).map_err(|_| Error::invalid("extent", extent, "at most 31 bits"))
+    };
+    Ok((side(extent.width)?, side(extent.height)?))
 }

@@ -6,21 +6,13 @@ use std::rc::Rc;
 
 use glow::HasContext;
 
-use super::device::{Device, DeviceInner};
-use super::import::gl_size;
-use super::state::{Bindings, Output, UNITS};
-use super::texture::Trash;
-use super::ycbcr::{self, YcbcrTexture};
+use super::texture::{YcbcrTexture, bind, check_units};
+use crate::egl::device::Device;
+use crate::egl::inner::{DeviceInner, Trash};
+use crate::egl::program::link;
+use crate::egl::state::{Bindings, Output, UNITS};
+use crate::egl::texture::gl_size;
 use crate::error::{Error, Requirement, Result};
-
-const VERTEX: &str = "
-out vec2 position;
-void main() {
-    // One triangle that covers everything.
-    vec2 corner = vec2(gl_VertexID == 1 ? 3.0 : -1.0, gl_VertexID == 2 ? 3.0 : -1.0);
-    position = vec2(corner.x, -corner.y) * 0.5 + 0.5;
-    gl_Position = vec4(corner, 0.0, 1.0);
-}";
 
 const EXACT: &str = "
 out vec4 color;
@@ -148,9 +140,9 @@ impl YcbcrToRgb {
     }
 
     fn run(&self, source: &YcbcrTexture, main: &str) -> Result<()> {
-        ycbcr::check_units(source, usize::try_from(UNITS).unwrap_or(0))?;
+        check_units(source, UNITS)?;
         let program = self.program(format!("{}{main}", source.glsl()))?;
-        ycbcr::bind(&self.device, source, program, 0);
+        bind(&self.device, source, program, 0);
         let gl = &self.device.gl;
         // SAFETY: glBindVertexArray of an array of our own.
         unsafe { gl.bind_vertex_array(Some(self.vertex_array)) };
@@ -176,83 +168,15 @@ fn version(device: &DeviceInner) -> String {
     format!("{es}{}.{}", version.major, version.minor)
 }
 
-pub(super) fn link(device: &DeviceInner, fragment: &str) -> Result<glow::NativeProgram> {
-    let gl = &device.gl;
-    // SAFETY: glCreateProgram with a current context.
-    let program =
-        unsafe { gl.create_program() }.map_err(|error| Error::driver("glCreateProgram", error))?;
-    let linked = attach(device, program, glow::VERTEX_SHADER, VERTEX)
-        .and_then(|()| attach(device, program, glow::FRAGMENT_SHADER, fragment))
-        .and_then(|()| {
-            // SAFETY: glLinkProgram of a program of this context.
-            unsafe { gl.link_program(program) };
-            // SAFETY: glGetProgramiv, as above.
-            if unsafe { gl.get_program_link_status(program) } {
-                return Ok(());
-            }
-            // SAFETY: glGetProgramInfoLog, as above.
-            let log = unsafe { gl.get_program_info_log(program) };
-            Err(Error::driver("glLinkProgram", log))
-        });
-    if linked.is_err() {
-        // SAFETY: glDeleteProgram, once.
-        unsafe { gl.delete_program(program) };
-    }
-    linked.map(|()| program)
-}
-
-fn attach(
-    device: &DeviceInner,
-    program: glow::NativeProgram,
-    kind: u32,
-    source: &str,
-) -> Result<()> {
-    let gl = &device.gl;
-    let version = if gl.version().is_embedded {
-        "300 es"
-    } else {
-        "150"
-    };
-    // SAFETY: glCreateShader with a kind that every version knows.
-    let shader = unsafe { gl.create_shader(kind) }
-        .map_err(|error| Error::driver("glCreateShader", error))?;
-    // SAFETY: glShaderSource of a shader of this context.
-    unsafe { gl.shader_source(shader, &format!("#version {version}\n{source}")) };
-    // SAFETY: glCompileShader, as above.
-    unsafe { gl.compile_shader(shader) };
-    // SAFETY: glGetShaderiv, as above.
-    let compiled = unsafe { gl.get_shader_compile_status(shader) };
-    // SAFETY: glGetShaderInfoLog, as above.
-    let log = unsafe { gl.get_shader_info_log(shader) };
-    // SAFETY: glAttachShader of two objects of this context.
-    unsafe { gl.attach_shader(program, shader) };
-    // SAFETY: glDeleteShader: the program keeps it as long as it needs it.
-    unsafe { gl.delete_shader(shader) };
-    if compiled {
-        Ok(())
-    } else {
-        Err(Error::driver("glCompileShader", log))
-    }
-}
-
 impl Drop for YcbcrToRgb {
     fn drop(&mut self) {
-        let trash = Trash {
-            programs: self
-                .programs
-                .take()
-                .into_iter()
-                .map(|(_, program)| program)
-                .collect(),
+        let programs = self.programs.take().into_iter();
+        self.device.discard(Trash {
+            programs: programs.map(|(_, program)| program).collect(),
             vertex_array: Some(self.vertex_array),
             framebuffer: Some(self.framebuffer),
             ..Trash::default()
-        };
-        if self.device.is_current() {
-            trash.delete(&self.device);
-        } else {
-            self.device.trash.borrow_mut().push(trash);
-        }
+        });
     }
 }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use glow::HasContext;
 
-use super::device::{Device, DeviceInner};
-use super::raw::GL_TEXTURE_EXTERNAL_OES;
-use super::texture::Texture;
 use crate::color::YcbcrConversion;
+use crate::egl::device::Device;
+use crate::egl::inner::DeviceInner;
+use crate::egl::raw::GL_TEXTURE_EXTERNAL_OES;
+use crate::egl::texture::Texture;
 use crate::error::{Error, Result};
 use crate::frame::{Components, Fence, Frame};
 

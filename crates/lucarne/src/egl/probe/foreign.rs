@@ -1,11 +1,11 @@
-//! What some drivers must be seen to do before it is offered.
+//! Whether memory that is not the driver's own is sampled rightly, where a driver is known to get that wrong.
 
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::device::DeviceInner;
-use super::{import, transfer};
 use crate::device_id::DeviceId;
+use crate::egl::inner::DeviceInner;
+use crate::egl::{image, pixels};
 use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::frame::{Frame, Memory};
@@ -21,7 +21,7 @@ const FORMAT: Format = Format::XRGB8888;
 const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Linear dma-bufs, where this driver may sample other memory than theirs and was not seen to do it rightly.
-pub(super) fn withdraw(device: &Rc<DeviceInner>, entries: &[OfferEntry]) -> Option<Strike> {
+pub(in crate::egl) fn withdraw(device: &Rc<DeviceInner>, entries: &[OfferEntry]) -> Option<Strike> {
     if !device.quirk(&quirks::NVIDIA_FOREIGN_IMPORT) {
         return None;
     }
@@ -73,8 +73,8 @@ fn sample(device: &Rc<DeviceInner>, external_only: bool) -> Result<Vec<[f32; 4]>
     let Memory::DmaBuf(buffers) = frame.memory() else {
         return Err(Error::driver("self-test", "another memory than was made"));
     };
-    let texture = import::import_dma_buf(device, &frame, buffers, external_only)?;
-    transfer::fetch(device, &texture)
+    let texture = image::import(device, &frame, buffers, external_only)?;
+    pixels::fetch(device, &texture)
 }
 
 fn write(buffer: &DmaBuf, layout: &FrameLayout) -> Result<()> {

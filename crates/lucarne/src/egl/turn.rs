@@ -1,0 +1,110 @@
+//! Turns: when commands may touch a frame, and when they have.
+
+use std::time::{Duration, Instant};
+
+use glow::HasContext;
+
+use super::device::Device;
+use super::inner::DeviceInner;
+use super::texture::Texture;
+use super::{handoff, host, support};
+use crate::error::{Error, Result};
+use crate::frame::Fence;
+
+impl Device {
+    /// Waits for a fence: commands issued after this run when it has signalled.
+    ///
+    /// The GPU waits where the context can wait for sync_files; otherwise this thread does, `timeout` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotCurrent`]; [`Error::Timeout`]; [`Error::Driver`].
+    pub fn wait(&self, fence: &Fence, timeout: Duration) -> Result<()> {
+        self.inner().require_current("egl::Device::wait")?;
+        wait(self.inner(), fence, timeout)
+    }
+
+    /// Begins reading: commands issued after this see what the writer wrote.
+    ///
+    /// `acquire` is the fence that came with [`Received::acquire`](crate::Received::acquire). Where the context can
+    /// wait for sync_files, the GPU does; otherwise this thread waits, `timeout` at most. On the host memory path the
+    /// pixels are uploaded, which needs the wait to be over.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotCurrent`]; [`Error::Timeout`] when the fence does not signal in time; [`Error::Driver`].
+    pub fn read(&self, texture: &Texture, acquire: &Fence, timeout: Duration) -> Result<()> {
+        self.inner().require_current("egl::Device::read")?;
+        if texture.copies_per_frame() > 0 {
+            acquire.wait(timeout)?;
+            return host::upload(self.inner(), texture);
+        }
+        wait(self.inner(), acquire, timeout)
+    }
+
+    /// Ends reading: a fence that signals when all commands issued so far have finished.
+    ///
+    /// A sync_file where the context can export one; otherwise this thread waits, `timeout` at most, and the fence
+    /// is already signalled.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotCurrent`]; [`Error::Timeout`]; [`Error::Driver`].
+    pub fn fence(&self, timeout: Duration) -> Result<Fence> {
+        let device = self.inner();
+        device.require_current("egl::Device::fence")?;
+        if support::fences(device).support.export.is_yes() {
+            return handoff::export_fence(device);
+        }
+        wait_for_commands(device, timeout)?;
+        Ok(Fence::Signaled)
+    }
+}
+
+fn wait(device: &DeviceInner, fence: &Fence, timeout: Duration) -> Result<()> {
+    match fence {
+        Fence::SyncFile(file) if support::fences(device).gpu_waits => handoff::wait(device, file),
+        _ => fence.wait(timeout),
+    }
+}
+
+/// Waits for this context alone, by a GL sync object: EGL's would hold the display's lock meanwhile.
+fn wait_for_commands(device: &DeviceInner, timeout: Duration) -> Result<()> {
+    if device.gl.version().major < 3 {
+        // Has no deadline, but neither has any other way in such a context.
+        // SAFETY: glFinish with a current context.
+        unsafe { device.gl.finish() };
+        return Ok(());
+    }
+    let _stale = device.gl_error();
+    // SAFETY: glFenceSync with a current context of OpenGL (ES) 3 or later.
+    let sync = unsafe { device.gl.fence_sync(glow::SYNC_GPU_COMMANDS_COMPLETE, 0) }
+        .map_err(|error| Error::driver("glFenceSync", error))?;
+    let nanoseconds = i32::try_from(timeout.as_nanos()).unwrap_or(i32::MAX);
+    // A timeout beyond what the clock can hold is none.
+    let deadline = Instant::now().checked_add(timeout);
+    let answer = loop {
+        let flags = glow::SYNC_FLUSH_COMMANDS_BIT;
+        // SAFETY: glClientWaitSync of a sync object of this context.
+        let answer = unsafe { device.gl.client_wait_sync(sync, flags, nanoseconds) };
+        // The bindings take two seconds at most.
+        if answer != glow::TIMEOUT_EXPIRED
+            || deadline.is_some_and(|deadline| Instant::now() >= deadline)
+        {
+            break answer;
+        }
+    };
+    // SAFETY: glDeleteSync, once.
+    unsafe { device.gl.delete_sync(sync) };
+    match answer {
+        glow::ALREADY_SIGNALED | glow::CONDITION_SATISFIED => Ok(()),
+        glow::TIMEOUT_EXPIRED => Err(Error::Timeout {
+            waiting_for: "the end of the GL commands that use the frame",
+            after: timeout,
+        }),
+        _ => Err(device
+            .check_gl("glClientWaitSync")
+            .err()
+            .unwrap_or_else(|| Error::driver("glClientWaitSync", "GL_WAIT_FAILED"))),
+    }
+}
