@@ -27,10 +27,12 @@ pub(super) fn support(device: &DeviceInner) -> FenceSupport {
         listed.clone()
     };
     let export = if listed.is_yes() && device.quirk(&quirks::SOFTWARE_FENCE_EXPORT) {
-        Support::no(Requirement::other(
-            "Mesa's software driver exports a fence by finishing every context of the process, other threads' too, \
-             which deadlocks",
-        ))
+        Support::no(Requirement::Quirk {
+            name: quirks::SOFTWARE_FENCE_EXPORT.name,
+            effect: "Mesa's software driver exports a fence by finishing every context of the process, other threads' \
+                     too, which deadlocks"
+                .to_owned(),
+        })
     } else {
         listed
     };
