@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use lucarne::negotiate::{FenceSupport, OfferEntry, Strike};
+use lucarne::negotiate::{FenceSupport, OfferEntry, RefusedRung, Strike, StrikeReason};
 use lucarne::{
     DeviceId, Extent, Format, MemoryPath, Modifier, Offer, Request, Requirement, Rung, Support,
     Tiling, Usage, negotiate,
@@ -103,7 +103,7 @@ fn strike(u: &mut Unstructured<'_>) -> Result<Strike> {
         path: *u.choose(&MemoryPath::ALL)?,
         format: Option::<()>::arbitrary(u)?.and_then(|()| FORMATS.first().copied()),
         modifier: Option::<()>::arbitrary(u)?.and_then(|()| modifiers().get(1).copied()),
-        reason: "the driver refused it".to_owned(),
+        reason: StrikeReason::ImportFailed("the driver refused it".to_owned()),
     })
 }
 
@@ -167,7 +167,8 @@ pub fn check(bytes: &[u8]) {
         }
         (Err(refusal), None) => {
             assert_eq!(refusal.rungs.len(), Rung::ALL.len());
-            assert!(refusal.rungs.iter().all(|one| !one.reason.is_empty()));
+            let said = |one: &RefusedRung| !one.reason.to_string().is_empty();
+            assert!(refusal.rungs.iter().all(said));
             assert!(!refusal.to_string().is_empty());
         }
         _ => panic!("answered {answer:?}, expected {expected:?}"),

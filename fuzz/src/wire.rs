@@ -96,7 +96,9 @@ fn limits(message: &Message) {
             assert!(farewell.text.len() <= MAX_TEXT);
             assert!(!farewell.text.chars().any(char::is_control));
         }
-        Message::ImportFailed(failed) => assert!(failed.strike.reason.len() <= MAX_TEXT),
+        Message::ImportFailed(failed) => {
+            assert!(failed.strike.reason.to_string().len() <= MAX_TEXT)
+        }
         Message::Fence(of) => assert!(of.slot < MAX_SLOTS),
         _ => {}
     }

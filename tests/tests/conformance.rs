@@ -115,7 +115,7 @@ fn the_best_rung_is_taken_and_the_others_are_explained() {
         .collect();
     assert_eq!(refused, better, "every better rung, and no other");
     for refused in &agreement.refused {
-        assert!(!refused.reason.is_empty(), "{}", refused.rung);
+        assert!(!refused.reason.to_string().is_empty(), "{}", refused.rung);
         eprintln!("{refused}");
     }
     eprintln!("taken: {}", agreement.rung);

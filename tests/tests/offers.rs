@@ -188,7 +188,7 @@ fn two_devices_share_linear_memory_where_the_producer_can_render_into_it() {
             let agreement = agreement.unwrap_or_else(|refusal| panic!("{what}: {refusal}"));
             let refused = |rung| {
                 let found = agreement.refused.iter().find(|one| one.rung == rung);
-                found.map_or("", |one| one.reason.as_str())
+                found.map_or(String::new(), |one| one.reason.to_string())
             };
             assert!(
                 refused(Rung::TiledDmaBuf).contains("not the same device"),

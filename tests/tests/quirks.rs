@@ -5,8 +5,11 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use lucarne::negotiate::StrikeReason;
 use lucarne::quirks::{self, Active, Applies, Why};
-use lucarne::{ColorKind, Extent, Format, MemoryPath, Offer, Request, Usage, egl, negotiate};
+use lucarne::{
+    ColorKind, Extent, Format, MemoryPath, Offer, Request, Requirement, Usage, egl, negotiate,
+};
 use lucarne_tests::{child, pair::Pair, skip::skip};
 
 fn root() -> PathBuf {
@@ -279,16 +282,11 @@ fn linear_memory_is_withdrawn_where_the_self_test_fails() {
     let [withdrawn] = &offer.withdrawn[..] else {
         panic!("one thing is withdrawn: {:?}", offer.withdrawn);
     };
-    assert!(
-        withdrawn.reason.contains("/dev/udmabuf"),
-        "{}",
-        withdrawn.reason
-    );
-    assert!(
-        withdrawn.reason.contains("nvidia-foreign-import"),
-        "{}",
-        withdrawn.reason
-    );
+    let StrikeReason::SelfTest(Requirement::Quirk { name, effect }) = &withdrawn.reason else {
+        panic!("a quirk: {withdrawn:?}");
+    };
+    assert_eq!(*name, "nvidia-foreign-import");
+    assert!(effect.contains("/dev/udmabuf"), "{effect}");
     let request = Request::new(Extent::new(64, 64))
         .formats(&[Format::XRGB8888])
         .paths(&[MemoryPath::DmaBuf]);

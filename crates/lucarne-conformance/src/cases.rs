@@ -3,7 +3,7 @@
 use std::fmt;
 
 use lucarne::cpu::Allocator;
-use lucarne::negotiate::{Agreement, OfferEntry, Strike};
+use lucarne::negotiate::{Agreement, OfferEntry, Strike, StrikeReason};
 use lucarne::{
     ColorKind, Extent, Format, FormatInfo, MemoryPath, Modifier, Offer, Request, Usage, negotiate,
 };
@@ -156,7 +156,7 @@ fn of_request(
             Ok(agreement) => agreement,
             Err(refused) if agreements.is_empty() => {
                 let rung = refused.rungs.iter().rfind(|one| one.rung.path() == path);
-                return Err(rung.map_or_else(String::new, |one| one.reason.clone()));
+                return Err(rung.map_or_else(String::new, |one| one.reason.to_string()));
             }
             Err(_) => return Ok(agreements),
         };
@@ -169,7 +169,7 @@ fn of_request(
                 path,
                 format: Some(agreement.format),
                 modifier: Some(modifier),
-                reason: "is a case of its own".to_owned(),
+                reason: StrikeReason::Unwanted("is a case of its own".to_owned()),
             });
         }
     }

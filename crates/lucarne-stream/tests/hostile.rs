@@ -5,7 +5,7 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lucarne::negotiate::Strike;
+use lucarne::negotiate::{Strike, StrikeReason};
 use lucarne::{Fence, kernel::Memfd};
 use lucarne_stream::wire::{FenceFor, ImportFailed, Message, Reason};
 use lucarne_stream::{Delivery, ProducerOptions};
@@ -242,7 +242,7 @@ fn imports_that_always_fail_end_in_a_refusal() {
                     path: configure.rung.path(),
                     format: Some(configure.format),
                     modifier: None,
-                    reason: "does not want to".to_owned(),
+                    reason: StrikeReason::ImportFailed("does not want to".to_owned()),
                 };
                 let generation = configure.generation;
                 let failed = ImportFailed { generation, strike };

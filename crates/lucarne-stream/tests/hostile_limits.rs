@@ -4,7 +4,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Instant;
 
-use lucarne::negotiate::Strike;
+use lucarne::negotiate::{Strike, StrikeReason};
 use lucarne::{MemoryPath, kernel::Memfd};
 use lucarne_stream::wire::{FenceFor, ImportFailed, Message, Reason};
 use lucarne_stream::{ConsumerOptions, Delivery, Error, ProducerOptions};
@@ -160,7 +160,7 @@ fn no_breach_costs_a_slot() {
                 path: MemoryPath::HostMemory,
                 format: None,
                 modifier: None,
-                reason: "after all".to_owned(),
+                reason: StrikeReason::ImportFailed("after all".to_owned()),
             };
             let failed = ImportFailed { generation, strike };
             assert!(raw.say(&Message::ImportFailed(failed)));

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::device_id::DeviceId;
@@ -167,11 +168,32 @@ pub enum Requirement {
     /// A device node that is absent or that this process may not open.
     DeviceNode {
         /// The path.
-        path: &'static str,
+        path: PathBuf,
+        /// Whether it is there, so that the permission to open it is all that is missing.
+        available: bool,
         /// What the kernel said.
         problem: String,
         /// What to do about it.
         help: &'static str,
+    },
+    /// A system library that cannot be loaded.
+    Library {
+        /// Its soname.
+        name: &'static str,
+        /// The lowest version of what it belongs to.
+        at_least: &'static str,
+        /// The package of Debian and Ubuntu that has it.
+        package: &'static str,
+        /// What the loader said.
+        problem: String,
+    },
+    /// A driver without this fault. [`quirks::named`](crate::quirks::named) tells more of it, and how to switch the
+    /// guard off.
+    Quirk {
+        /// The fault's name.
+        name: &'static str,
+        /// What it means here, as a sentence.
+        effect: String,
     },
     /// Anything else, as a sentence.
     Other(String),
@@ -212,7 +234,18 @@ impl fmt::Display for Requirement {
                 path,
                 problem,
                 help,
-            } => write!(f, "needs {path} ({problem}): {help}"),
+                ..
+            } => write!(f, "needs {} ({problem}): {help}", path.display()),
+            Self::Library {
+                name,
+                at_least,
+                package,
+                problem,
+            } => write!(
+                f,
+                "needs {name} of {at_least} or newer (package {package} on Debian and Ubuntu): {problem}"
+            ),
+            Self::Quirk { name, effect } => write!(f, "{effect} (quirk {name})"),
             Self::Other(sentence) => f.write_str(sentence),
         }
     }

@@ -36,7 +36,9 @@
 //!     // What can both do? One answer, and the reason why nothing better was possible.
 //!     let (offer, accept) = (renderer.offer(Usage::RENDER)?, screen.offer()?);
 //!     let agreement = negotiate(&offer, &accept, &Request::new(Extent::new(1280, 720)))?;
-//!     eprintln!("{}; refused: {:?}", agreement.rung, agreement.refused);
+//!     for refused in &agreement.refused {
+//!         eprintln!("not {refused}");
+//!     }
 //!
 //!     // Three images: one is shown, one is on its way, one is drawn.
 //!     let images: Vec<_> = (0..3).map(|_| renderer.export(&agreement)).collect::<Result<_, _>>()?;

@@ -108,7 +108,7 @@ fn report(options: &Options, sides: &Sides, ring: &Ring, outcome: run::Outcome) 
             .map(|refused| Refused {
                 path: refused.rung.path().to_string(),
                 rung: refused.rung.number(),
-                reason: refused.reason.clone(),
+                reason: refused.reason.to_string(),
             })
             .collect(),
         copies_per_frame: first.copies_per_frame() + texture.copies_per_frame(),

@@ -3,7 +3,7 @@
 use super::Result;
 use super::options::Options;
 use crate::window::Window;
-use lucarne::negotiate::Strike;
+use lucarne::negotiate::{Strike, StrikeReason};
 use lucarne::{Agreement, Frame, MemoryPath, Offer, Pool, Request, Usage, egl, negotiate, vulkan};
 use std::rc::Rc;
 
@@ -162,14 +162,14 @@ fn agree(options: &Options, sides: &Sides) -> Result<Ring> {
                     path: agreement.path(),
                     format: Some(agreement.format),
                     modifier,
-                    reason: reason.to_string(),
+                    reason,
                 });
             }
         }
     }
 }
 
-type Failed = (Option<lucarne::Modifier>, lucarne::Error);
+type Failed = (Option<lucarne::Modifier>, StrikeReason);
 
 fn ring(
     sides: &Sides,
@@ -180,12 +180,12 @@ fn ring(
         let image = sides
             .vulkan
             .export(agreement)
-            .map_err(|error| (None, error))?;
+            .map_err(|error| (None, StrikeReason::ExportFailed(error.to_string())))?;
         let modifier = modifier(image.frame()).filter(|_| agreement.path() == MemoryPath::DmaBuf);
         sides
             .egl
             .import(image.frame())
-            .map_err(|error| (modifier, error))?;
+            .map_err(|error| (modifier, StrikeReason::ImportFailed(error.to_string())))?;
         images.push(image);
     }
     let frames = images.iter().map(|image| image.frame().clone()).collect();

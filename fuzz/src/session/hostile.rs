@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use lucarne::negotiate::Strike;
+use lucarne::negotiate::{Strike, StrikeReason};
 use lucarne::{
     Usage,
     kernel::{Memfd, SharedWords},
@@ -183,7 +183,7 @@ impl Hostile {
                     path: lucarne::MemoryPath::HostMemory,
                     format: (act & 16 == 0).then_some(lucarne::Format::XRGB8888),
                     modifier: (act & 32 == 0).then_some(lucarne::Modifier::LINEAR),
-                    reason: "does not want to".to_owned(),
+                    reason: StrikeReason::ImportFailed("does not want to".to_owned()),
                 },
             }),
             4 => Message::Drained(generation),

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Instant;
 
-use lucarne::negotiate::Strike;
+use lucarne::negotiate::{Strike, StrikeReason};
 use lucarne::{
     Extent,
     kernel::{Memfd, SharedWords},
@@ -180,7 +180,7 @@ impl<A: Import> Consumer<A> {
             Err(strike) => {
                 self.report(ConsumerEvent::ImportFailed {
                     number: generation,
-                    reason: strike.reason.clone(),
+                    reason: strike.reason.to_string(),
                 });
                 Message::ImportFailed(ImportFailed { generation, strike })
             }
@@ -248,7 +248,7 @@ impl<A: Import> Consumer<A> {
                         path,
                         format: Some(configure.format),
                         modifier: slot.tiling.modifier(),
-                        reason: error.to_string(),
+                        reason: StrikeReason::ImportFailed(error.to_string()),
                     }));
                 }
             }

@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lucarne::negotiate::Strike;
+use lucarne::negotiate::{Strike, StrikeReason};
 use lucarne::{Agreement, Pool, Refusal, Request, Rung, negotiate};
 
 use super::flight::Flights;
@@ -194,7 +194,7 @@ impl<A: Allocate> Producer<A> {
                     path: made.path(),
                     format: None,
                     modifier: Some(modifier),
-                    reason: "this generation is linear".to_owned(),
+                    reason: StrikeReason::Unwanted("this generation is linear".to_owned()),
                 });
             }
         }
@@ -276,7 +276,7 @@ impl<A: Allocate> Producer<A> {
             path: agreement.path(),
             format: Some(agreement.format),
             modifier,
-            reason: error.to_string(),
+            reason: StrikeReason::ExportFailed(error.to_string()),
         };
         if agreement.modifiers.is_empty() {
             self.struck.push(strike(None));

@@ -1,7 +1,7 @@
 //! What a generation looks like: geometry of its slots, and how it came to be agreed on.
 
 use lucarne::color::ColorDescription;
-use lucarne::negotiate::{FencePath, RefusedRung};
+use lucarne::negotiate::{FencePath, Reason, RefusedRung};
 use lucarne::{
     Comparison, DeviceId, Extent, Format, FrameLayout, MAX_PLANES, MemoryPath, Modifier, Plane,
     Rung, Tiling, Usage,
@@ -127,7 +127,7 @@ impl Configure {
         put_fence_path(writer, &self.release);
         for refused in &self.refused {
             let rung = u32::from(refused.rung.number());
-            writer.text(rung, &refused.reason, MAX_TEXT);
+            writer.text(rung, &refused.reason.to_string(), MAX_TEXT);
         }
         writer.text(0, &self.producer, MAX_NAME);
         for slot in &self.slots {
@@ -188,7 +188,7 @@ pub(super) fn extent(reader: &mut Reader<'_>) -> Result<Extent> {
 fn put_fence_path(writer: &mut Writer, path: &FencePath) {
     match path {
         FencePath::SyncFile => writer.text(1, "", MAX_TEXT),
-        FencePath::CpuWait(reason) => writer.text(2, reason, MAX_TEXT),
+        FencePath::CpuWait(reason) => writer.text(2, &reason.to_string(), MAX_TEXT),
     }
 }
 
@@ -196,7 +196,7 @@ fn fence_path(reader: &mut Reader<'_>, field: &'static str) -> Result<FencePath>
     match reader.text(field, MAX_TEXT)? {
         (1, reason) if reason.is_empty() => Ok(FencePath::SyncFile),
         (1, _) => Err(Malformed::new(field, "1 with a reason", "without one")),
-        (2, reason) => Ok(FencePath::CpuWait(reason)),
+        (2, reason) => Ok(FencePath::CpuWait(Reason::Text(reason))),
         (other, _) => Err(Malformed::new(field, other, "one of 1, 2")),
     }
 }
@@ -204,6 +204,7 @@ fn fence_path(reader: &mut Reader<'_>, field: &'static str) -> Result<FencePath>
 fn refused_rung(reader: &mut Reader<'_>) -> Result<RefusedRung> {
     let (rung, reason) = reader.text("configure.refused", MAX_TEXT)?;
     let rung = one_of("configure.refused.rung", rung, &RUNGS)?;
+    let reason = Reason::Text(reason);
     Ok(RefusedRung { rung, reason })
 }
 

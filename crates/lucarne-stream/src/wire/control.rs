@@ -1,6 +1,6 @@
 //! The messages around the frames: greetings, farewells, fences, and what a stream is.
 
-use lucarne::negotiate::Strike;
+use lucarne::negotiate::{Strike, StrikeReason};
 use lucarne::{Extent, Format, MemoryPath, Modifier, Offer, Tiling, Usage};
 
 use super::codec::{Malformed, Reader, Result, Writer, one_of, plain_text, presentable};
@@ -171,7 +171,7 @@ impl ImportFailed {
         writer.u64(strike.modifier.map_or(0, Modifier::code));
         writer.u32(strike.format.map_or(0, Format::fourcc));
         writer.u32(0);
-        writer.text(0, &strike.reason, MAX_TEXT);
+        writer.text(0, &strike.reason.to_string(), MAX_TEXT);
     }
 
     pub(super) fn take(reader: &mut Reader<'_>) -> Result<Self> {
@@ -192,7 +192,7 @@ impl ImportFailed {
                 path,
                 format: (flags & 1 != 0).then_some(Format::from_fourcc(format)),
                 modifier,
-                reason: plain_text(reader, "strike.reason", MAX_TEXT)?,
+                reason: StrikeReason::ImportFailed(plain_text(reader, "strike.reason", MAX_TEXT)?),
             },
         })
     }

@@ -1,7 +1,9 @@
 //! Round trips, mutations and limits.
 
 use lucarne::color::{ChromaSiting, ColorDescription, Orientation, Primaries, Range, Transfer};
-use lucarne::negotiate::{FencePath, FenceSupport, OfferEntry, RefusedRung, Strike};
+use lucarne::negotiate::{
+    self, FencePath, FenceSupport, OfferEntry, RefusedRung, Strike, StrikeReason,
+};
 use lucarne::{
     Comparison, DeviceId, DrmNode, Extent, Format, MAX_EXTENT, MemoryPath, Modifier, Offer, Plane,
     Requirement, Rung, Support, Tiling, Usage,
@@ -122,7 +124,7 @@ fn slot(path: MemoryPath) -> impl Strategy<Value = SlotLayout> {
 }
 
 fn fence_path() -> impl Strategy<Value = FencePath> {
-    let reason = text(MAX_TEXT).prop_map(FencePath::CpuWait);
+    let reason = text(MAX_TEXT).prop_map(|text| FencePath::CpuWait(negotiate::Reason::Text(text)));
     prop_oneof![Just(FencePath::SyncFile), reason]
 }
 
@@ -164,7 +166,8 @@ fn configure() -> impl Strategy<Value = Configure> {
         usage(),
         device(),
     );
-    let refused = (rung(), text(MAX_TEXT)).prop_map(|(rung, reason)| RefusedRung { rung, reason });
+    let refused = (rung(), text(MAX_TEXT).prop_map(negotiate::Reason::Text));
+    let refused = refused.prop_map(|(rung, reason)| RefusedRung { rung, reason });
     let texts = (
         fence_path(),
         fence_path(),
@@ -220,7 +223,7 @@ fn failed() -> impl Strategy<Value = Message> {
                     path: parts.1,
                     format: parts.2.map(Format::from_fourcc),
                     modifier: parts.3,
-                    reason: parts.4,
+                    reason: StrikeReason::ImportFailed(parts.4),
                 },
             })
         })

@@ -192,11 +192,11 @@ impl Device {
     /// mean something to it. Lucarne itself never relies on it.
     pub fn implicit_sync(&self) -> Support {
         if self.inner.quirk(&quirks::NO_IMPLICIT_SYNC) {
-            return Support::no(Requirement::other(format!(
-                "{} neither puts fences on dma-bufs nor heeds them (quirk {})",
-                self.renderer(),
-                quirks::NO_IMPLICIT_SYNC.name
-            )));
+            let renderer = self.renderer();
+            return Support::no(Requirement::Quirk {
+                name: quirks::NO_IMPLICIT_SYNC.name,
+                effect: format!("{renderer} neither puts fences on dma-bufs nor heeds them"),
+            });
         }
         Support::Yes(())
     }

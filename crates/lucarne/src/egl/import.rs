@@ -77,10 +77,9 @@ pub(super) fn offered<'a>(device: &'a Rc<DeviceInner>, frame: &Frame) -> Result<
         .find(|entry| entry.tiling == layout.tiling());
     let struck = |entry: &&OfferEntry| offer.withdrawn.iter().find(|one| one.hits(entry));
     if let Some(strike) = found.as_ref().and_then(struck) {
-        let reason = Requirement::other(strike.reason.clone());
         return Err(Error::unsupported(
             format!("importing {layout} as {path}"),
-            vec![reason],
+            vec![strike.reason.to_requirement()],
         ));
     }
     let Some(entry) = found else {

@@ -74,9 +74,12 @@ pub(super) fn library() -> Result<&'static Library> {
     loaded.as_ref().map_err(|error| {
         Error::unsupported(
             "EGL",
-            vec![Requirement::other(format!(
-                "needs libEGL.so.1 with EGL 1.4 (package libegl1 on Debian and Ubuntu): {error}"
-            ))],
+            vec![Requirement::Library {
+                name: "libEGL.so.1",
+                at_least: "EGL 1.4",
+                package: "libegl1",
+                problem: error.clone(),
+            }],
         )
     })
 }

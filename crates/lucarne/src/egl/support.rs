@@ -72,10 +72,12 @@ fn fence_support(device: &DeviceInner) -> FenceSupport {
         listed.clone()
     };
     let export = if listed.is_yes() && device.quirk(&quirks::SOFTWARE_FENCE_EXPORT) {
-        Support::no(Requirement::other(
-            "Mesa's software driver exports a fence by finishing every context of the process, other threads' too, \
-             which deadlocks",
-        ))
+        Support::no(Requirement::Quirk {
+            name: quirks::SOFTWARE_FENCE_EXPORT.name,
+            effect: "Mesa's software driver exports a fence by finishing every context of the process, other threads' \
+                     too, which deadlocks"
+                .to_owned(),
+        })
     } else {
         listed
     };
@@ -101,11 +103,13 @@ fn unless(missing: Vec<Requirement>) -> Support {
 /// EGL device maps buffers in a way that works for any.
 fn unsafe_software_device(device: &DeviceInner) -> Option<Requirement> {
     device.quirk(&quirks::KMS_SWRAST).then(|| {
-        Requirement::other(
-            "needs the software EGL device (EGL_MESA_device_software): this display is software on a DRM node \
-             (kms_swrast), which crashes on buffers it did not make; use EGL_EXT_platform_device or \
-             egl::Adapter::open",
-        )
+        Requirement::Quirk {
+            name: quirks::KMS_SWRAST.name,
+            effect: "needs the software EGL device (EGL_MESA_device_software): this display is software on a DRM node \
+                     (kms_swrast), which crashes on buffers it did not make; use EGL_EXT_platform_device or \
+                     egl::Adapter::open"
+                .to_owned(),
+        }
     })
 }
 
@@ -113,11 +117,12 @@ fn unsafe_software_device(device: &DeviceInner) -> Option<Requirement> {
 fn opaque_dma_bufs(device: &DeviceInner) -> Option<Requirement> {
     let quirk = &quirks::OPAQUE_FD_IS_A_DMA_BUF;
     (device.quirk(quirk) && Udmabuf::probe().is_yes()).then(|| {
-        Requirement::other(format!(
-            "needs memory objects that this OpenGL knows: where /dev/udmabuf can be opened, Mesa's software Vulkan exports \
-             dma-bufs as opaque-fd, which this OpenGL refuses; share dma-bufs instead (quirk {})",
-            quirk.name
-        ))
+        Requirement::Quirk {
+            name: quirk.name,
+            effect: "needs memory objects that this OpenGL knows: where /dev/udmabuf can be opened, Mesa's software \
+                     Vulkan exports dma-bufs as opaque-fd, which this OpenGL refuses; share dma-bufs instead"
+                .to_owned(),
+        }
     })
 }
 

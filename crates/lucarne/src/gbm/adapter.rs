@@ -89,20 +89,21 @@ impl Adapter {
 
 /// The adapters, and why other nodes are none.
 fn list(folder: &Path, sys: &Path) -> (Vec<Adapter>, Vec<Requirement>) {
-    let problem = |problem: String, help| Requirement::DeviceNode {
-        path: FOLDER,
+    let none = |problem: String| Requirement::DeviceNode {
+        path: FOLDER.into(),
+        available: false,
         problem,
-        help,
+        help: NO_DEVICE,
     };
     let mut paths: Vec<PathBuf> = match std::fs::read_dir(folder) {
         Ok(entries) => entries
             .filter_map(|entry| entry.ok().map(|entry| entry.path()))
             .filter(|path| is_node_name(path))
             .collect(),
-        Err(error) => return (Vec::new(), vec![problem(error.to_string(), NO_DEVICE)]),
+        Err(error) => return (Vec::new(), vec![none(error.to_string())]),
     };
     if paths.is_empty() {
-        return (Vec::new(), vec![problem("empty".to_owned(), NO_DEVICE)]);
+        return (Vec::new(), vec![none("empty".to_owned())]);
     }
     paths.sort();
     let mut adapters: Vec<Adapter> = Vec::new();
@@ -110,9 +111,7 @@ fn list(folder: &Path, sys: &Path) -> (Vec<Adapter>, Vec<Requirement>) {
     for path in paths {
         match check(&path) {
             Ok(node) => add(&mut adapters, path, sysfs::describe(sys, node)),
-            Err(why) => {
-                problems.push(problem(format!("{}: {why}", path.display()), NO_PERMISSION));
-            }
+            Err(problem) => problems.push(problem),
         }
     }
     for adapter in &mut adapters {
@@ -161,13 +160,19 @@ pub(super) fn is_primary(path: &Path) -> bool {
 }
 
 /// The node's number, if it may be opened for reading and writing.
-fn check(path: &Path) -> Result<DrmNode, String> {
-    let stat = rustix::fs::stat(path).map_err(|errno| errno.to_string())?;
+fn check(path: &Path) -> Result<DrmNode, Requirement> {
+    let refuse = |available, problem: String| Requirement::DeviceNode {
+        path: path.to_owned(),
+        available,
+        problem,
+        help: NO_PERMISSION,
+    };
+    let stat = rustix::fs::stat(path).map_err(|errno| refuse(false, errno.to_string()))?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice {
-        return Err("not a device node".to_owned());
+        return Err(refuse(false, "not a device node".to_owned()));
     }
     rustix::fs::access(path, Access::READ_OK | Access::WRITE_OK)
-        .map_err(|errno| errno.to_string())?;
+        .map_err(|errno| refuse(true, errno.to_string()))?;
     Ok(DrmNode {
         major: rustix::fs::major(stat.st_rdev),
         minor: rustix::fs::minor(stat.st_rdev),

@@ -35,9 +35,12 @@ pub(super) fn library() -> Result<&'static Library> {
     loaded.as_ref().map_err(|error| {
         Error::unsupported(
             "GBM",
-            vec![Requirement::other(format!(
-                "needs {LIBRARY} of Mesa 21.3 or newer (package libgbm1 on Debian and Ubuntu): {error}"
-            ))],
+            vec![Requirement::Library {
+                name: LIBRARY,
+                at_least: "Mesa 21.3",
+                package: "libgbm1",
+                problem: error.clone(),
+            }],
         )
     })
 }

@@ -119,6 +119,7 @@ impl DmaHeap {
 }
 
 fn requirement(name: &str, errno: Errno) -> Requirement {
+    let available = matches!(errno, Errno::ACCESS | Errno::PERM);
     let help = match errno {
         Errno::ACCESS | Errno::PERM => {
             "only root may open heaps on most systems: let a udev rule give it to a group of yours, \
@@ -127,8 +128,9 @@ fn requirement(name: &str, errno: Errno) -> Requirement {
         _ => "needs a kernel with CONFIG_DMABUF_HEAPS and this heap; /dev/udmabuf does the same",
     };
     Requirement::DeviceNode {
-        path: FOLDER,
-        problem: format!("{name}: {errno}"),
+        path: format!("{FOLDER}/{name}").into(),
+        available,
+        problem: errno.to_string(),
         help,
     }
 }

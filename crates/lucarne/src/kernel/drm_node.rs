@@ -215,7 +215,12 @@ fn requirement(path: &Path, errno: Errno) -> Requirement {
         }
         _ => "is a graphics driver loaded? `ls /dev/dri` lists the nodes there are",
     };
-    Requirement::other(format!("needs {} ({errno}): {help}", path.display()))
+    Requirement::DeviceNode {
+        path: path.to_owned(),
+        available: matches!(errno, Errno::ACCESS | Errno::PERM),
+        problem: errno.to_string(),
+        help,
+    }
 }
 
 /// A buffer as one opening of a DRM node knows it. Closed when the last one of the same number is dropped.

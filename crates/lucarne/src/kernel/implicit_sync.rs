@@ -134,12 +134,15 @@ fn refused(operation: &'static str, what: &str, errno: Errno) -> Error {
 }
 
 fn requirement(errno: Errno) -> Requirement {
-    Requirement::other(match errno {
-        Errno::NOTTY => {
-            "needs Linux 6.0 or newer, whose dma-bufs give and take sync_files".to_owned()
-        }
-        _ => format!("DMA_BUF_IOCTL_EXPORT_SYNC_FILE failed: {errno}"),
-    })
+    match errno {
+        // Its dma-bufs give and take sync_files.
+        Errno::NOTTY => Requirement::Version {
+            api: "Linux",
+            at_least: "6.0",
+            found: "an older one".to_owned(),
+        },
+        _ => Requirement::other(format!("DMA_BUF_IOCTL_EXPORT_SYNC_FILE failed: {errno}")),
+    }
 }
 
 const EXPORT: Opcode = opcode::read_write::<Fenced>(b'b', 2);

@@ -91,6 +91,7 @@ impl Udmabuf {
 }
 
 fn requirement(errno: Errno) -> Requirement {
+    let available = matches!(errno, Errno::ACCESS | Errno::PERM);
     let help = match errno {
         Errno::ACCESS | Errno::PERM => {
             "add yourself to the group that owns it, kvm on most systems: sudo usermod -aG kvm $USER"
@@ -101,7 +102,8 @@ fn requirement(errno: Errno) -> Requirement {
         }
     };
     Requirement::DeviceNode {
-        path: PATH,
+        path: PATH.into(),
+        available,
         problem: errno.to_string(),
         help,
     }

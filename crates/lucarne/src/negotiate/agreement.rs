@@ -3,10 +3,12 @@
 use std::fmt;
 
 use super::offer::{MemoryPath, Usage};
-use super::rank::Rung;
+use super::reason::{Candidate, Reason, Side, list_names};
+use super::rung::Rung;
 use crate::device_id::Comparison;
-use crate::format::Format;
-use crate::layout::{Extent, Tiling};
+use crate::error::Requirement;
+use crate::format::{ColorKind, Format};
+use crate::layout::Extent;
 use crate::modifier::Modifier;
 
 /// How a fence crosses from one side to the other.
@@ -16,7 +18,7 @@ pub enum FencePath {
     SyncFile,
     /// Not from device to device: the CPU of the side that lacks the means waits, the sender before it passes the frame
     /// or the receiver before it begins. The reason says which and why.
-    CpuWait(String),
+    CpuWait(Reason),
 }
 
 impl fmt::Display for FencePath {
@@ -34,7 +36,7 @@ pub struct RefusedRung {
     /// The rung.
     pub rung: Rung,
     /// Why not.
-    pub reason: String,
+    pub reason: Reason,
 }
 
 impl fmt::Display for RefusedRung {
@@ -74,60 +76,115 @@ impl Agreement {
     pub fn path(&self) -> MemoryPath {
         self.rung.path()
     }
-}
 
-/// Whether both sides can use a combination.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// They can.
-    Accepted,
-    /// They cannot; the reason names the side.
-    Refused(String),
-}
-
-/// One combination that was considered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// The rung it belongs to.
-    pub rung: Rung,
-    /// The format.
-    pub format: Format,
-    /// The tiling.
-    pub tiling: Tiling,
-    /// The outcome.
-    pub verdict: Verdict,
-}
-
-impl fmt::Display for Candidate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {}, {}: ", self.rung, self.format, self.tiling)?;
-        match &self.verdict {
-            Verdict::Accepted => f.write_str("accepted"),
-            Verdict::Refused(reason) => f.write_str(reason),
-        }
+    /// What is missing for better rungs, each once, and on which side.
+    pub fn requirements(&self) -> Vec<(Side, &Requirement)> {
+        collect_requirements(&self.refused)
     }
 }
 
 /// There is no way to share that the request allows. Names both sides, each rung and each candidate.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{producer} and {consumer} cannot share {extent} frames: {}",
-    list(rungs)
-)]
+///
+/// `Display` is one line, `Debug` the same with a line for each rung: what a `main` that returns it prints.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// The producer's name.
+    /// The producer's name; where both sides have the same one, with `(producer)` behind it.
     pub producer: String,
-    /// The consumer's name.
+    /// The consumer's name, likewise.
     pub consumer: String,
     /// The size that was asked for.
     pub extent: Extent,
     /// Every rung with its reason.
     pub rungs: Vec<RefusedRung>,
-    /// Every combination that was considered, with its reason.
-    pub candidates: Vec<Candidate>,
 }
 
-fn list(rungs: &[RefusedRung]) -> String {
-    let lines: Vec<String> = rungs.iter().map(ToString::to_string).collect();
-    lines.join("; ")
+impl Refusal {
+    /// Every combination that was considered, with its rung.
+    pub fn candidates(&self) -> impl Iterator<Item = (Rung, &Candidate)> {
+        self.rungs.iter().flat_map(|refused| {
+            let candidates = match &refused.reason {
+                Reason::Candidates(candidates) => &candidates[..],
+                _ => &[],
+            };
+            candidates.iter().map(|candidate| (refused.rung, candidate))
+        })
+    }
+
+    /// What is missing, each once, and on which side.
+    pub fn requirements(&self) -> Vec<(Side, &Requirement)> {
+        collect_requirements(&self.rungs)
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, separators: [&str; 2]) -> fmt::Result {
+        let (producer, consumer) = (&self.producer, &self.consumer);
+        write!(
+            f,
+            "{producer} and {consumer} cannot share {} frames:",
+            self.extent
+        )?;
+        let mut separator = separators[0];
+        for rung in &self.rungs {
+            write!(f, "{separator}{rung}")?;
+            separator = separators[1];
+        }
+        let by_planes = self.unlisted_ycbcr();
+        if by_planes.is_empty() {
+            return Ok(());
+        }
+        let names = list_names(&by_planes);
+        write!(
+            f,
+            "{separator}{names}: Y'CbCr frames are shared plane by plane, see Frame::components"
+        )
+    }
+
+    /// The Y'CbCr formats that a side does not list: few drivers take them whole.
+    fn unlisted_ycbcr(&self) -> Vec<Format> {
+        let unlisted = |(_, candidate): (Rung, &Candidate)| match candidate.reason {
+            Reason::FormatNotListed { .. } => Some(candidate.format),
+            _ => None,
+        };
+        let nowhere = self
+            .rungs
+            .iter()
+            .filter_map(|refused| match &refused.reason {
+                Reason::NothingListed { formats, .. } => Some(formats.iter().copied()),
+                _ => None,
+            });
+        let unlisted = self.candidates().filter_map(unlisted);
+        let mut formats: Vec<Format> = nowhere.flatten().chain(unlisted).collect();
+        formats.retain(|format| {
+            format
+                .info()
+                .is_some_and(|info| info.color == ColorKind::Yuv)
+        });
+        formats
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, [" ", "; "])
+    }
+}
+
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, ["\n  ", "\n  "])
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+fn collect_requirements(rungs: &[RefusedRung]) -> Vec<(Side, &Requirement)> {
+    let mut found = Vec::new();
+    for reason in rungs.iter().flat_map(|refused| refused.reason.flatten()) {
+        let Some(side) = reason.side() else { continue };
+        for requirement in reason.requirements() {
+            if !found.contains(&(side, requirement)) {
+                found.push((side, requirement));
+            }
+        }
+    }
+    found
 }

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::agreement::{Agreement, Candidate, FencePath, Refusal, RefusedRung, Verdict};
+use super::agreement::{Agreement, FencePath, Refusal, RefusedRung};
 use super::offer::{Offer, OfferEntry, Request, Usage};
-use super::rank::Rung;
+use super::reason::{Candidate, End, Identity, Reason, Side};
+use super::rung::Rung;
 use crate::device_id::Comparison;
 use crate::error::Support;
 use crate::format::Format;
+use crate::layout::Tiling;
 use crate::modifier::Modifier;
 
 /// Finds the best rung, and on it the request's first format, that both sides can use.
@@ -24,10 +26,10 @@ pub fn negotiate(
     consumer: &Offer,
     request: &Request,
 ) -> Result<Agreement, Box<Refusal>> {
+    let table = Table::new(producer, consumer, request);
     let mut refused = Vec::new();
-    let mut candidates = Vec::new();
     for rung in Rung::ALL {
-        match try_rung(rung, producer, consumer, request, &mut candidates) {
+        match table.try_rung(rung) {
             Ok((format, modifiers)) => {
                 return Ok(Agreement {
                     rung,
@@ -37,8 +39,8 @@ pub fn negotiate(
                     consumer: request.consumer,
                     modifiers,
                     devices: producer.device.compare(&consumer.device),
-                    acquire: fence_path(producer, consumer),
-                    release: fence_path(consumer, producer),
+                    acquire: fence_path(&table.producer, &table.consumer),
+                    release: fence_path(&table.consumer, &table.producer),
                     refused,
                 });
             }
@@ -46,186 +48,233 @@ pub fn negotiate(
         }
     }
     Err(Box::new(Refusal {
-        producer: producer.name.clone(),
-        consumer: consumer.name.clone(),
+        producer: table.producer.end.name,
+        consumer: table.consumer.end.name,
         extent: request.extent,
         rungs: refused,
-        candidates,
     }))
 }
 
-fn try_rung(
-    rung: Rung,
-    producer: &Offer,
-    consumer: &Offer,
-    request: &Request,
-    candidates: &mut Vec<Candidate>,
-) -> Result<(Format, Vec<Modifier>), String> {
-    if !request.paths.contains(&rung.path()) {
-        return Err("not among the paths asked for".to_owned());
-    }
-    for offer in [producer, consumer] {
-        if let Support::No(_) = offer.path(rung.path()) {
-            return Err(format!(
-                "{}: {}",
-                offer.name,
-                offer.path(rung.path()).reason()
-            ));
-        }
-    }
-    check_devices(rung, producer, consumer)?;
-    let first_new = candidates.len();
-    for &format in &request.formats {
-        let found = matches(rung, format, producer, consumer, request);
-        let modifiers: BTreeSet<Modifier> = found
-            .iter()
-            .filter(|candidate| candidate.verdict == Verdict::Accepted)
-            .filter_map(|candidate| candidate.tiling.modifier())
-            .collect();
-        let accepted = found
-            .iter()
-            .any(|candidate| candidate.verdict == Verdict::Accepted);
-        candidates.extend(found);
-        if accepted {
-            return Ok((format, modifiers.into_iter().collect()));
-        }
-    }
-    Err(summary(rung, request, &candidates[first_new..]))
+/// Both sides and what is wanted.
+struct Table<'a> {
+    producer: Party<'a>,
+    consumer: Party<'a>,
+    request: &'a Request,
 }
 
-/// Tiled memory and memory objects mean something to one device or driver only.
-fn check_devices(rung: Rung, producer: &Offer, consumer: &Offer) -> Result<(), String> {
-    let (comparison, what) = match rung {
-        Rung::TiledDmaBuf => (producer.device.compare(&consumer.device), "device"),
-        Rung::OpaqueFd => (
-            producer.device.compare_driver(&consumer.device),
-            "device and driver",
-        ),
-        Rung::LinearDmaBuf | Rung::HostMemory => return Ok(()),
-    };
-    let both = format!(
-        "{} is {}; {} is {}",
-        producer.name, producer.device, consumer.name, consumer.device
-    );
-    match comparison {
-        Comparison::Same => Ok(()),
-        Comparison::Different => Err(format!("not the same {what}: {both}")),
-        Comparison::Unknown => Err(format!("cannot tell whether it is the same {what}: {both}")),
-    }
+/// One side: what it offers, and what is wanted of it.
+struct Party<'a> {
+    end: End,
+    offer: &'a Offer,
+    wanted: Usage,
 }
 
-/// Every combination of this rung and format that either side lists, sorted.
-fn matches(
-    rung: Rung,
-    format: Format,
-    producer: &Offer,
-    consumer: &Offer,
-    request: &Request,
-) -> Vec<Candidate> {
-    let of_rung =
-        |entry: &&OfferEntry| entry.format == format && rung.takes(entry.path, entry.tiling);
-    let tilings: BTreeSet<_> = producer
-        .entries
-        .iter()
-        .chain(&consumer.entries)
-        .filter(of_rung)
-        .map(|entry| entry.tiling)
-        .collect();
-    let side = |offer: &Offer, wanted: Usage, exports: bool, tiling| {
-        let verdicts: Vec<Result<(), String>> = offer
-            .entries
-            .iter()
-            .filter(of_rung)
-            .filter(|entry| entry.tiling == tiling)
-            .map(|entry| check_entry(offer, entry, wanted, exports, request))
-            .collect();
-        if verdicts.iter().any(Result::is_ok) {
+impl<'a> Table<'a> {
+    fn new(producer: &'a Offer, consumer: &'a Offer, request: &'a Request) -> Self {
+        let party = |side, offer: &'a Offer, wanted| {
+            let name = if producer.name == consumer.name {
+                format!("{} ({side})", offer.name)
+            } else {
+                offer.name.clone()
+            };
+            let end = End { side, name };
+            Party { end, offer, wanted }
+        };
+        Self {
+            producer: party(Side::Producer, producer, request.producer),
+            consumer: party(Side::Consumer, consumer, request.consumer),
+            request,
+        }
+    }
+
+    fn parties(&self) -> [&Party<'a>; 2] {
+        [&self.producer, &self.consumer]
+    }
+
+    fn try_rung(&self, rung: Rung) -> Result<(Format, Vec<Modifier>), Reason> {
+        self.check_path(rung)?;
+        self.check_devices(rung)?;
+        let path = rung.path();
+        for Party { end, offer, .. } in self.parties() {
+            if !offer.entries.iter().any(|entry| entry.path == path) {
+                let end = end.clone();
+                return Err(Reason::ListsNothing { end, path });
+            }
+        }
+        let mut refused = Vec::new();
+        for &format in &self.request.formats {
+            match self.try_format(rung, format) {
+                Ok(modifiers) => return Ok((format, modifiers)),
+                Err(candidates) => refused.extend(candidates),
+            }
+        }
+        if refused.is_empty() {
+            let formats = self.request.formats.clone();
+            return Err(Reason::NothingListed { rung, formats });
+        }
+        Err(Reason::Candidates(refused))
+    }
+
+    fn check_path(&self, rung: Rung) -> Result<(), Reason> {
+        let path = rung.path();
+        if self.request.formats.is_empty() {
+            return Err(Reason::NoFormats);
+        }
+        if !self.request.paths.contains(&path) {
+            return Err(Reason::NotAskedFor(path));
+        }
+        for party in self.parties() {
+            party.require(&party.offer.path(path))?;
+        }
+        Ok(())
+    }
+
+    /// Tiled memory and memory objects mean something to one device or driver only.
+    fn check_devices(&self, rung: Rung) -> Result<(), Reason> {
+        let [producer, consumer] = self.parties().map(|party| &party.offer.device);
+        let (identity, comparison) = match rung {
+            Rung::TiledDmaBuf => (Identity::Device, producer.compare(consumer)),
+            Rung::OpaqueFd => (Identity::DeviceAndDriver, producer.compare_driver(consumer)),
+            Rung::LinearDmaBuf | Rung::HostMemory => return Ok(()),
+        };
+        if comparison == Comparison::Same {
             return Ok(());
         }
-        // Sorted, so that the order of entries does not show in the reason either.
-        let reasons: BTreeSet<String> = verdicts.into_iter().filter_map(Result::err).collect();
-        Err(match reasons.first() {
-            Some(reason) => format!("{}: {reason}", offer.name),
-            None => format!("{} does not list it", offer.name),
+        Err(Reason::OtherDevice {
+            identity,
+            comparison,
+            producer: self.producer.end.clone(),
+            producer_device: Box::new(producer.clone()),
+            consumer: self.consumer.end.clone(),
+            consumer_device: Box::new(consumer.clone()),
         })
-    };
-    tilings
-        .into_iter()
-        .map(|tiling| {
-            let both = side(producer, request.producer, true, tiling)
-                .and_then(|()| side(consumer, request.consumer, false, tiling));
-            Candidate {
-                rung,
-                format,
-                tiling,
-                verdict: both.map_or_else(Verdict::Refused, |()| Verdict::Accepted),
+    }
+
+    /// The modifiers that both sides can use, none of them where the rung knows none; or every combination that a side
+    /// lists, refused.
+    fn try_format(&self, rung: Rung, format: Format) -> Result<Vec<Modifier>, Vec<Candidate>> {
+        let tilings: BTreeSet<Tiling> = self
+            .parties()
+            .into_iter()
+            .flat_map(|party| party.entries(rung, format))
+            .map(|entry| entry.tiling)
+            .collect();
+        let mut accepted = Vec::new();
+        let mut refused = Vec::new();
+        for tiling in tilings {
+            let judge = |party: &Party<'_>| party.judge(rung, format, tiling, self.request);
+            match self.parties().into_iter().try_for_each(judge) {
+                Ok(()) => accepted.push(tiling),
+                Err(reason) => refused.push(Candidate {
+                    format,
+                    tiling,
+                    reason,
+                }),
             }
-        })
-        .collect()
+        }
+        if accepted.is_empty() {
+            return Err(refused);
+        }
+        Ok(accepted.iter().filter_map(|one| one.modifier()).collect())
+    }
 }
 
-fn check_entry(
-    offer: &Offer,
-    entry: &OfferEntry,
-    wanted: Usage,
-    exports: bool,
-    request: &Request,
-) -> Result<(), String> {
-    if let Some(strike) = request.struck.iter().find(|strike| strike.hits(entry)) {
-        return Err(format!("was tried and failed: {}", strike.reason));
-    }
-    if let Some(strike) = offer.withdrawn.iter().find(|strike| strike.hits(entry)) {
-        return Err(format!("lists it, but: {}", strike.reason));
-    }
-    if exports && !entry.exportable {
-        return Err("can import it, but not export it".to_owned());
-    }
-    if !exports && !entry.importable {
-        return Err("can export it, but not import it".to_owned());
-    }
-    let missing = wanted.difference(entry.usage);
-    if !missing.is_empty() {
-        return Err(format!("cannot use it for {missing}"));
-    }
-    if entry.external_only && wanted.contains(Usage::RENDER) {
-        return Err("is external-only: it can be sampled, not rendered to".to_owned());
-    }
-    if !request.extent.fits(entry.max_extent) {
-        return Err(format!(
-            "{} is beyond its largest extent, {}",
-            request.extent, entry.max_extent
-        ));
-    }
-    Ok(())
-}
-
-fn summary(rung: Rung, request: &Request, candidates: &[Candidate]) -> String {
-    if candidates.is_empty() {
-        let formats: Vec<String> = request.formats.iter().map(ToString::to_string).collect();
-        let what = match rung {
-            Rung::TiledDmaBuf => "a modifier other than LINEAR",
-            Rung::LinearDmaBuf => "LINEAR",
-            Rung::OpaqueFd | Rung::HostMemory => "it",
-        };
-        return format!("neither side lists {what} for {}", formats.join(", "));
-    }
-    let reasons: BTreeSet<String> = candidates
-        .iter()
-        .map(|candidate| match &candidate.verdict {
-            Verdict::Accepted => String::new(),
-            Verdict::Refused(reason) => reason.clone(),
-        })
-        .filter(|reason| !reason.is_empty())
-        .collect();
-    let reasons: Vec<String> = reasons.into_iter().collect();
-    reasons.join("; ")
-}
-
-fn fence_path(from: &Offer, to: &Offer) -> FencePath {
-    for (offer, support) in [(from, &from.fences.export), (to, &to.fences.import)] {
-        if let Support::No(_) = support {
-            return FencePath::CpuWait(format!("{}: {}", offer.name, support.reason()));
+impl Party<'_> {
+    fn require(&self, support: &Support) -> Result<(), Reason> {
+        match support {
+            Support::Yes(()) => Ok(()),
+            Support::No(requirements) => Err(Reason::Missing {
+                end: self.end.clone(),
+                requirements: requirements.clone(),
+            }),
         }
     }
-    FencePath::SyncFile
+
+    fn entries(&self, rung: Rung, format: Format) -> impl Iterator<Item = &OfferEntry> {
+        let of_rung = move |entry: &&OfferEntry| {
+            entry.format == format && rung.takes(entry.path, entry.tiling)
+        };
+        self.offer.entries.iter().filter(of_rung)
+    }
+
+    /// Whether one of this side's entries for the combination will do.
+    fn judge(
+        &self,
+        rung: Rung,
+        format: Format,
+        tiling: Tiling,
+        request: &Request,
+    ) -> Result<(), Reason> {
+        let entries = self.entries(rung, format);
+        let verdicts = entries
+            .filter(|entry| entry.tiling == tiling)
+            .map(|entry| self.check_entry(entry, request));
+        let mut reasons = Vec::new();
+        for verdict in verdicts {
+            match verdict {
+                Ok(()) => return Ok(()),
+                Err(reason) => reasons.push(reason),
+            }
+        }
+        // The first by its words, so that the order of entries does not show.
+        let first = reasons.into_iter().min_by_key(ToString::to_string);
+        Err(first.unwrap_or_else(|| self.not_listed(rung, format)))
+    }
+
+    fn not_listed(&self, rung: Rung, format: Format) -> Reason {
+        let end = self.end.clone();
+        if self.entries(rung, format).next().is_some() {
+            return Reason::TilingNotListed(end);
+        }
+        let twins = [format.alpha_twin(), format.opaque_twin()];
+        let listed = self.offer.entries.iter();
+        let listed = listed.filter(|entry| rung.takes(entry.path, entry.tiling));
+        let mut listed = listed.map(|entry| entry.format);
+        let twin = listed.find(|other| twins.contains(&Some(*other)));
+        Reason::FormatNotListed { end, twin }
+    }
+
+    fn check_entry(&self, entry: &OfferEntry, request: &Request) -> Result<(), Reason> {
+        let end = || self.end.clone();
+        if let Some(strike) = request.struck.iter().find(|strike| strike.hits(entry)) {
+            let (end, strike) = (end(), strike.clone());
+            return Err(Reason::Struck { end, strike });
+        }
+        let withdrawn = &self.offer.withdrawn;
+        if let Some(strike) = withdrawn.iter().find(|strike| strike.hits(entry)) {
+            let (end, strike) = (end(), strike.clone());
+            return Err(Reason::Withdrawn { end, strike });
+        }
+        match self.end.side {
+            Side::Producer if !entry.exportable => return Err(Reason::NotExportable(end())),
+            Side::Consumer if !entry.importable => return Err(Reason::NotImportable(end())),
+            Side::Producer | Side::Consumer => {}
+        }
+        let missing = self.wanted.difference(entry.usage);
+        if !missing.is_empty() {
+            let end = end();
+            return Err(Reason::Usage { end, missing });
+        }
+        if entry.external_only && self.wanted.contains(Usage::RENDER) {
+            return Err(Reason::ExternalOnly(end()));
+        }
+        if !request.extent.fits(entry.max_extent) {
+            return Err(Reason::TooLarge {
+                end: end(),
+                asked: request.extent,
+                largest: entry.max_extent,
+            });
+        }
+        Ok(())
+    }
+}
+
+fn fence_path(from: &Party<'_>, to: &Party<'_>) -> FencePath {
+    let able = from
+        .require(&from.offer.fences.export)
+        .and_then(|()| to.require(&to.offer.fences.import));
+    match able {
+        Ok(()) => FencePath::SyncFile,
+        Err(reason) => FencePath::CpuWait(reason),
+    }
 }

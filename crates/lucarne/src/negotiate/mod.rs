@@ -6,11 +6,15 @@
 mod agreement;
 mod intersect;
 mod offer;
-mod rank;
 #[cfg(feature = "serde")]
-mod record;
+mod offer_serde;
+mod reason;
+mod rung;
+mod strike;
 
-pub use agreement::{Agreement, Candidate, FencePath, Refusal, RefusedRung, Verdict};
+pub use agreement::{Agreement, FencePath, Refusal, RefusedRung};
 pub use intersect::negotiate;
-pub use offer::{FenceSupport, MemoryPath, Offer, OfferEntry, Request, Strike, Usage};
-pub use rank::Rung;
+pub use offer::{FenceSupport, MemoryPath, Offer, OfferEntry, Request, Usage};
+pub use reason::{Candidate, End, Identity, Reason, Side};
+pub use rung::Rung;
+pub use strike::{Strike, StrikeReason};

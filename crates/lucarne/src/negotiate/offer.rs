@@ -2,11 +2,11 @@
 
 use std::fmt;
 
+use super::strike::Strike;
 use crate::device_id::DeviceId;
 use crate::error::{Requirement, Support};
 use crate::format::Format;
 use crate::layout::{Extent, Tiling};
-use crate::modifier::Modifier;
 
 /// How pixels get from one side to the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -136,27 +136,6 @@ impl Offer {
     }
 }
 
-/// An entry that looked possible and failed when it was tried: not to be agreed on again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Strike {
-    /// The path that failed.
-    pub path: MemoryPath,
-    /// The format that failed, or `None` for every format.
-    pub format: Option<Format>,
-    /// The modifier that failed, or `None` for every tiling.
-    pub modifier: Option<Modifier>,
-    /// What happened.
-    pub reason: String,
-}
-
-impl Strike {
-    pub(crate) fn hits(&self, entry: &OfferEntry) -> bool {
-        self.path == entry.path
-            && self.format.is_none_or(|format| format == entry.format)
-            && (self.modifier.is_none() || self.modifier == entry.tiling.modifier())
-    }
-}
-
 /// What is wanted of an agreement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -170,7 +149,7 @@ pub struct Request {
     pub consumer: Usage,
     /// Acceptable memory paths.
     pub paths: Vec<MemoryPath>,
-    /// What has been tried and failed.
+    /// What is not to be agreed on: most often it was tried and failed.
     pub struck: Vec<Strike>,
 }
 

@@ -55,9 +55,12 @@ impl Instance {
         let entry = unsafe { ash::Entry::load() }.map_err(|error| {
             Error::unsupported(
                 "Vulkan",
-                vec![Requirement::other(format!(
-                    "needs libvulkan.so.1 (package libvulkan1 on Debian and Ubuntu): {error}"
-                ))],
+                vec![Requirement::Library {
+                    name: "libvulkan.so.1",
+                    at_least: "Vulkan 1.1",
+                    package: "libvulkan1",
+                    problem: error.to_string(),
+                }],
             )
         })?;
         let version = instance_version(&entry)?;

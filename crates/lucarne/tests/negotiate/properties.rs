@@ -1,6 +1,6 @@
 //! Properties of every negotiation, on offers made at random, against a slow definition of the right answer.
 
-use lucarne::negotiate::{OfferEntry, Strike, Verdict};
+use lucarne::negotiate::{OfferEntry, Side, Strike, StrikeReason};
 use lucarne::{
     Comparison, DeviceId, Extent, Format, MemoryPath, Modifier, Offer, Request, Requirement, Rung,
     Support, Tiling, Usage, negotiate,
@@ -81,7 +81,7 @@ fn any_strike() -> impl Strategy<Value = Strike> {
         path,
         format,
         modifier: code.map(modifier),
-        reason: "it broke".to_owned(),
+        reason: StrikeReason::Text("it broke".to_owned()),
     })
 }
 
@@ -264,12 +264,14 @@ proptest! {
         let (refused, last) = match negotiate(&producer, &consumer, &request) {
             Ok(agreement) => (agreement.refused, Some(agreement.rung)),
             Err(refusal) => {
-                for candidate in &refusal.candidates {
-                    let Verdict::Refused(reason) = &candidate.verdict else {
-                        return Err(TestCaseError::fail(format!("{candidate} in a refusal")));
+                for (_, candidate) in refusal.candidates() {
+                    let name = match candidate.reason.side() {
+                        Some(Side::Producer) => "Vulkan",
+                        Some(Side::Consumer) => "OpenGL",
+                        None => return Err(TestCaseError::fail(format!("{candidate}: no side"))),
                     };
-                    let side = reason.starts_with("Vulkan") || reason.starts_with("OpenGL");
-                    prop_assert!(side, "{} names no side", candidate);
+                    let named = candidate.reason.to_string().starts_with(name);
+                    prop_assert!(named, "{} does not name its side", candidate);
                 }
                 (refusal.rungs, None)
             }
@@ -279,7 +281,7 @@ proptest! {
         let rungs: Vec<Rung> = refused.iter().map(|one| one.rung).collect();
         prop_assert_eq!(rungs, better);
         for one in &refused {
-            prop_assert!(!one.reason.is_empty(), "{}", one.rung);
+            prop_assert!(!one.reason.to_string().is_empty(), "{}", one.rung);
         }
     }
 }

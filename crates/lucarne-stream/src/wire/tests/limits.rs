@@ -220,11 +220,11 @@ fn the_longest_hello_fits() {
     let mut configure = a_configure(MemoryPath::DmaBuf, MAX_SLOTS);
     let refused = RefusedRung {
         rung: Rung::TiledDmaBuf,
-        reason: "x".repeat(MAX_TEXT),
+        reason: negotiate::Reason::Text("x".repeat(MAX_TEXT)),
     };
     configure.refused = vec![refused; 3];
-    configure.acquire = FencePath::CpuWait("x".repeat(MAX_TEXT));
-    configure.release = FencePath::CpuWait("x".repeat(MAX_TEXT));
+    configure.acquire = FencePath::CpuWait(negotiate::Reason::Text("x".repeat(MAX_TEXT)));
+    configure.release = FencePath::CpuWait(negotiate::Reason::Text("x".repeat(MAX_TEXT)));
     let bytes = Message::Configure(Box::new(configure)).encode();
     assert!(bytes.expect("fits").len() <= MAX_MESSAGE);
 }
@@ -368,7 +368,7 @@ fn the_smaller_ones() {
             path: MemoryPath::DmaBuf,
             format: None,
             modifier: None,
-            reason: String::new(),
+            reason: StrikeReason::ImportFailed(String::new()),
         },
     });
     refuses(&failed, 24, 0, "strike.path");

@@ -6,13 +6,13 @@ use std::time::Duration;
 use crate::device_id::DeviceId;
 use crate::egl::inner::DeviceInner;
 use crate::egl::{image, pixels};
-use crate::error::{Error, Result};
+use crate::error::{Error, Requirement, Result};
 use crate::format::Format;
 use crate::frame::{Frame, Memory};
 use crate::kernel::{DmaBuf, DmaBufMapping, Udmabuf};
 use crate::layout::{Extent, FrameLayout};
 use crate::modifier::Modifier;
-use crate::negotiate::{MemoryPath, OfferEntry, Strike};
+use crate::negotiate::{MemoryPath, OfferEntry, Strike, StrikeReason};
 use crate::quirks;
 
 /// 3 MiB: pages beyond the first 2 MiB are the ones that went wrong.
@@ -39,24 +39,23 @@ pub(in crate::egl) fn withdraw(device: &Rc<DeviceInner>, entries: &[OfferEntry])
             format!("{FORMAT} is not listed"),
         )),
     };
-    let name = quirks::NVIDIA_FOREIGN_IMPORT.name;
-    let reason = match outcome {
+    let effect = match outcome {
         Ok(Ok(())) => return None,
         Ok(Err(row)) => format!(
-            "its driver samples wrong pages of foreign memory: row {row} of a test image is not what was written \
-             (quirk {name})"
+            "its driver samples wrong pages of foreign memory: row {row} of a test image is not what was written"
         ),
         Err(error) => {
             format!(
-                "its driver may sample wrong pages of foreign memory, and the test failed: {error} (quirk {name})"
+                "its driver may sample wrong pages of foreign memory, and the test failed: {error}"
             )
         }
     };
+    let name = quirks::NVIDIA_FOREIGN_IMPORT.name;
     Some(Strike {
         path: MemoryPath::DmaBuf,
         format: None,
         modifier: Some(Modifier::LINEAR),
-        reason,
+        reason: StrikeReason::SelfTest(Requirement::Quirk { name, effect }),
     })
 }
 

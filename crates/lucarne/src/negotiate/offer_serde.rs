@@ -6,7 +6,8 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::offer::{FenceSupport, MemoryPath, Offer, OfferEntry, Strike, Usage};
+use super::offer::{FenceSupport, MemoryPath, Offer, OfferEntry, Usage};
+use super::strike::{Strike, StrikeReason};
 use crate::device_id::{DeviceId, DrmNode};
 use crate::error::{Requirement, Support};
 use crate::format::Format;
@@ -143,7 +144,7 @@ fn write_strike(strike: &Strike) -> RecordedStrike {
         path: strike.path.name().to_owned(),
         format: strike.format.map(write_format),
         modifier: strike.modifier.map(write_modifier),
-        reason: strike.reason.clone(),
+        reason: strike.reason.to_string(),
     }
 }
 
@@ -242,7 +243,7 @@ fn read_strike(strike: RecordedStrike) -> Result<Strike, String> {
         path: read_path(&strike.path)?,
         format: strike.format.as_deref().map(read_format).transpose()?,
         modifier: strike.modifier.as_deref().map(read_modifier).transpose()?,
-        reason: strike.reason,
+        reason: StrikeReason::Text(strike.reason),
     })
 }
 
