@@ -22,7 +22,7 @@ use crate::Result;
 /// Frames that may be under way.
 pub(crate) const SLOTS: usize = 3;
 /// Nobody waits for longer than this: the other side has died.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 // Words of the page, each in a cache line of its own.
 const PUBLISHED: usize = 0;

@@ -5,6 +5,7 @@
 
 #![deny(unsafe_code)]
 
+mod count;
 mod gates;
 mod gl;
 mod link;
@@ -62,6 +63,9 @@ struct Options {
     /// Width and height of the frames in pixels; may be given more than once [default: 640x480 and 1920x1080]
     #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = extent)]
     size: Vec<Extent>,
+    /// Count instructions alone, which a busy machine does not change, and measure no time
+    #[arg(long)]
+    counts: bool,
     /// How long each variant is measured in each round and mode [default: 1, quick: 0.5]
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<f64>,
@@ -148,6 +152,26 @@ fn main() -> ExitCode {
 /// Runs it all; false where a gate fails that was asked to hold.
 fn bench(options: &Options) -> Result<bool> {
     let plan = options.plan()?;
+    if options.counts {
+        for variant in [
+            Variant::Raw,
+            Variant::RawSyncFile,
+            Variant::Lucarne,
+            Variant::Floor,
+        ] {
+            let count = count::count(
+                variant,
+                count::CountPlan {
+                    extent: Extent::new(64, 64),
+                    cores: plan.cores,
+                    fault: plan.fault,
+                    frames: 30,
+                },
+            )?;
+            writeln!(std::io::stdout(), "{}", serde_json::to_string(&count)?)?;
+        }
+        return Ok(true);
+    }
     let mut stderr = std::io::stderr();
     let terminal = stderr.is_terminal();
     let run = measure::run(&plan, |what| {

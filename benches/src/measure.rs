@@ -52,6 +52,7 @@ pub(crate) fn run(plan: &Plan, mut tell: impl FnMut(&str)) -> Result<Run> {
                 extent: *extent,
                 cores: plan.cores,
                 fault: plan.fault,
+                counted: false,
             })?;
             series.push(Series {
                 variant: *variant,
@@ -84,7 +85,7 @@ pub(crate) fn run(plan: &Plan, mut tell: impl FnMut(&str)) -> Result<Run> {
             })?;
             match mode {
                 Mode::Paced => series[index].paced.push(slice),
-                Mode::Free => series[index].free.push(slice),
+                Mode::Free | Mode::Counted => series[index].free.push(slice),
             }
         }
     }

@@ -94,6 +94,8 @@ pub(crate) enum Mode {
     Paced,
     /// As fast as both sides can.
     Free,
+    /// Paced, and each frame within the function that callgrind counts.
+    Counted,
 }
 
 /// One slice of measuring, to both ends of a pair.

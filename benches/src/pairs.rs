@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
-use crate::Result;
+use crate::{Result, count};
 use crate::messages::{Consumed, Fault, Order, Produced, Ready, Role, Used, Variant};
 
 /// A child process that obeys orders. Ends with this value.
@@ -22,7 +22,12 @@ struct End {
 
 impl End {
     fn start(role: Role, plan: &PairPlan, folder: &TempDir) -> Result<Self> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let program = std::env::current_exe()?;
+        let mut command = if plan.counted {
+            count::wrapped(&program, &count::file(folder.path(), role))
+        } else {
+            Command::new(program)
+        };
         command
             .args(["end", role.name(), plan.variant.name()])
             .arg(plan.extent.to_string())
@@ -51,6 +56,15 @@ impl End {
             output: BufReader::new(output),
             what: format!("{} {} at {}", plan.variant, role.name(), plan.extent),
         })
+    }
+
+    /// Waits until it has ended by itself.
+    fn end(mut self) -> Result<()> {
+        drop(self.input.take());
+        if self.child.wait()?.success() {
+            return Ok(());
+        }
+        Err(format!("{} failed", self.what).into())
     }
 
     fn tell(&mut self, what: &impl Serialize) -> Result<()> {
@@ -87,6 +101,8 @@ pub(crate) struct PairPlan {
     /// The producer's core and the consumer's.
     pub(crate) cores: Option<(usize, usize)>,
     pub(crate) fault: Option<Fault>,
+    /// Whether both run in callgrind.
+    pub(crate) counted: bool,
 }
 
 /// A producer and a consumer that hand over frames in one way.
@@ -96,7 +112,7 @@ pub(crate) struct Pair {
     pub(crate) ready: [Ready; 2],
     producer: End,
     consumer: End,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Pair {
@@ -111,7 +127,7 @@ impl Pair {
             ready,
             producer,
             consumer,
-            _folder: folder,
+            folder,
         })
     }
 
@@ -122,6 +138,13 @@ impl Pair {
         let produced = self.producer.hear()?;
         let consumed = self.consumer.hear()?;
         Ok(Slice::new(&produced, &consumed))
+    }
+
+    /// Lets both end, and gives the folder with what they wrote.
+    pub(crate) fn end(self) -> Result<TempDir> {
+        self.producer.end()?;
+        self.consumer.end()?;
+        Ok(self.folder)
     }
 }
 
