@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
-use crate::{Result, count};
 use crate::messages::{Consumed, Fault, Order, Produced, Ready, Role, Used, Variant};
+use crate::{Result, count};
 
 /// A child process that obeys orders. Ends with this value.
 #[derive(Debug)]

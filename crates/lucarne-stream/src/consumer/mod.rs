@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lucarne::color::ColorDescription;
 use lucarne::negotiate::{FencePath, RefusedRung};
@@ -22,7 +22,7 @@ use crate::deadline::{Deadline, poll};
 use crate::discovery;
 use crate::error::{Error, Result};
 use crate::generation::Import;
-use crate::ring::{Breach, Damage, FenceRoute, Taken};
+use crate::ring::{Bed, Breach, Damage, FenceRoute, Taken};
 use crate::socket::{Inbox, Socket};
 use crate::wire::{Delivery, Farewell, FenceFor, Hello, Message, Reason, VERSIONS};
 
@@ -30,8 +30,10 @@ use incoming::Incoming;
 pub use incoming::{Reading, Received, StreamFrame};
 pub use options::ConsumerOptions;
 
-/// How long a consumer that never sleeps may not notice that its producer is gone.
-const HOUSEKEEPING: Duration = Duration::from_millis(50);
+/// How many frames a consumer that never sleeps takes before it looks whether its producer is gone.
+const HOUSEKEEPING: u32 = 16;
+/// The longest sleep at the ring, where the end of the producer does not wake.
+const DOZE: Duration = Duration::from_millis(50);
 /// Events that wait to be asked for; older ones are dropped, for a program that does not ask.
 const MAX_EVENTS: usize = 256;
 
@@ -94,6 +96,8 @@ struct Coming<I> {
     incoming: Arc<Incoming<I>>,
     /// The last frame that was taken from it.
     last: u64,
+    /// The slot that the next one probably is in: slots are used in turn.
+    guess: usize,
     /// Messages received since its Configure.
     mail: u64,
     retired: bool,
@@ -117,7 +121,8 @@ pub struct Consumer<A: Import> {
     comings: Vec<Coming<A::Image>>,
     fences: Vec<(FenceFor, SyncFile)>,
     last: u64,
-    looked: Instant,
+    /// Frames since the socket was looked at.
+    unlooked: u32,
     /// The socket was readable, and was not read since.
     unread: bool,
     inbox: Inbox,
@@ -161,7 +166,7 @@ impl<A: Import> Consumer<A> {
             comings: Vec::new(),
             fences: Vec::new(),
             last: 0,
-            looked: Instant::now(),
+            unlooked: 0,
             unread: false,
             inbox: Inbox::new(),
             events: VecDeque::new(),
@@ -195,18 +200,13 @@ impl<A: Import> Consumer<A> {
     /// producer refused; [`Error::PeerGone`] once it is gone and everything was taken; [`Error::Malformed`],
     /// [`Error::Breach`] and [`Error::Unexpected`] when it broke the protocol, which ends the connection.
     pub fn try_receive(&mut self) -> Result<Option<Received<A::Image>>> {
-        if self.looked.elapsed() >= HOUSEKEEPING || self.mail_waits() {
-            self.dispatch()?;
-        }
-        if let Some(received) = self.take()? {
+        if let Some(received) = self.next_frame()? {
             return Ok(Some(received));
         }
         if self.unread {
             self.dispatch()?;
         }
-        for coming in &self.comings {
-            coming.incoming.ring.announce_sleep();
-        }
+        self.announce_sleep(Bed::Socket);
         // What was published before the announcement is seen here; what comes after wakes.
         let received = self.take()?;
         if received.is_some() {
@@ -227,7 +227,51 @@ impl<A: Import> Consumer<A> {
     ///
     /// As for `try_receive`; [`Error::Timeout`].
     pub fn receive(&mut self, timeout: Duration) -> Result<Received<A::Image>> {
+        if let Some(received) = self.next_frame()? {
+            return Ok(received);
+        }
         let until = Deadline::new(timeout);
+        if let Some(received) = self.doze(timeout)? {
+            return Ok(received);
+        }
+        self.wait(&until)
+    }
+
+    /// The next frame that is there, with a look at the socket now and then.
+    fn next_frame(&mut self) -> Result<Option<Received<A::Image>>> {
+        self.unlooked += 1;
+        if self.unlooked >= HOUSEKEEPING || self.mail_waits() {
+            self.dispatch()?;
+        }
+        self.take()
+    }
+
+    /// Sleeps for the moment that lies between the frames of a stream that runs, at the ring: the producer wakes with half the
+    /// work that a message is. Nothing else wakes here, so that it is not for long.
+    fn doze(&mut self, timeout: Duration) -> Result<Option<Received<A::Image>>> {
+        let [coming] = &self.comings[..] else {
+            return Ok(None);
+        };
+        if self.link != Link::Up || self.unread || coming.retired {
+            return Ok(None);
+        }
+        let incoming = Arc::clone(&coming.incoming);
+        incoming.ring.announce_sleep(Bed::Word);
+        // What was published before the announcement is seen here; what comes after wakes.
+        let mut received = self.take()?;
+        if received.is_none() && !self.mail_waits() {
+            incoming.ring.sleep(timeout.min(DOZE))?;
+            received = self.take()?;
+        }
+        incoming.ring.awake();
+        Ok(received)
+    }
+
+    /// Waits at the socket, where everything wakes.
+    #[cold]
+    fn wait(&mut self, until: &Deadline) -> Result<Received<A::Image>> {
+        // Its producer may have gone while this slept at the ring.
+        self.unread = true;
         loop {
             if let Some(received) = self.try_receive()? {
                 return Ok(received);
@@ -251,6 +295,12 @@ impl<A: Import> Consumer<A> {
     /// The producer's process, as the kernel knows it.
     pub fn producer(&self) -> PeerCredentials {
         self.producer
+    }
+
+    fn announce_sleep(&self, bed: Bed) {
+        for coming in &self.comings {
+            coming.incoming.ring.announce_sleep(bed);
+        }
     }
 
     pub(crate) fn awake(&self) {
@@ -285,10 +335,12 @@ impl<A: Import> Consumer<A> {
                 Delivery::Every => step,
             };
             let coming = &mut self.comings[at];
-            let Some(taken) = coming.incoming.ring.take(delivery, coming.last)? else {
+            let ring = &coming.incoming.ring;
+            let Some(taken) = ring.take(delivery, coming.last, coming.guess)? else {
                 continue;
             };
             coming.last = taken.sequence;
+            coming.guess = (taken.slot + 1) % coming.incoming.frames.len();
             let missed = taken.sequence.saturating_sub(self.last + 1);
             let lent = StreamFrame {
                 incoming: coming.incoming.clone(),
@@ -307,7 +359,9 @@ impl<A: Import> Consumer<A> {
             self.last = taken.sequence;
             return Ok(Some(Received::new(lent, acquire)));
         }
-        self.drain();
+        if self.comings.iter().any(|coming| coming.retired) {
+            self.drain();
+        }
         Ok(None)
     }
 

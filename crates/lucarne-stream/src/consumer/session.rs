@@ -2,7 +2,6 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Instant;
 
 use lucarne::negotiate::{Strike, StrikeReason};
 use lucarne::{
@@ -44,7 +43,7 @@ impl<A: Import> Consumer<A> {
     ///
     /// Those of the protocol that [`try_receive`](Self::try_receive) names; [`Error::Os`].
     pub fn dispatch(&mut self) -> Result<()> {
-        self.looked = Instant::now();
+        self.unlooked = 0;
         self.unread = false;
         self.read_socket(true)?;
         self.drain();
@@ -292,6 +291,7 @@ impl<A: Import> Consumer<A> {
         self.comings.push(Coming {
             incoming: Arc::new(incoming),
             last: 0,
+            guess: 0,
             mail: 0,
             retired: false,
         });

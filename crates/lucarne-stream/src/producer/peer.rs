@@ -14,7 +14,7 @@ use super::session::Kept;
 use crate::deadline::Deadline;
 use crate::descriptor;
 use crate::error::{Error, Result};
-use crate::ring::{FenceRoute, FrameNote, RING_BYTES, RingProducer};
+use crate::ring::{Bed, FenceRoute, FrameNote, RING_BYTES, RingProducer};
 use crate::socket::{Inbox, Socket};
 use crate::wire::{Delivery, FenceFor, Hello, MAX_SLOTS, Message};
 
@@ -125,6 +125,10 @@ impl Peer {
         self.socket.send(message, fds)?;
         for ring in &mut self.rings {
             ring.end.mailed();
+            // A fence goes before its frame, which wakes.
+            if !matches!(message, Message::Fence(_)) {
+                ring.end.wake_for_mail();
+            }
         }
         Ok(())
     }
@@ -167,7 +171,7 @@ impl Peer {
         let Some(ring) = self.serving(generation) else {
             return Ok(false);
         };
-        let sleeps = ring.end.publish(slot, sequence, note);
+        let asleep = ring.end.publish(slot, sequence, note);
         if delivery == Delivery::Latest {
             for older in 0..MAX_SLOTS {
                 if older != slot && ring.end.take_back(older) {
@@ -175,8 +179,10 @@ impl Peer {
                 }
             }
         }
-        if sleeps {
-            self.socket.wake();
+        match asleep {
+            Some(Bed::Word) => ring.end.wake_at_word(),
+            Some(Bed::Socket) => self.socket.wake(),
+            None => {}
         }
         Ok(true)
     }

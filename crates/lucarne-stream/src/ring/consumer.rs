@@ -1,11 +1,14 @@
 //! The consumer's end of a ring.
 
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use lucarne::kernel::SharedWords;
 
 use super::{
-    Breach, CONSUMER_SLEEPS, DAMAGE, DamageList, FLAGS, FrameNote, GENERATION, HEAD, MAGIC, MAIL,
-    MAX_DAMAGE, MAX_SEQUENCE, PRODUCER_SLEEPS, Phase, RING_MAGIC, SLOTS, STATE, TIMESTAMP, Words,
-    announce_sleep, at, pack, unpack, wake_wanted,
+    Bed, Breach, CONSUMER_SLEEPS, DAMAGE, DamageList, FLAGS, FrameNote, GENERATION, HEAD, MAGIC,
+    MAIL, MAX_DAMAGE, MAX_SEQUENCE, PRODUCER_SLEEPS, Phase, RING_MAGIC, SLOTS, STATE, TIMESTAMP,
+    Words, announce_sleep, at, pack, unpack, wake_wanted,
 };
 use crate::wire::Delivery;
 
@@ -63,13 +66,36 @@ impl<W: Words> RingConsumer<W> {
 
     /// Takes the next frame after `last`, which is the newest for [`Delivery::Latest`] and the oldest for
     /// [`Delivery::Every`]. `None` where there is none. Never waits.
-    pub(crate) fn take(&self, delivery: Delivery, last: u64) -> Result<Option<Taken>, Breach> {
+    ///
+    /// `guess` is the slot that is looked into first: slots mostly come in turn, and the others need not be read then.
+    pub(crate) fn take(
+        &self,
+        delivery: Delivery,
+        last: u64,
+        guess: usize,
+    ) -> Result<Option<Taken>, Breach> {
+        // Acquire: every frame up to the head is visible in its slot.
+        let head = self.words.load(HEAD, Ordering::Acquire);
+        if head == last {
+            return Ok(None);
+        }
+        // The newest frame is what Latest wants; the next one is what Every wants.
+        let wanted = delivery == Delivery::Latest || head == last + 1;
+        if wanted
+            && guess < self.slots
+            && (last..MAX_SEQUENCE).contains(&(head.wrapping_sub(1)))
+            && let Some(taken) = self.try_slot(guess, head)?
+        {
+            return Ok(Some(taken));
+        }
+        self.search(delivery, last)
+    }
+
+    /// Looks through all slots.
+    #[cold]
+    fn search(&self, delivery: Delivery, last: u64) -> Result<Option<Taken>, Breach> {
         for _ in 0..ATTEMPTS {
-            // Acquire: every frame up to the head is visible in its slot.
             let head = self.words.load(HEAD, Ordering::Acquire);
-            if head == last {
-                return Ok(None);
-            }
             if head < last || head > MAX_SEQUENCE {
                 let limit = "no lower than the last frame's";
                 return Err(Breach {
@@ -82,31 +108,37 @@ impl<W: Words> RingConsumer<W> {
             let Some((sequence, slot)) = self.find(delivery, last, head)? else {
                 return Ok(None);
             };
-            let published = pack(sequence, Phase::Published);
-            let taken = pack(sequence, Phase::Taken);
-            // Acquire on success: the note, and what was written into the frame, is visible.
-            if self
-                .words
-                .exchange(at(slot, STATE), published, taken)
-                .is_ok()
-            {
-                if self.held.fetch_or(1 << slot, Ordering::Relaxed) & 1 << slot != 0 {
-                    return Err(Breach {
-                        word: "state",
-                        slot,
-                        got: published,
-                        limit: "taken: its last frame has not been released",
-                    });
-                }
-                let note = self.note(slot)?;
-                return Ok(Some(Taken {
-                    slot,
-                    sequence,
-                    note,
-                }));
+            if let Some(taken) = self.try_slot(slot, sequence)? {
+                return Ok(Some(taken));
             }
         }
         Ok(None)
+    }
+
+    /// Takes a frame out of a slot, if it is published there.
+    #[inline]
+    fn try_slot(&self, slot: usize, sequence: u64) -> Result<Option<Taken>, Breach> {
+        let published = pack(sequence, Phase::Published);
+        let taken = pack(sequence, Phase::Taken);
+        // Acquire on success: the note, and what was written into the frame, is visible.
+        let exchanged = self.words.exchange(at(slot, STATE), published, taken);
+        if exchanged.is_err() {
+            return Ok(None);
+        }
+        if self.held.fetch_or(1 << slot, Ordering::Relaxed) & 1 << slot != 0 {
+            return Err(Breach {
+                word: "state",
+                slot,
+                got: published,
+                limit: "taken: its last frame has not been released",
+            });
+        }
+        let note = self.note(slot)?;
+        Ok(Some(Taken {
+            slot,
+            sequence,
+            note,
+        }))
     }
 
     /// The published frame after `last` and not after `head` that is wanted: (sequence, slot).
@@ -142,6 +174,7 @@ impl<W: Words> RingConsumer<W> {
     }
 
     /// Reads what is said of a frame that this side holds.
+    #[inline]
     fn note(&self, slot: usize) -> Result<FrameNote, Breach> {
         let timestamp = self.words.load(at(slot, TIMESTAMP), Ordering::Relaxed);
         let flags = self.words.load(at(slot, FLAGS), Ordering::Relaxed);
@@ -180,7 +213,7 @@ impl<W: Words> RingConsumer<W> {
         // Release: whoever sees the state comes after every access to the frame.
         let state = pack(sequence, phase);
         self.words.store(at(slot, STATE), state, Ordering::Release);
-        wake_wanted(&self.words, PRODUCER_SLEEPS)
+        wake_wanted(&self.words, PRODUCER_SLEEPS).is_some()
     }
 
     /// Whether a frame after `last` may still be taken.
@@ -199,12 +232,19 @@ impl<W: Words> RingConsumer<W> {
     }
 
     /// Says that the consumer is about to sleep; the caller takes once more before it does.
-    pub(crate) fn announce_sleep(&self) {
-        announce_sleep(&self.words, CONSUMER_SLEEPS);
+    pub(crate) fn announce_sleep(&self, bed: Bed) {
+        announce_sleep(&self.words, CONSUMER_SLEEPS, bed);
     }
 
     /// The consumer is awake again: no wake-ups are needed.
     pub(crate) fn awake(&self) {
         self.words.store(CONSUMER_SLEEPS, 0, Ordering::Relaxed);
+    }
+}
+
+impl RingConsumer<SharedWords> {
+    /// Sleeps after `announce_sleep` with [`Bed::Word`] and a last look: until the producer wakes it, or for `time`.
+    pub(crate) fn sleep(&self, time: Duration) -> lucarne::Result<bool> {
+        self.words.sleep(CONSUMER_SLEEPS, Bed::Word as u32, time)
     }
 }

@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::sync::atomic::Ordering;
 
 use super::{
-    Breach, Collected, DamageList, FIRST_SLOT, FenceRoute, FrameNote, GENERATION, HEAD, MAGIC,
+    Bed, Breach, Collected, DamageList, FIRST_SLOT, FenceRoute, FrameNote, GENERATION, HEAD, MAGIC,
     MAX_SEQUENCE, Phase, RING_MAGIC, RingConsumer, RingProducer, SLOT_WORDS, SLOTS, STATE, Words,
     at, pack,
 };
@@ -178,7 +178,8 @@ fn consumer(page: &Page<'_>, slots: usize) {
                 } else {
                     Delivery::Every
                 };
-                let taken = match page.bounded(|| ring.take(delivery, last)) {
+                let taken = match page.bounded(|| ring.take(delivery, last, usize::from(act >> 4)))
+                {
                     Ok(Some(taken)) => taken,
                     Ok(None) => continue,
                     // The honest side hangs up: nothing is taken any more, and what is held goes back.
@@ -201,7 +202,8 @@ fn consumer(page: &Page<'_>, slots: usize) {
                 let (slot, sequence) = held.swap_remove(usize::from(act >> 3) % held.len());
                 page.bounded(|| ring.release(slot, sequence, act & 1 != 0));
             }
-            5 => page.bounded(|| ring.announce_sleep()),
+            5 if act & 8 == 0 => page.bounded(|| ring.announce_sleep(Bed::Word)),
+            5 => page.bounded(|| ring.announce_sleep(Bed::Socket)),
             6 => {
                 page.bounded(|| ring.has_more(last));
                 page.bounded(|| ring.mail());

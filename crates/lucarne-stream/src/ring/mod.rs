@@ -37,7 +37,7 @@ pub(crate) const RING_MAGIC: u64 = u64::from_le_bytes(*b"LCRING\x01\0");
 const MAGIC: usize = 0;
 const GENERATION: usize = 1;
 const SLOTS: usize = 2;
-/// 1 while the consumer sleeps, or is about to.
+/// 0 while the consumer is awake; otherwise it sleeps, or is about to: 1 at its socket, 2 at this word.
 const CONSUMER_SLEEPS: usize = 8;
 /// 1 while the producer sleeps, or is about to.
 const PRODUCER_SLEEPS: usize = 16;
@@ -237,46 +237,69 @@ pub(crate) trait Words {
 }
 
 impl Words for SharedWords {
+    #[inline]
     fn load(&self, index: usize, order: Ordering) -> u64 {
         self.word(index).load(order)
     }
 
+    #[inline]
     fn store(&self, index: usize, value: u64, order: Ordering) {
         self.word(index).store(value, order);
     }
 
+    #[inline]
     fn swap(&self, index: usize, value: u64, order: Ordering) -> u64 {
         self.word(index).swap(value, order)
     }
 
+    #[inline]
     fn exchange(&self, index: usize, current: u64, new: u64) -> Result<(), u64> {
         let word = self.word(index);
         let result = word.compare_exchange(current, new, Ordering::AcqRel, Ordering::Acquire);
         result.map(|_| ())
     }
 
+    #[inline]
     fn fence(&self) {
         fence(Ordering::SeqCst);
     }
 }
 
 /// The index of a slot's word.
+#[inline]
 fn at(slot: usize, word: usize) -> usize {
     debug_assert!(slot < MAX_SLOTS && word < SLOT_WORDS);
     FIRST_SLOT + slot * SLOT_WORDS + word
 }
 
+/// Where a side that sleeps waits to be woken; the values of the *sleeps* words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bed {
+    /// In `poll`: a Wake message wakes it.
+    Socket = 1,
+    /// At its *sleeps* word: a futex. Quicker, but nothing else wakes it: for short sleeps only.
+    Word = 2,
+}
+
 /// Says that this side is about to sleep. The caller looks once more before it does: whatever was published or released
 /// before is seen then, and whatever comes after wakes.
-fn announce_sleep<W: Words>(words: &W, flag: usize) {
-    words.store(flag, 1, Ordering::Relaxed);
+fn announce_sleep<W: Words>(words: &W, flag: usize, bed: Bed) {
+    words.store(flag, bed as u64, Ordering::Relaxed);
     // Pairs with the fence in `wake_wanted`: either the other side sees the flag, or this side sees its news.
     words.fence();
 }
 
-/// Whether the other side sleeps, and so must be woken after the news that were stored before this call.
-fn wake_wanted<W: Words>(words: &W, flag: usize) -> bool {
+/// Whether the other side sleeps, and where, and so must be woken after the news that were stored before this call.
+fn wake_wanted<W: Words>(words: &W, flag: usize) -> Option<Bed> {
     words.fence();
     // Swapped, so that one sleep costs one wake-up; loaded first, as an unchanged cache line stays where it is.
-    words.load(flag, Ordering::Relaxed) != 0 && words.swap(flag, 0, Ordering::Relaxed) != 0
+    if words.load(flag, Ordering::Relaxed) == 0 {
+        return None;
+    }
+    match words.swap(flag, 0, Ordering::Relaxed) {
+        0 => None,
+        // A value that the protocol does not have wakes at the socket: the peer sees to it that it hears.
+        asleep if asleep == Bed::Word as u64 => Some(Bed::Word),
+        _ => Some(Bed::Socket),
+    }
 }

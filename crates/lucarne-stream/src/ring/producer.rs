@@ -2,8 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
+use lucarne::kernel::SharedWords;
+
 use super::{
-    Breach, CONSUMER_SLEEPS, DAMAGE, FLAGS, FrameNote, GENERATION, HEAD, MAGIC, MAIL,
+    Bed, Breach, CONSUMER_SLEEPS, DAMAGE, FLAGS, FrameNote, GENERATION, HEAD, MAGIC, MAIL,
     PRODUCER_SLEEPS, Phase, RING_MAGIC, SLOTS, STATE, TIMESTAMP, Words, announce_sleep, at, pack,
     unpack, wake_wanted,
 };
@@ -48,8 +50,8 @@ impl<W: Words> RingProducer<W> {
     }
 
     /// Publishes a frame, whose slot must not be out, under a sequence number higher than any before. Says whether the
-    /// consumer has to be woken.
-    pub(crate) fn publish(&mut self, slot: usize, sequence: u64, note: &FrameNote) -> bool {
+    /// consumer has to be woken, and where.
+    pub(crate) fn publish(&mut self, slot: usize, sequence: u64, note: &FrameNote) -> Option<Bed> {
         debug_assert!(slot < self.slots && self.out[slot].is_none());
         let words = &self.words;
         words.store(at(slot, TIMESTAMP), note.timestamp, Ordering::Relaxed);
@@ -127,11 +129,25 @@ impl<W: Words> RingProducer<W> {
 
     /// Says that the producer is about to sleep; the caller collects once more before it does.
     pub(crate) fn announce_sleep(&self) {
-        announce_sleep(&self.words, PRODUCER_SLEEPS);
+        announce_sleep(&self.words, PRODUCER_SLEEPS, Bed::Socket);
     }
 
     /// The producer is awake again: no wake-ups are needed.
     pub(crate) fn awake(&self) {
         self.words.store(PRODUCER_SLEEPS, 0, Ordering::Relaxed);
+    }
+}
+
+impl RingProducer<SharedWords> {
+    /// Wakes a consumer that sleeps at its word.
+    pub(crate) fn wake_at_word(&self) {
+        self.words.wake(CONSUMER_SLEEPS);
+    }
+
+    /// Wakes a consumer that would not see a message in its socket.
+    pub(crate) fn wake_for_mail(&self) {
+        if wake_wanted(&self.words, CONSUMER_SLEEPS) == Some(Bed::Word) {
+            self.wake_at_word();
+        }
     }
 }

@@ -56,18 +56,24 @@ fn latest_drops_and_every_does_not() {
     for (slot, sequence) in [(2, 1), (0, 2), (1, 3)] {
         ends.producer.publish(slot, sequence, &note(sequence));
     }
-    let taken = ends.consumer.take(Delivery::Every, 0).expect("no breach");
+    let taken = ends
+        .consumer
+        .take(Delivery::Every, 0, 0)
+        .expect("no breach");
     let taken = taken.expect("a frame");
     assert_eq!(
         (taken.slot, taken.sequence, taken.note.timestamp),
         (2, 1, 1)
     );
-    let taken = ends.consumer.take(Delivery::Latest, 1).expect("no breach");
+    let taken = ends
+        .consumer
+        .take(Delivery::Latest, 1, 0)
+        .expect("no breach");
     let taken = taken.expect("a frame");
     assert_eq!((taken.slot, taken.sequence), (1, 3));
     assert!(ends.producer.take_back(0), "nobody took it");
     assert!(!ends.producer.take_back(1), "somebody reads it");
-    let nothing = ends.consumer.take(Delivery::Every, 3);
+    let nothing = ends.consumer.take(Delivery::Every, 3, 0);
     assert_eq!(nothing, Ok(None));
     ends.consumer.release(1, 3, true);
     assert_eq!(ends.producer.collect(1), Ok(Collected::ReleasedMailed));
@@ -80,21 +86,57 @@ fn latest_drops_and_every_does_not() {
 #[test]
 fn wake_ups_are_asked_for_once_per_sleep() {
     let mut ends = ends(2);
-    assert!(!ends.producer.publish(0, 1, &note(1)), "it is awake");
-    ends.consumer.announce_sleep();
-    assert!(ends.producer.publish(1, 2, &note(2)), "it sleeps");
-    assert!(!wake_wanted(&ends.raw, CONSUMER_SLEEPS), "it was woken");
-    ends.consumer.announce_sleep();
+    let mut slot = 0;
+    let mut publish = |ends: &mut Ends| {
+        let sequence = u64::try_from(slot).expect("small") + 1;
+        slot += 1;
+        ends.producer.publish(slot - 1, sequence, &note(sequence))
+    };
+    assert_eq!(publish(&mut ends), None, "it is awake");
+    ends.consumer.announce_sleep(Bed::Socket);
+    assert_eq!(publish(&mut ends), Some(Bed::Socket), "it sleeps");
+    let asked = || wake_wanted(&ends.raw, CONSUMER_SLEEPS);
+    assert_eq!(asked(), None, "it was woken");
+    ends.consumer.announce_sleep(Bed::Word);
+    assert_eq!(asked(), Some(Bed::Word), "it sleeps at the word");
+    assert_eq!(asked(), None, "it was woken");
+    ends.consumer.announce_sleep(Bed::Word);
     ends.consumer.awake();
-    assert!(
-        !wake_wanted(&ends.raw, CONSUMER_SLEEPS),
-        "it woke by itself"
-    );
+    assert_eq!(asked(), None, "it woke by itself");
+    ends.raw.store(CONSUMER_SLEEPS, u64::MAX, Ordering::Relaxed);
+    assert_eq!(asked(), Some(Bed::Socket), "nobody knows where it sleeps");
     ends.producer.announce_sleep();
-    let taken = ends.consumer.take(Delivery::Latest, 0).expect("no breach");
+    let taken = ends
+        .consumer
+        .take(Delivery::Latest, 0, 1)
+        .expect("no breach");
     let taken = taken.expect("a frame");
     assert!(ends.consumer.release(taken.slot, taken.sequence, false));
     ends.producer.awake();
+}
+
+/// A guess is only where to begin: right, wrong or out of range, the same frame is found.
+#[test]
+fn any_guess_finds_the_frame() {
+    for delivery in [Delivery::Latest, Delivery::Every] {
+        for guess in [0, 1, 2, 3, usize::MAX] {
+            let mut ends = ends(3);
+            for (slot, sequence) in [(1, 1), (2, 2)] {
+                ends.producer.publish(slot, sequence, &note(sequence));
+            }
+            let taken = ends.consumer.take(delivery, 0, guess).expect("no breach");
+            let taken = taken.expect("a frame");
+            let wanted = match delivery {
+                Delivery::Latest => (2, 2),
+                Delivery::Every => (1, 1),
+            };
+            assert_eq!(
+                (taken.slot, taken.sequence),
+                wanted,
+                "{delivery:?}, {guess}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -120,7 +162,10 @@ fn damage_comes_through() {
         damage,
     };
     ends.producer.publish(0, 1, &sent);
-    let taken = ends.consumer.take(Delivery::Latest, 0).expect("no breach");
+    let taken = ends
+        .consumer
+        .take(Delivery::Latest, 0, 0)
+        .expect("no breach");
     let taken = taken.expect("a frame");
     assert_eq!(taken.note, sent);
     let list: Vec<Damage> = taken.note.damage.expect("known").iter().collect();
@@ -179,7 +224,7 @@ fn words_that_cannot_be_are_breaches_for_the_consumer() {
         let mut ends = ends(2);
         ends.producer.publish(0, 3, &note(3));
         ends.raw.store(index, value, Ordering::Release);
-        let breach = ends.consumer.take(Delivery::Latest, 2);
+        let breach = ends.consumer.take(Delivery::Latest, 2, usize::MAX);
         let breach = breach.expect_err(word);
         assert_eq!((breach.word, breach.got), (word, value));
     }
@@ -202,7 +247,7 @@ proptest! {
             ends.raw.store(HEAD, 4, Ordering::Relaxed);
         }
         let delivery = if every { Delivery::Every } else { Delivery::Latest };
-        if let Ok(Some(taken)) = ends.consumer.take(delivery, 1) {
+        if let Ok(Some(taken)) = ends.consumer.take(delivery, 1, usize::MAX) {
             prop_assert!(taken.slot < 7 && taken.sequence > 1);
             ends.consumer.release(taken.slot, taken.sequence, false);
         }

@@ -1,6 +1,11 @@
 //! Words in memory that another process reads and writes at the same time.
 
-use std::sync::atomic::AtomicU64;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::thread::futex;
 
 use super::mapping::Mapping;
 use super::memfd::Memfd;
@@ -50,15 +55,9 @@ impl SharedWords {
     /// # Panics
     ///
     /// When there are not that many words: as with a slice, an index is the program's own, never a peer's.
+    #[inline]
     pub fn word(&self, index: usize) -> &AtomicU64 {
-        assert!(
-            index < self.words,
-            "word {index} of {}: beyond the mapping",
-            self.words
-        );
-        let base = self.mapping.address().cast::<u64>();
-        // SAFETY: NonNull::add stays within one allocation: the mapping holds `self.words` words, and `index` is one.
-        let word = unsafe { base.add(index) };
+        let word = self.address(index);
         // SAFETY: AtomicU64::from_ptr wants
         // - alignment: mmap(2) returns whole pages, and this is a whole number of words further;
         // - validity for reads and writes: `Mapping::new` maps for both, the memfd cannot shrink (F_SEAL_SHRINK, checked
@@ -66,6 +65,62 @@ impl SharedWords {
         // - no other than atomic access meanwhile: the mapping is private to this value, which only gives out this type,
         //   and what other processes do is no access of this program.
         unsafe { AtomicU64::from_ptr(word.as_ptr()) }
+    }
+
+    /// Blocks while the word at `index` is `expected`, until [`SharedWords::wake`] or for `timeout` (`FUTEX_WAIT`). Says
+    /// whether it was woken, or found another value: false when the time is over. A signal counts as being woken.
+    ///
+    /// Only the word's lower half is compared. Whoever changes the word wakes; a peer that does not is slept through.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Os`] where the kernel has no futexes for this process.
+    ///
+    /// # Panics
+    ///
+    /// As for [`SharedWords::word`].
+    pub fn sleep(&self, index: usize, expected: u32, timeout: Duration) -> Result<bool> {
+        // A time beyond the kernel's is none.
+        let limit = futex::Timespec::try_from(timeout).ok();
+        let flags = futex::Flags::empty();
+        match futex::wait(self.lower_half(index), flags, expected, limit.as_ref()) {
+            Ok(()) | Err(Errno::AGAIN | Errno::INTR) => Ok(true),
+            Err(Errno::TIMEDOUT) => Ok(false),
+            Err(errno) => Err(Error::os("futex (FUTEX_WAIT)", errno)),
+        }
+    }
+
+    /// Wakes whoever sleeps at the word at `index` (`FUTEX_WAKE`), in any process. Change the word before. Does not block.
+    ///
+    /// # Panics
+    ///
+    /// As for [`SharedWords::word`].
+    pub fn wake(&self, index: usize) {
+        // It fails for nothing but an address that is none.
+        let _woken = futex::wake(self.lower_half(index), futex::Flags::empty(), u32::MAX >> 1);
+    }
+
+    /// What the kernel compares of a word: for its address alone, as half a word is never read or written here.
+    fn lower_half(&self, index: usize) -> &AtomicU32 {
+        let half = self.address(index).cast::<u32>();
+        let lower = usize::from(cfg!(target_endian = "big"));
+        // SAFETY: NonNull::add: a word has two halves.
+        let half = unsafe { half.add(lower) };
+        // SAFETY: AtomicU32::from_ptr: aligned, valid and shared as in `word`; nobody makes an access through it, as the
+        // kernel gets its address only.
+        unsafe { AtomicU32::from_ptr(half.as_ptr()) }
+    }
+
+    #[inline]
+    fn address(&self, index: usize) -> NonNull<u64> {
+        assert!(
+            index < self.words,
+            "word {index} of {}: beyond the mapping",
+            self.words
+        );
+        let base = self.mapping.address().cast::<u64>();
+        // SAFETY: NonNull::add stays within one allocation: the mapping holds `self.words` words, and `index` is one.
+        unsafe { base.add(index) }
     }
 }
 
@@ -94,6 +149,25 @@ mod tests {
             assert_eq!(old, value);
             assert_eq!(here.word(index).load(Ordering::Acquire), 0);
         }
+    }
+
+    #[test]
+    fn a_sleeper_is_woken_from_another_mapping() {
+        let memory = memory(4096);
+        let (here, there) = (SharedWords::new(&memory), SharedWords::new(&memory));
+        let (here, there) = (here.expect("mapped"), there.expect("mapped"));
+        here.word(3).store(2, Ordering::Relaxed);
+        let short = Duration::from_millis(20);
+        assert!(!here.sleep(3, 2, short).expect("futexes"), "nobody woke it");
+        let long = Duration::from_secs(30);
+        assert!(here.sleep(3, 1, long).expect("futexes"), "it is not 1");
+        std::thread::scope(|scope| {
+            let sleeper = scope.spawn(|| here.sleep(3, 2, Duration::MAX));
+            std::thread::sleep(short);
+            there.word(3).store(0, Ordering::Relaxed);
+            there.wake(3);
+            assert!(sleeper.join().expect("no panic").expect("futexes"));
+        });
     }
 
     #[test]
