@@ -73,11 +73,11 @@ fn tell<A: Allocate>(producer: &mut Producer<A>, album: &mut Album) {
         match event {
             ProducerEvent::Joined {
                 consumer,
-                peer,
+                credentials,
                 name,
                 delivery,
             } => {
-                let pid = peer.pid.unwrap_or_default();
+                let pid = credentials.pid.unwrap_or_default();
                 say(&format!(
                     "consumer {consumer} is here: process {pid}, {name}, {delivery:?}"
                 ));

@@ -4,7 +4,6 @@ mod incoming;
 mod options;
 mod session;
 
-use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use rustix::event::{PollFlags, epoll};
 use crate::deadline::{Deadline, poll};
 use crate::discovery;
 use crate::error::{Error, Result};
+use crate::events::Events;
 use crate::generation::Import;
 use crate::ring::{Breach, Damage, FenceRoute, Taken};
 use crate::socket::{Inbox, Socket};
@@ -32,8 +32,6 @@ pub use options::ConsumerOptions;
 
 /// How long a consumer that never sleeps may not notice that its producer is gone.
 const HOUSEKEEPING: Duration = Duration::from_millis(50);
-/// Events that wait to be asked for; older ones are dropped, for a program that does not ask.
-const MAX_EVENTS: usize = 256;
 
 /// Something that happened to a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,7 +119,7 @@ pub struct Consumer<A: Import> {
     /// The socket was readable, and was not read since.
     unread: bool,
     inbox: Inbox,
-    events: VecDeque<ConsumerEvent>,
+    events: Events<ConsumerEvent>,
 }
 
 impl<A: Import> Consumer<A> {
@@ -164,7 +162,7 @@ impl<A: Import> Consumer<A> {
             looked: Instant::now(),
             unread: false,
             inbox: Inbox::new(),
-            events: VecDeque::new(),
+            events: Events::new(),
         };
         consumer.watch_socket()?;
         Ok(consumer)
@@ -245,7 +243,7 @@ impl<A: Import> Consumer<A> {
 
     /// The next thing that happened, if any.
     pub fn event(&mut self) -> Option<ConsumerEvent> {
-        self.events.pop_front()
+        self.events.next()
     }
 
     /// The producer's process, as the kernel knows it.
@@ -335,13 +333,6 @@ impl<A: Import> Consumer<A> {
         self.fences
             .retain(|(kept, _)| kept.sequence > taken.sequence);
         Ok(fence)
-    }
-
-    fn report(&mut self, event: ConsumerEvent) {
-        if self.events.len() >= MAX_EVENTS {
-            self.events.pop_front();
-        }
-        self.events.push_back(event);
     }
 }
 

@@ -103,15 +103,15 @@ impl<A: Import> Consumer<A> {
                 None => Ok(()),
             },
             Message::Pause => {
-                self.report(ConsumerEvent::Paused);
+                self.events.report(ConsumerEvent::Paused);
                 Ok(())
             }
             Message::Resume => {
-                self.report(ConsumerEvent::Resumed);
+                self.events.report(ConsumerEvent::Resumed);
                 Ok(())
             }
             Message::End => {
-                self.report(ConsumerEvent::Ended);
+                self.events.report(ConsumerEvent::Ended);
                 self.link = Link::Ended;
                 Ok(())
             }
@@ -178,7 +178,7 @@ impl<A: Import> Consumer<A> {
                 Message::Ready(generation)
             }
             Err(strike) => {
-                self.report(ConsumerEvent::ImportFailed {
+                self.events.report(ConsumerEvent::ImportFailed {
                     number: generation,
                     reason: strike.reason.clone(),
                 });
@@ -288,7 +288,7 @@ impl<A: Import> Consumer<A> {
             acquire: configure.acquire.clone(),
             release: configure.release.clone(),
         };
-        self.report(event);
+        self.events.report(event);
         self.comings.push(Coming {
             incoming: Arc::new(incoming),
             last: 0,
@@ -340,7 +340,7 @@ impl<A: Import> Consumer<A> {
             return;
         }
         self.link = Link::Lost(farewell);
-        self.report(ConsumerEvent::Lost {
+        self.events.report(ConsumerEvent::Lost {
             reason: reason.to_owned(),
         });
     }
