@@ -115,7 +115,7 @@ pub fn encode_frame(frame: &Frame) -> Result<(Vec<u8>, Vec<BorrowedFd<'_>>)> {
 /// [`Error::Malformed`], [`Error::Unexpected`] and [`Error::Core`] for a frame that is none; [`Error::Os`].
 pub fn decode_frame(message: &[u8], descriptors: Vec<OwnedFd>) -> Result<Frame> {
     // First: what is no memory may be slow to close, whatever the message says.
-    decode_accepted(message, descriptor::accept(descriptors.into_iter())?)
+    decode_accepted(message, descriptor::accept(descriptors)?)
 }
 
 /// As [`decode_frame`], for descriptors of known kinds.

@@ -232,7 +232,7 @@ impl<A: Import> Consumer<A> {
         let ring = fds.next().ok_or_else(|| {
             Malformed::new("descriptors", "none", "the ring's, and those of the slots")
         })?;
-        let ring = self.ring(ring, &configure)?;
+        let ring = self.open_ring(ring, &configure)?;
         let path = configure.rung.path();
         let mut frames = Vec::new();
         let mut images = Vec::new();
@@ -264,7 +264,7 @@ impl<A: Import> Consumer<A> {
         }))
     }
 
-    fn ring(&self, fd: OwnedFd, configure: &Configure) -> Result<RingConsumer<SharedWords>> {
+    fn open_ring(&self, fd: OwnedFd, configure: &Configure) -> Result<RingConsumer<SharedWords>> {
         descriptor::check_memory(&fd)?;
         let memory = Memfd::new(fd)?;
         if memory.size() != RING_BYTES {

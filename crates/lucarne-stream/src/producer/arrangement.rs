@@ -13,46 +13,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lucarne::negotiate::Strike;
-use lucarne::{Agreement, Modifier, Offer, Refusal, Request, Rung, Usage, negotiate};
+use lucarne::{Agreement, Modifier, Offer, Refusal, Request, Usage, negotiate};
 
 use super::joint_offer::{self, Side};
-use crate::error::{Error, Result, is_shortage};
+use super::party::Party;
+use crate::error::{Result, is_shortage};
 use crate::generation::Generation;
 use crate::wire::ImportFailed;
-
-/// How often a consumer may say that an import failed.
-const MAX_STRIKES: usize = 16;
-
-/// One consumer, as far as agreeing is concerned.
-#[derive(Debug)]
-pub(super) struct Party {
-    id: u64,
-    offer: Offer,
-    usage: Usage,
-    /// What it could not import after all.
-    struck: Vec<Strike>,
-    /// What it has imported: the current generation, and perhaps the one on trial.
-    ready: Vec<u64>,
-    /// What it was configured for, and has not answered yet.
-    asked: Option<u64>,
-}
-
-impl Party {
-    fn is_ready(&self, generation: u64) -> bool {
-        self.ready.contains(&generation)
-    }
-
-    fn has(&self, generation: u64) -> bool {
-        self.asked == Some(generation) || self.is_ready(generation)
-    }
-
-    fn side(&self) -> Side<'_> {
-        Side {
-            offer: &self.offer,
-            usage: self.usage,
-        }
-    }
-}
 
 /// What has to be looked at. The later ones include the earlier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -154,8 +121,8 @@ impl<S> Arrangement<S> {
 
     /// What a consumer does with frames, if it is a party.
     pub(super) fn usage(&self, id: u64) -> Option<Usage> {
-        let party = self.parties.iter().find(|party| party.id == id);
-        party.map(|party| party.usage)
+        let party = self.parties.iter().find(|party| party.id() == id);
+        party.map(|party| party.usage())
     }
 
     /// The generation in use.
@@ -178,21 +145,14 @@ impl<S> Arrangement<S> {
 
     /// A consumer wants frames. The highest number is the newest.
     pub(super) fn join(&mut self, id: u64, offer: Offer, usage: Usage) {
-        self.parties.push(Party {
-            id,
-            offer,
-            usage,
-            struck: Vec::new(),
-            ready: Vec::new(),
-            asked: None,
-        });
+        self.parties.push(Party::new(id, offer, usage));
         self.due = self.due.max(Due::Look);
     }
 
     /// A consumer is gone: what was made for it may not be needed any more, and others may do better without it. Says whether
     /// it was a party.
     pub(super) fn leave(&mut self, id: u64) -> bool {
-        let Some(at) = self.parties.iter().position(|party| party.id == id) else {
+        let Some(at) = self.parties.iter().position(|party| party.id() == id) else {
             return false;
         };
         self.parties.remove(at);
@@ -212,40 +172,24 @@ impl<S> Arrangement<S> {
 
     /// A consumer has imported a generation. False for a late answer, to what was configured before: it means nothing now.
     pub(super) fn ready(&mut self, id: u64, generation: u64) -> bool {
-        let asked = |party: &&mut Party| party.id == id && party.asked == Some(generation);
-        let Some(party) = self.parties.iter_mut().find(asked) else {
-            return false;
-        };
-        party.asked = None;
-        party.ready.push(generation);
-        true
+        let party = self.parties.iter_mut().find(|party| party.id() == id);
+        party.is_some_and(|party| party.accept(generation))
     }
 
     /// A consumer could not import a generation. False for a late answer.
     ///
     /// # Errors
     ///
-    /// [`Error::Unexpected`] for one that it was ready for, in which frames may be out, and after too many failures.
+    /// [`Error::Unexpected`](crate::Error::Unexpected) for one that it was ready for, in which frames may be out, and after too many failures.
     pub(super) fn import_failed(&mut self, id: u64, failed: ImportFailed) -> Result<bool> {
-        let Some(party) = self.parties.iter_mut().find(|party| party.id == id) else {
+        let Some(party) = self.parties.iter_mut().find(|party| party.id() == id) else {
             return Ok(false);
         };
-        let expected = if party.is_ready(failed.generation) {
-            "nothing more about a generation that it was Ready for"
-        } else if party.asked != Some(failed.generation) {
-            return Ok(false);
-        } else if party.struck.len() >= MAX_STRIKES {
-            "an import that works, after so many that did not"
-        } else {
-            party.asked = None;
-            party.struck.push(failed.strike);
+        let counts = party.strike(failed)?;
+        if counts {
             self.due = self.due.max(Due::Failure);
-            return Ok(true);
-        };
-        Err(Error::Unexpected {
-            message: "ImportFailed",
-            expected,
-        })
+        }
+        Ok(counts)
     }
 
     /// The images of an agreement are there; `modifiers` are those that the driver chose for them.
@@ -358,9 +302,9 @@ impl<S> Arrangement<S> {
             Ok(agreement) => Some(Step::Make(agreement)),
             Err(refusal) => {
                 // Whoever gets frames already is refused last; among the others, the newest first.
-                let order = |party: &&Party| (party.ready.is_empty(), party.id);
+                let order = |party: &&Party| (!party.is_served(), party.id());
                 let last = self.parties.iter().max_by_key(order)?;
-                Some(Step::Refuse(last.id, refusal.to_string()))
+                Some(Step::Refuse(last.id(), refusal.to_string()))
             }
         }
     }
@@ -410,37 +354,7 @@ impl<S> Arrangement<S> {
 
     fn suits_all(&self, generation: &Generation<S>) -> bool {
         let mut parties = self.parties.iter();
-        parties.all(|party| self.suits(party, generation))
-    }
-
-    /// Whether a consumer would agree on just what this generation is.
-    fn suits(&self, party: &Party, generation: &Generation<S>) -> bool {
-        let made = &generation.agreement;
-        let Some((offer, usage)) = joint_offer::join(&self.offer.device, &[party.side()]) else {
-            return false;
-        };
-        let mut request = Request::new(made.extent)
-            .formats(&[made.format])
-            .paths(&[made.path()])
-            .usage(made.producer, usage);
-        request.struck.clone_from(&party.struck);
-        // Rung 1 would be found before rung 2, and rules nothing out.
-        if made.rung == Rung::LinearDmaBuf {
-            let tilings = offer.entries.iter().map(|entry| entry.tiling);
-            let modifiers = tilings.filter_map(lucarne::Tiling::modifier);
-            let tiled = modifiers.filter(|modifier| !modifier.is_linear());
-            request.struck.extend(tiled.map(|modifier| Strike {
-                path: made.path(),
-                format: None,
-                modifier: Some(modifier),
-                reason: "this generation is linear".to_owned(),
-            }));
-        }
-        negotiate(&self.offer, &offer, &request).is_ok_and(|agreement| {
-            let mut modifiers = generation.modifiers.iter();
-            agreement.rung == made.rung
-                && modifiers.all(|modifier| agreement.modifiers.contains(modifier))
-        })
+        parties.all(|party| party.suits(generation, &self.offer))
     }
 
     /// Negotiates with all consumers as one. `None` where there is nobody.
@@ -450,7 +364,7 @@ impl<S> Arrangement<S> {
         let mut request = self.request.clone();
         request.consumer = usage;
         // What one consumer could not import is of no use to all together.
-        let struck = self.parties.iter().flat_map(|party| &party.struck);
+        let struck = self.parties.iter().flat_map(Party::struck);
         request
             .struck
             .extend(self.struck.iter().chain(struck).cloned());
@@ -465,15 +379,14 @@ impl<S> Arrangement<S> {
         let current = self.current().map(|current| current.number);
         let is_served = |party: &Party| current.is_some_and(|current| party.is_ready(current));
         let first_others = self.newcomers_first(now);
+        let is_left_alone = |party: &Party| first_others && is_served(party);
         let wants = |party: &Party| {
-            !party.has(number) && !(first_others && is_served(party)) && self.suits(party, newest)
+            !party.has(number) && !is_left_alone(party) && party.suits(newest, &self.offer)
         };
         let at = self.parties.iter().position(wants)?;
         let party = &mut self.parties[at];
-        // What it was configured for before and is not in use will never be.
-        party.ready.retain(|one| Some(*one) == current);
-        party.asked = Some(number);
-        Some(Step::Configure(party.id))
+        party.ask(number, current);
+        Some(Step::Configure(party.id()))
     }
 
     /// Whether those who get frames already are left alone for now: what a newcomer cannot import after all is not their
@@ -504,12 +417,12 @@ impl<S> Arrangement<S> {
         let is_over = now.saturating_duration_since(trial.since) >= time;
         let is_ready = |party: &Party| party.is_ready(next.number);
         let are_ready = self.parties.iter().all(is_ready);
-        if !are_ready && !(is_over && self.parties.iter().any(is_ready)) {
+        let goes = are_ready || (is_over && self.parties.iter().any(is_ready));
+        if !goes {
             return None;
         }
         for party in &mut self.parties {
-            party.ready.retain(|one| *one >= next.number);
-            party.asked = party.asked.filter(|one| *one >= next.number);
+            party.move_on(next.number);
         }
         self.state = State::Settled(next);
         Some(Step::MoveOn)

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lucarne::{Fence, Frame, Pool, Sent, kernel::FenceRole};
+use lucarne::{Fence, Frame, MemoryPath, Pool, Sent, kernel::FenceRole};
 
 use super::Producer;
 use super::gates::{Gates, ReleaseFence};
@@ -237,11 +237,10 @@ fn choose_route(frame: &Frame, fence: Fence, patience: Duration) -> Result<(Fenc
     if matches!(fence, Fence::Signaled) || fence.is_signaled()? {
         return Ok((Fence::Signaled, FenceRoute::Signaled));
     }
-    if frame.implicit_sync().is_yes()
-        && frame
-            .attach_fence(FenceRole::Acquire, &fence, patience)
-            .is_ok()
-    {
+    // Other memory is not asked: its reasons are written down for people, which would be an allocation for each frame.
+    let attaches = frame.memory().path() == MemoryPath::DmaBuf && frame.implicit_sync().is_yes();
+    let role = FenceRole::Acquire;
+    if attaches && frame.attach_fence(role, &fence, patience).is_ok() {
         return Ok((fence, FenceRoute::Attached));
     }
     match fence.to_sync_file(patience)? {

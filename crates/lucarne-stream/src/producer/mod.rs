@@ -7,6 +7,7 @@ mod generations;
 mod joint_offer;
 mod listener;
 mod options;
+mod party;
 mod peer;
 mod peers;
 mod session;

@@ -90,15 +90,15 @@ impl Peers {
 
     /// Those who did not answer in time.
     pub(super) fn overdue(&self) -> Vec<u64> {
-        self.those(|peer| peer.deadline.is_some_and(|deadline| deadline.is_over()))
+        self.ids_of(|peer| peer.deadline.is_some_and(|deadline| deadline.is_over()))
     }
 
     /// Those whose messages have been read and not handled.
     pub(super) fn unhandled(&self) -> Vec<u64> {
-        self.those(Peer::has_kept)
+        self.ids_of(Peer::has_kept)
     }
 
-    fn those(&self, are: impl Fn(&Peer) -> bool) -> Vec<u64> {
+    fn ids_of(&self, are: impl Fn(&Peer) -> bool) -> Vec<u64> {
         let peers = self.list.iter().filter(|peer| are(peer));
         peers.map(|peer| peer.id).collect()
     }
@@ -110,7 +110,7 @@ impl Peers {
             oldest.map(|oldest| (peer.out().count(), Reverse(oldest)))
         };
         let most = self.list.iter().filter_map(burden).max();
-        self.those(|peer| most.is_some() && burden(peer) == most)
+        self.ids_of(|peer| most.is_some() && burden(peer) == most)
     }
 
     /// How long until a peer has to be looked at.

@@ -51,7 +51,7 @@ pub fn fetch_frame(ticket: &FrameTicket) -> Result<Frame> {
         let found = descriptor::identify(&fd);
         let name = descriptor::read_name(&fd);
         // What is no memory may be slow to close, and is closed elsewhere.
-        let known = descriptor::accept(std::iter::once(fd));
+        let known = descriptor::accept(vec![fd]);
         if found? != place.identity {
             return Err(Error::Stale {
                 problem: format!(
