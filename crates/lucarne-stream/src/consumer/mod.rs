@@ -101,6 +101,30 @@ struct Coming<I> {
 ///
 /// It has no thread: everything happens within [`receive`](Self::receive) and [`dispatch`](Self::dispatch). An event loop
 /// polls [`as_fd`](AsFd::as_fd) for reading after [`try_receive`](Self::try_receive) had nothing.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use lucarne::{Frame, cpu};
+/// use lucarne_stream::{Consumer, Delivery};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let device = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?;
+/// let import = |frame: &Frame| device.import(frame);
+/// let mut consumer = Consumer::connect("scene", &device.offer(), Delivery::Latest, import)?;
+/// let time = Duration::from_secs(1);
+/// loop {
+///     let (reading, acquire) = consumer.receive(time)?.acquire();
+///     let mut row = vec![0; reading.image().row_bytes(0)];
+///     let read = reading.image().read(&acquire, time, |rows| rows.read_row(0, 0, &mut row))?;
+///     reading.release(read)?;
+/// }
+/// # }
+/// ```
+///
+/// # References
+///
+/// docs/protocol.md of the repository, for every byte; unix(7) for `SOCK_SEQPACKET` and `SCM_RIGHTS`.
 #[derive(Debug)]
 pub struct Consumer<A: Import> {
     import: A,

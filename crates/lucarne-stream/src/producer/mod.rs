@@ -75,6 +75,36 @@ pub enum ProducerEvent {
 ///
 /// It has no thread: everything happens within [`acquire`](Self::acquire), [`send`](Self::send) and
 /// [`dispatch`](Self::dispatch). An event loop polls [`as_fd`](AsFd::as_fd) for reading, and calls `dispatch` then.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use lucarne::{Agreement, Extent, cpu};
+/// use lucarne_stream::{Producer, ProducerOptions};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let device = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?;
+/// let options = ProducerOptions::new(Extent::new(640, 480));
+/// let allocate = |agreement: &Agreement| {
+///     let image = device.export(agreement)?;
+///     let frame = image.frame().clone();
+///     Ok((image, frame))
+/// };
+/// let mut producer = Producer::bind("scene", &device.offer(), options, allocate)?;
+/// let time = Duration::from_secs(1);
+/// loop {
+///     // Consumers are served while it waits.
+///     let slot = producer.acquire(time)?;
+///     let row = vec![255; slot.image().row_bytes(0)];
+///     let drawn = slot.image().write(slot.gate(), time, |rows| rows.write_row(0, 0, &row))?;
+///     producer.send(slot, drawn, lucarne_stream::now())?;
+/// }
+/// # }
+/// ```
+///
+/// # References
+///
+/// docs/protocol.md of the repository, for every byte; unix(7) for `SOCK_SEQPACKET` and `SCM_RIGHTS`.
 #[derive(Debug)]
 pub struct Producer<A: Allocate> {
     allocate: A,

@@ -384,11 +384,11 @@ fn who_cannot_agree_is_refused_and_the_newest_first() {
     scene.pass(PATIENCE);
     assert_eq!(scene.refused, [3, 2]);
     assert_eq!((scene.current(), scene.made.len()), (1, 1));
-    // Those who were served go last, whoever came first.
-    let mut scene = Scene::new();
-    scene.join(5, strange());
+    // Those who are served go last, even if they have connected last.
+    let mut scene = Scene::served(&[2]);
+    scene.join(1, strange());
     scene.pass(PATIENCE);
-    assert_eq!(scene.refused, [5]);
+    assert_eq!(scene.refused, [1]);
 }
 
 #[derive(Clone, Debug)]
