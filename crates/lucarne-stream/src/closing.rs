@@ -34,11 +34,11 @@ pub(crate) fn close(fd: OwnedFd) {
     if !closer.at_work {
         // Without a thread they wait for the next one, which is tried with the next descriptor.
         let thread = Builder::new().name("lucarne-close".to_owned());
-        closer.at_work = thread.spawn(work).is_ok();
+        closer.at_work = thread.spawn(close_all).is_ok();
     }
 }
 
-fn work() {
+fn close_all() {
     loop {
         let next = {
             let mut closer = closer();

@@ -4,20 +4,23 @@
 //! `close` wait for a process of the peer's, for ever. So before anything else is done, the kernel is asked what it knows by
 //! itself, and what is no memory and no fence is never asked anything.
 
-use std::io::Read as _;
+use std::ffi::CStr;
+use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
 use lucarne::kernel::{Identity, SyncFile};
 
-use rustix::fs::{AtFlags, FileType, OFlags, StatxFlags};
+use rustix::fs::{AtFlags, CWD, FileType, OFlags, StatxFlags};
 
 use crate::closing;
 use crate::error::{Error, Result};
 use crate::wire::Malformed;
 
 // Names of nameless kernel objects; those of files begin with a slash, wherever they are mounted.
-const SYNC_FILE: &str = "anon_inode:sync_file";
-const EVENTFD: &str = "anon_inode:[eventfd]";
+const SYNC_FILE: &[u8] = b"anon_inode:sync_file";
+const EVENTFD: &[u8] = b"anon_inode:[eventfd]";
+/// Longer than these, and than the path where they are found.
+const MAX_FENCE_NAME: usize = 64;
 /// The majors of devices that drivers give out as memory: NVIDIA's, and DRM's.
 const GRAPHICS: [u32; 2] = [195, 226];
 /// As much of a file in `/proc/self/fdinfo` as is of interest.
@@ -25,26 +28,26 @@ const FDINFO: u64 = 4096;
 
 /// Takes the descriptors of a message: each a memfd, a dma-buf, a device that a driver gave out, or a fence. None of the
 /// others stays open.
-pub(crate) fn accept(fds: impl Iterator<Item = OwnedFd>) -> Result<Vec<OwnedFd>> {
-    let mut known = Vec::new();
+pub(crate) fn accept(mut fds: Vec<OwnedFd>) -> Result<Vec<OwnedFd>> {
     let mut refused = None;
-    for fd in fds {
-        let limit = "a memfd, a dma-buf, a device, a sync_file or an eventfd";
-        let is_known = |fd| Ok(is_sealable(fd) || is_fence(fd)? || is_memory(fd)?);
-        match is_known(fd.as_fd()) {
-            Ok(true) => known.push(fd),
-            Ok(false) => {
-                let kind = read_name(fd.as_fd()).unwrap_or_else(|error| error.to_string());
-                refused = Some(Malformed::new("descriptor", kind, limit).into());
-                closing::close(fd);
-            }
-            Err(error) => {
-                refused = Some(error);
-                closing::close(fd);
-            }
+    let is_refused = |fd: &mut OwnedFd| match check_known(fd.as_fd()) {
+        Ok(()) => false,
+        Err(error) => {
+            refused = Some(error);
+            true
         }
+    };
+    fds.extract_if(.., is_refused).for_each(closing::close);
+    refused.map_or(Ok(fds), Err)
+}
+
+fn check_known(fd: BorrowedFd<'_>) -> Result<()> {
+    if is_sealable(fd) || fence_kind(fd)?.is_some() || is_memory(fd)? {
+        return Ok(());
     }
-    refused.map_or(Ok(known), Err)
+    let limit = "a memfd, a dma-buf, a device, a sync_file or an eventfd";
+    let kind = read_name(fd).unwrap_or_else(|error| error.to_string());
+    Err(Malformed::new("descriptor", kind, limit).into())
 }
 
 /// Checks that a descriptor can be a frame's memory: a memfd, a dma-buf, or a device that a driver gave out.
@@ -66,17 +69,36 @@ fn is_sealable(fd: BorrowedFd<'_>) -> bool {
     rustix::fs::fcntl_get_seals(fd).is_ok()
 }
 
-/// Takes a descriptor as a fence: a sync_file, or an eventfd in its place, for work that no driver does.
+/// What can be waited for as a fence.
+#[derive(Clone, Copy)]
+enum FenceKind {
+    SyncFile,
+    /// In a sync_file's place, for work that no driver does.
+    Eventfd,
+}
+
+/// Takes a descriptor as a fence: a sync_file, or an eventfd in its place. Allocates nothing for one that is.
 pub(crate) fn accept_fence(fd: OwnedFd) -> Result<SyncFile> {
-    match read_name(fd.as_fd())?.as_str() {
-        SYNC_FILE => Ok(SyncFile::new(fd)?),
-        EVENTFD => Ok(SyncFile::stand_in(fd)),
-        other => Err(Malformed::new("fence", other, "a sync_file").into()),
+    match fence_kind(fd.as_fd())? {
+        Some(FenceKind::SyncFile) => Ok(SyncFile::new(fd)?),
+        Some(FenceKind::Eventfd) => Ok(SyncFile::stand_in(fd)),
+        None => Err(Malformed::new("fence", read_name(&fd)?, "a sync_file").into()),
     }
 }
 
-fn is_fence(fd: BorrowedFd<'_>) -> Result<bool> {
-    Ok(matches!(read_name(fd)?.as_str(), SYNC_FILE | EVENTFD))
+fn fence_kind(fd: BorrowedFd<'_>) -> Result<Option<FenceKind>> {
+    let failed = |error: std::io::Error| Error::os("reading a link in /proc/self/fd", error);
+    let mut path = [0; MAX_FENCE_NAME];
+    write!(&mut path[..], "/proc/self/fd/{}\0", fd.as_raw_fd()).map_err(failed)?;
+    let path = CStr::from_bytes_until_nul(&path).unwrap_or_default();
+    let mut name = [0; MAX_FENCE_NAME];
+    let length = rustix::fs::readlinkat_raw(CWD, path, &mut name[..])
+        .map_err(|errno| failed(errno.into()))?;
+    Ok(match &name[..length] {
+        SYNC_FILE => Some(FenceKind::SyncFile),
+        EVENTFD => Some(FenceKind::Eventfd),
+        _ => None,
+    })
 }
 
 /// dma-bufs tell their exporter's name in `/proc/self/fdinfo`; what a file in user space is called there, its maker does not

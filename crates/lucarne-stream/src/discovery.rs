@@ -1,7 +1,7 @@
 //! Names: where streams are found, and who may have one.
 
 use std::io::ErrorKind;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,11 +22,6 @@ use crate::wire::{Description, Message, VERSIONS};
 pub const MAX_STREAM_NAME: usize = 64;
 /// How long one producer may take to describe itself.
 const DESCRIBE: Duration = Duration::from_millis(500);
-/// How long a producer waits for a lock that is only looked at.
-const MOMENT: Duration = Duration::from_millis(2);
-const MOMENTS: usize = 5;
-/// Connections that wait to be accepted; beyond these, connecting fails at once.
-const BACKLOG: i32 = 128;
 
 /// The folder of this user's streams: `$XDG_RUNTIME_DIR/lucarne`.
 ///
@@ -69,7 +64,7 @@ pub fn check_name(name: &str) -> Result<()> {
     })
 }
 
-fn address(path: &Path) -> Result<SocketAddrUnix> {
+pub(crate) fn address(path: &Path) -> Result<SocketAddrUnix> {
     SocketAddrUnix::new(path).map_err(|errno| Error::Os {
         operation: "naming a socket",
         source: errno.into(),
@@ -77,71 +72,10 @@ fn address(path: &Path) -> Result<SocketAddrUnix> {
     })
 }
 
-fn seqpacket() -> Result<OwnedFd> {
+pub(crate) fn open_socket() -> Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
         .map_err(|errno| Error::os("socket", errno))
-}
-
-/// A bound name: the listening socket and the lock that says somebody listens. Both go when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Listener {
-    socket: OwnedFd,
-    path: PathBuf,
-    // Held, not read: closing it gives the lock up, which must come last.
-    _lock: OwnedFd,
-}
-
-impl Listener {
-    /// Takes a name, from a producer that died if need be.
-    pub(crate) fn bind(folder: &Path, name: &str) -> Result<Self> {
-        check_name(name)?;
-        prepare(folder)?;
-        let lock = take(&folder.join(format!(".{name}.lock")), name)?;
-        let path = folder.join(name);
-        // Under another name until it listens: whoever sees the name can connect. What a dead producer left there is
-        // replaced in the same step; it held the lock, and is gone.
-        let unready = folder.join(format!(".{name}.new"));
-        let address = address(&unready)?;
-        match rustix::fs::unlink(&unready) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(Error::os("removing a stale socket", errno)),
-        }
-        let socket = seqpacket()?;
-        rustix::net::bind(&socket, &address).map_err(|errno| Error::os("bind", errno))?;
-        rustix::net::listen(&socket, BACKLOG).map_err(|errno| Error::os("listen", errno))?;
-        rustix::fs::rename(&unready, &path)
-            .map_err(|errno| Error::os("naming a stream's socket", errno))?;
-        Ok(Self {
-            socket,
-            path,
-            _lock: lock,
-        })
-    }
-
-    /// The next connection, or `None` where nobody waits. Does not block.
-    pub(crate) fn accept(&self) -> Result<Option<Socket>> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        match rustix::net::accept_with(&self.socket, flags) {
-            Ok(fd) => Ok(Some(Socket::new(fd))),
-            // The peer may have gone between its connecting and this.
-            Err(Errno::AGAIN | Errno::CONNABORTED | Errno::INTR) => Ok(None),
-            Err(errno) => Err(Error::os("accept", errno)),
-        }
-    }
-}
-
-impl AsFd for Listener {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        // The lock is still held: this is our own socket. If it cannot be removed, the next producer of that name does.
-        let _ = rustix::fs::unlink(&self.path);
-    }
 }
 
 /// Makes the folder, or checks that it is this user's alone: who could write there could take any name.
@@ -165,19 +99,8 @@ pub(crate) fn prepare(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The lock of a name, for a producer. Who lists streams has it for a moment.
-fn take(path: &Path, name: &str) -> Result<OwnedFd> {
-    for _ in 0..MOMENTS {
-        match lock(path, name) {
-            Err(Error::InUse { .. }) => std::thread::sleep(MOMENT),
-            other => return other,
-        }
-    }
-    lock(path, name)
-}
-
 /// The lock of a name. The file stays: removing it would let two producers lock two files of one name.
-fn lock(path: &Path, name: &str) -> Result<OwnedFd> {
+pub(crate) fn lock(path: &Path, name: &str) -> Result<OwnedFd> {
     let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)
         .map_err(|errno| Error::os("opening a stream's lock file", errno))?;
@@ -200,7 +123,7 @@ pub(crate) fn connect(folder: &Path, name: &str) -> Result<Socket> {
             help: "producers have sent descriptors that cannot be closed: files whose server does not answer",
         });
     }
-    let socket = seqpacket()?;
+    let socket = open_socket()?;
     match rustix::net::connect(&socket, &address(&folder.join(name))?) {
         Ok(()) => Ok(Socket::new(socket)),
         // Nothing there, or a socket that a dead producer left behind.

@@ -115,7 +115,7 @@ pub fn encode_frame(frame: &Frame) -> Result<(Vec<u8>, Vec<BorrowedFd<'_>>)> {
 /// [`Error::Malformed`], [`Error::Unexpected`] and [`Error::Core`] for a frame that is none; [`Error::Os`].
 pub fn decode_frame(message: &[u8], descriptors: Vec<OwnedFd>) -> Result<Frame> {
     // First: what is no memory may be slow to close, whatever the message says.
-    decode_accepted(message, descriptor::accept(descriptors.into_iter())?)
+    decode_accepted(message, descriptor::accept(descriptors)?)
 }
 
 /// As [`decode_frame`], for descriptors of known kinds.
@@ -156,9 +156,34 @@ pub(crate) fn to_message(frame: &Frame) -> FrameMessage {
 /// Fences do not travel: both ends agree on their own when the frame may be touched. Blocks while the socket is full,
 /// `timeout` at most, whether or not the socket itself is non-blocking.
 ///
+/// ```
+/// use std::os::unix::net::UnixStream;
+/// use std::time::Duration;
+///
+/// use lucarne::{DeviceId, Extent, Format, Frame, FrameLayout, Memory, kernel::Memfd};
+/// use lucarne_stream::{receive_frame, send_frame};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let (ours, theirs) = UnixStream::pair()?;
+/// let (layout, size) = FrameLayout::linear(Extent::new(640, 480), Format::XRGB8888)?;
+/// let memory = Memory::HostMemory(Memfd::create("a frame", size)?);
+/// let frame = Frame::new(layout, memory, DeviceId::default())?;
+/// send_frame(&ours, &frame, Duration::from_secs(1))?;
+///
+/// // In the other process:
+/// let received = receive_frame(&theirs, Duration::from_secs(1))?;
+/// assert!(received.same_memory(&frame));
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Errors
 ///
 /// [`Error::Timeout`]; [`Error::PeerGone`]; [`Error::Os`]; and those of [`encode_frame`].
+///
+/// # References
+///
+/// unix(7), `SCM_RIGHTS`; the message `Frame` of docs/protocol.md.
 pub fn send_frame(socket: impl AsFd, frame: &Frame, timeout: Duration) -> Result<()> {
     let message = Message::Frame(Box::new(to_message(frame)));
     let fds = borrow_descriptors(frame);
@@ -177,12 +202,17 @@ pub fn send_frame(socket: impl AsFd, frame: &Frame, timeout: Duration) -> Result
 /// Receives a frame that [`send_frame`] sent. Its memory is the sender's: sizes and seals are checked with the kernel, and
 /// the layout against them. Drivers believe what lies in opaque memory: import that only from programs that you trust.
 ///
-/// Blocks until a frame comes, `timeout` at most. Every descriptor that came is closed on an error.
+/// Blocks until a frame comes, `timeout` at most. Every descriptor that came is closed on an error. [`send_frame`] has an
+/// example of both ends.
 ///
 /// # Errors
 ///
 /// [`Error::Timeout`]; [`Error::PeerGone`]; [`Error::Malformed`] and [`Error::Core`] for a frame that is none;
 /// [`Error::Os`], with EMFILE when this process may not open more descriptors.
+///
+/// # References
+///
+/// unix(7), `SCM_RIGHTS`; recv(2), `MSG_CMSG_CLOEXEC` and `MSG_CTRUNC`.
 pub fn receive_frame(socket: impl AsFd, timeout: Duration) -> Result<Frame> {
     let socket = socket.as_fd();
     let stream = rustix::net::sockopt::socket_type(socket)

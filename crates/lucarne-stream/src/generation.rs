@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lucarne::{Agreement, Fence, Frame, Pool};
+use lucarne::{Agreement, Fence, Frame, Modifier, Pool};
 
 /// Makes a producer's images. Any closure like this one does, with any backend's device:
 ///
@@ -63,19 +63,21 @@ where
     }
 }
 
-/// One generation of a producer's slots.
+/// What one agreement became. `S` is what its images are.
 #[derive(Debug)]
-pub(crate) struct Generation<I> {
+pub(crate) struct Generation<S> {
     pub(crate) number: u64,
     pub(crate) agreement: Agreement,
-    pub(crate) pool: Pool,
-    pub(crate) images: Vec<I>,
+    /// Those that the driver chose.
+    pub(crate) modifiers: Vec<Modifier>,
+    pub(crate) slots: S,
 }
 
-impl<I> Generation<I> {
-    pub(crate) fn frames(&self) -> &[Frame] {
-        self.pool.frames()
-    }
+/// A generation's frames, and the program's image of each.
+#[derive(Debug)]
+pub(crate) struct Slots<I> {
+    pub(crate) pool: Pool,
+    pub(crate) images: Vec<I>,
 }
 
 /// A slot whose turn it is to be written. Dropping it gives it back unsent.
@@ -84,7 +86,7 @@ impl<I> Generation<I> {
 pub struct Writing<I> {
     pub(crate) turn: lucarne::Writing,
     pub(crate) gate: Fence,
-    pub(crate) generation: Arc<Generation<I>>,
+    pub(crate) generation: Arc<Generation<Slots<I>>>,
 }
 
 impl<I> Writing<I> {
@@ -94,7 +96,7 @@ impl<I> Writing<I> {
         reason = "there are as many images as slots"
     )]
     pub fn image(&self) -> &I {
-        let images = &self.generation.images;
+        let images = &self.generation.slots.images;
         images
             .get(self.turn.index())
             .expect("one image for each slot")

@@ -91,6 +91,7 @@ mod deadline;
 mod descriptor;
 mod discovery;
 mod error;
+mod events;
 mod frame_message;
 mod generation;
 mod producer;

@@ -129,20 +129,27 @@ fn discard(socket: BorrowedFd<'_>) -> bool {
     for message in control.drain() {
         found = true;
         if let RecvAncillaryMessage::ScmRights(rights) = message {
-            let _ = descriptor::accept(rights);
+            let _ = descriptor::accept(rights.collect());
         }
     }
     found
 }
 
-/// Sends a message on any socket that carries descriptors. Does not block.
+/// Sends a message on any socket that carries descriptors. Does not block, and does not allocate for a Fence: that goes with
+/// a frame.
 pub(crate) fn send(
     socket: BorrowedFd<'_>,
     message: &Message,
     fds: &[BorrowedFd<'_>],
 ) -> Result<()> {
     check_descriptors(message, fds.len())?;
-    let bytes = message.encode()?;
+    match message {
+        Message::Fence(of) => send_bytes(socket, &of.encode_message(), fds),
+        other => send_bytes(socket, &other.encode()?, fds),
+    }
+}
+
+fn send_bytes(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<()> {
     let mut space = [MaybeUninit::uninit(); CONTROL];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
@@ -150,7 +157,7 @@ pub(crate) fn send(
         return Err(Malformed::new("descriptors", fds.len(), limit).into());
     }
     let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
-    let parts = [IoSlice::new(&bytes)];
+    let parts = [IoSlice::new(bytes)];
     let sent =
         rustix::io::retry_on_intr(|| rustix::net::sendmsg(socket, &parts, &mut control, flags));
     match sent {
@@ -210,7 +217,7 @@ pub(crate) fn receive(
     if received.flags.contains(ReturnFlags::CTRUNC) {
         return Err(cut_off(socket, fds));
     }
-    let fds = descriptor::accept(fds.into_iter())?;
+    let fds = descriptor::accept(fds)?;
     if received.flags.contains(ReturnFlags::TRUNC) {
         let limit = format!("at most {MAX_MESSAGE} bytes");
         return Err(Malformed::new("length", "more", limit).into());
@@ -226,7 +233,7 @@ pub(crate) fn receive(
 fn cut_off(socket: BorrowedFd<'_>, received: Vec<OwnedFd>) -> Error {
     // While what was received is still open: could there be one more?
     let one_more = rustix::io::fcntl_dupfd_cloexec(socket, 0);
-    let _ = descriptor::accept(received.into_iter());
+    let _ = descriptor::accept(received);
     match one_more {
         Err(errno @ (Errno::MFILE | Errno::NFILE)) => Error::Os {
             operation: "receiving descriptors",

@@ -24,6 +24,10 @@ pub enum Change {
 ///
 /// A producer that is killed leaves its socket behind, of which the folder says nothing; whoever watches the stream itself sees
 /// it at once, and the watcher when it [`refresh`](Self::refresh)es.
+///
+/// # References
+///
+/// inotify(7).
 #[derive(Debug)]
 pub struct Watcher {
     inotify: OwnedFd,

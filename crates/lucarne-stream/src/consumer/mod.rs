@@ -4,7 +4,6 @@ mod incoming;
 mod options;
 mod session;
 
-use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -21,6 +20,7 @@ use rustix::event::{PollFlags, epoll};
 use crate::deadline::{Deadline, poll};
 use crate::discovery;
 use crate::error::{Error, Result};
+use crate::events::Events;
 use crate::generation::Import;
 use crate::ring::{Bed, Breach, Damage, FenceRoute, Taken};
 use crate::socket::{Inbox, Socket};
@@ -34,8 +34,6 @@ pub use options::ConsumerOptions;
 const HOUSEKEEPING: u32 = 16;
 /// The longest sleep at the ring, where the end of the producer does not wake.
 const DOZE: Duration = Duration::from_millis(50);
-/// Events that wait to be asked for; older ones are dropped, for a program that does not ask.
-const MAX_EVENTS: usize = 256;
 
 /// Something that happened to a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +105,30 @@ struct Coming<I> {
 ///
 /// It has no thread: everything happens within [`receive`](Self::receive) and [`dispatch`](Self::dispatch). An event loop
 /// polls [`as_fd`](AsFd::as_fd) for reading after [`try_receive`](Self::try_receive) had nothing.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use lucarne::{Frame, cpu};
+/// use lucarne_stream::{Consumer, Delivery};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let device = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?;
+/// let import = |frame: &Frame| device.import(frame);
+/// let mut consumer = Consumer::connect("scene", &device.offer(), Delivery::Latest, import)?;
+/// let time = Duration::from_secs(1);
+/// loop {
+///     let (reading, acquire) = consumer.receive(time)?.acquire();
+///     let mut row = vec![0; reading.image().row_bytes(0)];
+///     let read = reading.image().read(&acquire, time, |rows| rows.read_row(0, 0, &mut row))?;
+///     reading.release(read)?;
+/// }
+/// # }
+/// ```
+///
+/// # References
+///
+/// docs/protocol.md of the repository, for every byte; unix(7) for `SOCK_SEQPACKET` and `SCM_RIGHTS`.
 #[derive(Debug)]
 pub struct Consumer<A: Import> {
     import: A,
@@ -126,7 +148,7 @@ pub struct Consumer<A: Import> {
     /// The socket was readable, and was not read since.
     unread: bool,
     inbox: Inbox,
-    events: VecDeque<ConsumerEvent>,
+    events: Events<ConsumerEvent>,
 }
 
 impl<A: Import> Consumer<A> {
@@ -169,7 +191,7 @@ impl<A: Import> Consumer<A> {
             unlooked: 0,
             unread: false,
             inbox: Inbox::new(),
-            events: VecDeque::new(),
+            events: Events::new(),
         };
         consumer.watch_socket()?;
         Ok(consumer)
@@ -289,7 +311,7 @@ impl<A: Import> Consumer<A> {
 
     /// The next thing that happened, if any.
     pub fn event(&mut self) -> Option<ConsumerEvent> {
-        self.events.pop_front()
+        self.events.next()
     }
 
     /// The producer's process, as the kernel knows it.
@@ -392,13 +414,6 @@ impl<A: Import> Consumer<A> {
         self.fences
             .retain(|(kept, _)| kept.sequence > taken.sequence);
         Ok(fence)
-    }
-
-    fn report(&mut self, event: ConsumerEvent) {
-        if self.events.len() >= MAX_EVENTS {
-            self.events.pop_front();
-        }
-        self.events.push_back(event);
     }
 }
 

@@ -102,15 +102,15 @@ impl<A: Import> Consumer<A> {
                 None => Ok(()),
             },
             Message::Pause => {
-                self.report(ConsumerEvent::Paused);
+                self.events.report(ConsumerEvent::Paused);
                 Ok(())
             }
             Message::Resume => {
-                self.report(ConsumerEvent::Resumed);
+                self.events.report(ConsumerEvent::Resumed);
                 Ok(())
             }
             Message::End => {
-                self.report(ConsumerEvent::Ended);
+                self.events.report(ConsumerEvent::Ended);
                 self.link = Link::Ended;
                 Ok(())
             }
@@ -177,7 +177,7 @@ impl<A: Import> Consumer<A> {
                 Message::Ready(generation)
             }
             Err(strike) => {
-                self.report(ConsumerEvent::ImportFailed {
+                self.events.report(ConsumerEvent::ImportFailed {
                     number: generation,
                     reason: strike.reason.to_string(),
                 });
@@ -231,7 +231,7 @@ impl<A: Import> Consumer<A> {
         let ring = fds.next().ok_or_else(|| {
             Malformed::new("descriptors", "none", "the ring's, and those of the slots")
         })?;
-        let ring = self.ring(ring, &configure)?;
+        let ring = self.open_ring(ring, &configure)?;
         let path = configure.rung.path();
         let mut frames = Vec::new();
         let mut images = Vec::new();
@@ -263,7 +263,7 @@ impl<A: Import> Consumer<A> {
         }))
     }
 
-    fn ring(&self, fd: OwnedFd, configure: &Configure) -> Result<RingConsumer<SharedWords>> {
+    fn open_ring(&self, fd: OwnedFd, configure: &Configure) -> Result<RingConsumer<SharedWords>> {
         descriptor::check_memory(&fd)?;
         let memory = Memfd::new(fd)?;
         if memory.size() != RING_BYTES {
@@ -287,7 +287,7 @@ impl<A: Import> Consumer<A> {
             acquire: configure.acquire.clone(),
             release: configure.release.clone(),
         };
-        self.report(event);
+        self.events.report(event);
         self.comings.push(Coming {
             incoming: Arc::new(incoming),
             last: 0,
@@ -340,7 +340,7 @@ impl<A: Import> Consumer<A> {
             return;
         }
         self.link = Link::Lost(farewell);
-        self.report(ConsumerEvent::Lost {
+        self.events.report(ConsumerEvent::Lost {
             reason: reason.to_owned(),
         });
     }

@@ -15,18 +15,18 @@ pub(super) const FENCE: u64 = u64::MAX;
 /// The release fences of each slot that have not signalled yet.
 #[derive(Debug)]
 pub(super) struct Gates {
-    slots: [Vec<Pending>; MAX_SLOTS],
+    slots: [Vec<ReleaseFence>; MAX_SLOTS],
 }
 
-/// A release fence.
+/// What a reader has still to do with a slot.
 #[derive(Debug)]
-pub(super) struct Pending {
+pub(super) struct ReleaseFence {
     pub(super) fence: Fence,
     pub(super) reader: u64,
     pub(super) since: Instant,
 }
 
-impl Pending {
+impl ReleaseFence {
     fn left(&self, patience: Duration) -> Duration {
         patience.saturating_sub(self.since.elapsed())
     }
@@ -40,59 +40,64 @@ impl Gates {
     }
 
     /// Keeps a slot closed until a fence has signalled, which `epoll` tells once.
-    pub(super) fn add(&mut self, slot: usize, pending: Pending, epoll: &OwnedFd) {
+    pub(super) fn add(&mut self, slot: usize, release: ReleaseFence, epoll: &OwnedFd) {
         // One that is none gates nothing.
-        if pending.fence.is_signaled().unwrap_or(true) {
+        if release.fence.is_signaled().unwrap_or(true) {
             return;
         }
-        if let Fence::SyncFile(file) = &pending.fence {
+        if let Fence::SyncFile(file) = &release.fence {
             let token = epoll::EventData::new_u64(FENCE);
             let flags = epoll::EventFlags::IN | epoll::EventFlags::ONESHOT;
             // Without it the slot is found free at the next look, which comes at the fence's deadline at the latest.
             let _ = epoll::add(epoll, file.as_fd(), token, flags);
         }
-        self.slots[slot].push(pending);
+        self.slots[slot].push(release);
     }
 
     pub(super) fn is_open(&self, slot: usize) -> bool {
         self.slots[slot].is_empty()
     }
 
-    /// Forgets the fences that have signalled, and those that have not within `patience`. Whose those were is written to `late`.
-    pub(super) fn settle(&mut self, patience: Duration, epoll: &OwnedFd, late: &mut Vec<u64>) {
-        for pending in self.slots.iter_mut().filter(|slot| !slot.is_empty()) {
-            retain(pending, epoll, |one| {
-                let is_over = one.fence.is_signaled().unwrap_or(true);
-                let is_late = !is_over && one.left(patience).is_zero();
-                if is_late {
-                    late.push(one.reader);
-                }
-                !is_over && !is_late
-            });
-        }
+    /// Forgets the fences that have signalled, and those that have not within `patience`. Says whose those were.
+    pub(super) fn sweep(&mut self, patience: Duration, epoll: &OwnedFd) -> Vec<u64> {
+        let mut late = Vec::new();
+        self.retain(epoll, |one| {
+            let is_over = one.fence.is_signaled().unwrap_or(true);
+            let is_late = !is_over && one.left(patience).is_zero();
+            if is_late {
+                late.push(one.reader);
+            }
+            !is_over && !is_late
+        });
+        late
     }
 
     /// Forgets what a reader that is gone had still to do.
     pub(super) fn forget(&mut self, reader: u64, epoll: &OwnedFd) {
-        for pending in self.slots.iter_mut().filter(|slot| !slot.is_empty()) {
-            retain(pending, epoll, |one| one.reader != reader);
+        self.retain(epoll, |one| one.reader != reader);
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self, epoll: &OwnedFd) {
+        self.retain(epoll, |_| false);
+    }
+
+    fn retain(&mut self, epoll: &OwnedFd, mut keeps: impl FnMut(&ReleaseFence) -> bool) {
+        for slot in &mut self.slots {
+            slot.retain(|one| {
+                let is_kept = keeps(one);
+                if !is_kept && let Fence::SyncFile(file) = &one.fence {
+                    // Another process may still have the file, so that closing it here would not end it.
+                    let _ = epoll::delete(epoll, file.as_fd());
+                }
+                is_kept
+            });
         }
     }
 
     /// How long the first fence has left.
     pub(super) fn timeout(&self, patience: Duration) -> Option<Duration> {
-        let pending = self.slots.iter().flatten();
-        pending.map(|one| one.left(patience)).min()
+        let fences = self.slots.iter().flatten();
+        fences.map(|one| one.left(patience)).min()
     }
-}
-
-fn retain(pending: &mut Vec<Pending>, epoll: &OwnedFd, mut keep: impl FnMut(&Pending) -> bool) {
-    pending.retain(|one| {
-        let keeps = keep(one);
-        if !keeps && let Fence::SyncFile(file) = &one.fence {
-            // Another process may still have the file, so that closing it here would not end it.
-            let _ = epoll::delete(epoll, file.as_fd());
-        }
-        keeps
-    });
 }

@@ -5,9 +5,9 @@ use lucarne::{Comparison, DeviceId, MemoryPath, Offer, Support, Usage};
 
 /// What one consumer can do.
 #[derive(Debug)]
-pub(crate) struct Side<'a> {
-    pub(crate) offer: &'a Offer,
-    pub(crate) usage: Usage,
+pub(super) struct Side<'a> {
+    pub(super) offer: &'a Offer,
+    pub(super) usage: Usage,
 }
 
 impl Side<'_> {
@@ -20,7 +20,7 @@ impl Side<'_> {
 ///
 /// `producer` decides which device it is: the one that least looks like the producer's, so that tiled and opaque memory
 /// are agreed on only where every consumer is on the producer's device.
-pub(crate) fn join(producer: &DeviceId, sides: &[Side<'_>]) -> Option<(Offer, Usage)> {
+pub(super) fn join(producer: &DeviceId, sides: &[Side<'_>]) -> Option<(Offer, Usage)> {
     let (first, others) = sides.split_first()?;
     let usage = sides
         .iter()
@@ -83,7 +83,7 @@ fn pick_device(producer: &DeviceId, sides: &[Side<'_>]) -> DeviceId {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use lucarne::{Extent, Format, Modifier, Request, Rung, Tiling, negotiate};
 
     use super::*;
@@ -92,9 +92,14 @@ mod tests {
         Some(modifier) => modifier,
         None => Modifier::LINEAR,
     });
-    const LINEAR: Tiling = Tiling::Explicit(Modifier::LINEAR);
+    pub(in crate::producer) const LINEAR: Tiling = Tiling::Explicit(Modifier::LINEAR);
 
-    fn entry(path: MemoryPath, format: Format, tiling: Tiling, side: u32) -> OfferEntry {
+    pub(in crate::producer) fn entry(
+        path: MemoryPath,
+        format: Format,
+        tiling: Tiling,
+        side: u32,
+    ) -> OfferEntry {
         OfferEntry {
             path,
             format,
@@ -109,7 +114,7 @@ mod tests {
         }
     }
 
-    fn some_offer(device: u8, entries: Vec<OfferEntry>) -> Offer {
+    pub(in crate::producer) fn some_offer(device: u8, entries: Vec<OfferEntry>) -> Offer {
         Offer {
             name: format!("device {device}"),
             device: DeviceId {
@@ -129,7 +134,7 @@ mod tests {
         }
     }
 
-    fn full(device: u8) -> Offer {
+    pub(in crate::producer) fn full(device: u8) -> Offer {
         let format = Format::XRGB8888;
         some_offer(
             device,

@@ -1,41 +1,40 @@
 //! The end of a stream that makes frames.
 
-mod agree;
-mod flight;
+mod arrangement;
+mod flights;
 mod gates;
+mod generations;
 mod joint_offer;
+mod listener;
 mod options;
+mod party;
 mod peer;
+mod peers;
 mod session;
 
-use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lucarne::kernel::PeerCredentials;
-use lucarne::negotiate::Strike;
 use lucarne::{Extent, Fence, Format, Offer, Request, Rung};
 use rustix::event::epoll;
 
 use crate::deadline::Deadline;
-use crate::discovery::{self, Listener};
+use crate::discovery;
 use crate::error::{Error, Result};
-use crate::generation::{Allocate, Generation, Writing};
+use crate::events::Events;
+use crate::generation::{Allocate, Slots, Writing};
 use crate::ring::Damage;
-use crate::socket::Inbox;
 use crate::wire::{Delivery, Message};
 
-use flight::Flights;
+use arrangement::Arrangement;
+use flights::Flights;
+use listener::Listener;
 pub use options::{MAX_CONSUMERS, ProducerOptions};
-use peer::Peer;
+use peers::Peers;
 
 /// How long a producer that never sleeps leaves newcomers waiting.
 const HOUSEKEEPING: Duration = Duration::from_millis(50);
-/// The listener's place in the epoll set; consumers begin at 1.
-const LISTENER: u64 = 0;
-/// Events that wait to be asked for; older ones are dropped, for a program that does not ask.
-const MAX_EVENTS: usize = 256;
 
 /// Something that happened to a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,56 +75,50 @@ pub enum ProducerEvent {
 ///
 /// It has no thread: everything happens within [`acquire`](Self::acquire), [`send`](Self::send) and
 /// [`dispatch`](Self::dispatch). An event loop polls [`as_fd`](AsFd::as_fd) for reading, and calls `dispatch` then.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use lucarne::{Agreement, Extent, cpu};
+/// use lucarne_stream::{Producer, ProducerOptions};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let device = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?;
+/// let options = ProducerOptions::new(Extent::new(640, 480));
+/// let allocate = |agreement: &Agreement| {
+///     let image = device.export(agreement)?;
+///     let frame = image.frame().clone();
+///     Ok((image, frame))
+/// };
+/// let mut producer = Producer::bind("scene", &device.offer(), options, allocate)?;
+/// let time = Duration::from_secs(1);
+/// loop {
+///     // Consumers are served while it waits.
+///     let slot = producer.acquire(time)?;
+///     let row = vec![255; slot.image().row_bytes(0)];
+///     let drawn = slot.image().write(slot.gate(), time, |rows| rows.write_row(0, 0, &row))?;
+///     producer.send(slot, drawn, lucarne_stream::now())?;
+/// }
+/// # }
+/// ```
+///
+/// # References
+///
+/// docs/protocol.md of the repository, for every byte; unix(7) for `SOCK_SEQPACKET` and `SCM_RIGHTS`.
 #[derive(Debug)]
 pub struct Producer<A: Allocate> {
     allocate: A,
-    offer: Offer,
-    request: Request,
     options: ProducerOptions,
     listener: Listener,
     epoll: OwnedFd,
-    peers: Vec<Peer>,
-    next_peer: u64,
-    /// What the producer's own device could not make after all.
-    struck: Vec<Strike>,
-    generations: u64,
-    active: Option<Active<A::Image>>,
-    /// A generation that not every consumer has imported yet.
-    pending: Option<Pending<A::Image>>,
-    /// Whether offers have to be looked at again.
-    stale: bool,
-    /// Whether a new generation was asked for, whatever the offers say.
-    renew: bool,
-    /// Whether somebody has gone who may have kept the others from something better.
-    climb: bool,
-    /// When a generation was last thought of.
-    arranged: Option<Instant>,
-    /// Since when nobody is let in, for want of descriptors.
-    deaf: Option<Instant>,
+    peers: Peers,
+    arrangement: Arrangement<Slots<A::Image>>,
+    flights: Flights,
     sequence: u64,
     paused: bool,
-    since: u64,
-    starved: Option<Instant>,
+    /// When the sockets were served last.
     looked: Instant,
-    inbox: Inbox,
-    /// Slots that came back during one publication; kept for its memory.
-    back: Vec<usize>,
-    events: VecDeque<ProducerEvent>,
-}
-
-#[derive(Debug)]
-struct Active<I> {
-    generation: Arc<Generation<I>>,
-    flights: Flights,
-}
-
-#[derive(Debug)]
-struct Pending<I> {
-    generation: Arc<Generation<I>>,
-    /// The program asked for it.
-    wanted: bool,
-    /// When it, or what it replaced, was begun.
-    since: Instant,
+    events: Events<ProducerEvent>,
 }
 
 impl<A: Allocate> Producer<A> {
@@ -143,38 +136,23 @@ impl<A: Allocate> Producer<A> {
             Some(folder) => folder.clone(),
             None => discovery::directory()?,
         };
-        let listener = Listener::bind(&folder, name)?;
+        let mut listener = Listener::bind(&folder, name)?;
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
             .map_err(|errno| Error::os("epoll_create1", errno))?;
-        let token = epoll::EventData::new_u64(LISTENER);
-        epoll::add(&epoll, &listener, token, epoll::EventFlags::IN)
-            .map_err(|errno| Error::os("epoll_ctl", errno))?;
+        listener.watch(&epoll)?;
+        let request = options.request.clone();
         Ok(Self {
             allocate,
-            offer: offer.clone(),
-            request: options.request.clone(),
+            arrangement: Arrangement::new(offer.clone(), request, options.patience),
             options,
             listener,
             epoll,
-            peers: Vec::new(),
-            next_peer: LISTENER + 1,
-            struck: Vec::new(),
-            generations: 0,
-            active: None,
-            pending: None,
-            stale: false,
-            renew: false,
-            climb: false,
-            arranged: None,
-            deaf: None,
+            peers: Peers::new(),
+            flights: Flights::new(),
             sequence: 0,
             paused: false,
-            since: discovery::now(),
-            starved: None,
             looked: Instant::now(),
-            inbox: Inbox::new(),
-            back: Vec::new(),
-            events: VecDeque::new(),
+            events: Events::new(),
         })
     }
 
@@ -191,13 +169,13 @@ impl<A: Allocate> Producer<A> {
             self.dispatch()?;
         }
         if let Some(slot) = self.free_slot() {
-            self.starved = None;
+            self.flights.feed();
             return Ok(Some(slot));
         }
-        if self.active.is_some() {
+        if self.arrangement.current().is_some() {
             self.cut_off_the_slowest();
         }
-        self.announce_sleep();
+        self.peers.announce_sleep();
         // Whatever came back before the announcement is seen here; whatever comes after wakes.
         let slot = self.free_slot();
         if slot.is_some() {
@@ -226,7 +204,7 @@ impl<A: Allocate> Producer<A> {
 
     /// Serves sockets until something may have changed, or the time is over.
     fn sleep(&mut self, until: &Deadline) -> Result<()> {
-        self.announce_sleep();
+        self.peers.announce_sleep();
         // Whatever came back before the announcement is seen here; whatever comes after wakes.
         let free = self.free_slot().is_some();
         let time = if free {
@@ -239,16 +217,8 @@ impl<A: Allocate> Producer<A> {
         Ok(())
     }
 
-    fn announce_sleep(&self) {
-        for ring in self.peers.iter().flat_map(|peer| &peer.rings) {
-            ring.end.announce_sleep();
-        }
-    }
-
     pub(crate) fn awake(&self) {
-        for ring in self.peers.iter().flat_map(|peer| &peer.rings) {
-            ring.end.awake();
-        }
+        self.peers.awake();
     }
 
     /// Passes a slot to every consumer; `acquire` signals when the writing is done, `timestamp` is on `CLOCK_MONOTONIC`
@@ -292,10 +262,8 @@ impl<A: Allocate> Producer<A> {
     /// [`Error::Core`] for an extent out of its limits.
     pub fn reconfigure(&mut self, request: Request) -> Result<()> {
         request.extent.check()?;
-        self.request = request;
-        self.stale = true;
-        self.renew = true;
-        self.settle();
+        self.arrangement.renew(request);
+        self.arrange();
         Ok(())
     }
 
@@ -318,13 +286,12 @@ impl<A: Allocate> Producer<A> {
 
     /// The next thing that happened, if any.
     pub fn event(&mut self) -> Option<ProducerEvent> {
-        self.events.pop_front()
+        self.events.next()
     }
 
     /// How many consumers get frames.
     pub fn consumers(&self) -> usize {
-        let ready = |peer: &&Peer| peer.rings.iter().any(|ring| ring.ready);
-        self.peers.iter().filter(ready).count()
+        self.peers.served()
     }
 
     /// The number of the last frame that was sent; 0 before the first.
@@ -334,28 +301,13 @@ impl<A: Allocate> Producer<A> {
 
     /// When [`dispatch`](Self::dispatch) should be called at the latest, if nothing is readable before.
     pub fn timeout(&self) -> Option<Duration> {
-        let patience = self.options.patience;
-        let starved = self
-            .starved
-            .map(|since| patience.saturating_sub(since.elapsed()));
-        let deadlines = self.peers.iter().filter_map(|peer| peer.deadline);
-        let deadlines = deadlines.filter_map(|one| one.left());
-        let active = self.active.as_ref();
-        let fences = active.and_then(|active| active.flights.timeout(patience));
-        let deaf = self
-            .deaf
-            .map(|since| HOUSEKEEPING.saturating_sub(since.elapsed()));
-        let kept = self.peers.iter().any(|peer| !peer.kept.is_empty());
-        let kept = kept.then_some(Duration::ZERO);
-        let others = [starved, fences, deaf, kept, self.put_off(), self.trial()];
-        deadlines.chain(others.into_iter().flatten()).min()
-    }
-
-    fn report(&mut self, event: ProducerEvent) {
-        if self.events.len() >= MAX_EVENTS {
-            self.events.pop_front();
-        }
-        self.events.push_back(event);
+        let parts = [
+            self.peers.timeout(),
+            self.listener.timeout(),
+            self.flights.timeout(self.options.patience),
+            self.arrangement.timeout(Instant::now()),
+        ];
+        parts.into_iter().flatten().min()
     }
 }
 

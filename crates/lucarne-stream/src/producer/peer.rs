@@ -1,22 +1,21 @@
-//! One consumer, as its producer sees it.
+//! One connection, as the producer sees it.
 
+use std::collections::VecDeque;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use lucarne::negotiate::Strike;
 use lucarne::{
-    Fence,
+    Fence, Frame,
     kernel::{Memfd, PeerCredentials, SharedWords, SyncFile},
 };
-use rustix::event::epoll;
 
-use super::session::Kept;
 use crate::deadline::Deadline;
 use crate::descriptor;
 use crate::error::{Error, Result};
-use crate::ring::{Bed, FenceRoute, FrameNote, RING_BYTES, RingProducer};
+use crate::frame_message;
+use crate::ring::{Bed, Collected, FrameNote, RING_BYTES, RingProducer};
 use crate::socket::{Inbox, Socket};
-use crate::wire::{Delivery, FenceFor, Hello, MAX_SLOTS, Message};
+use crate::wire::{Configure, Delivery, Farewell, FenceFor, MAX_SLOTS, Message};
 
 /// The most fences that are kept for frames which have not come back.
 const MAX_FENCES: usize = 2 * MAX_SLOTS;
@@ -24,56 +23,60 @@ const MAX_FENCES: usize = 2 * MAX_SLOTS;
 /// The most fences that are sent to a consumer which takes no frame.
 const MAX_UNREAD: usize = 4 * MAX_SLOTS;
 
-/// How far a consumer has come.
-#[derive(Debug)]
-pub(super) enum Stage {
-    /// It has said nothing yet.
-    Greeting,
-    /// It wants frames.
-    Joined(Box<Joined>),
-}
-
+/// A consumer that wants frames.
 #[derive(Debug)]
 pub(super) struct Joined {
-    pub(super) hello: Hello,
-    pub(super) struck: Vec<Strike>,
-    pub(super) rounds: usize,
+    /// Its device's name.
+    pub(super) name: String,
+    pub(super) delivery: Delivery,
+    /// The protocol version that both speak.
+    pub(super) version: u32,
 }
 
 #[derive(Debug)]
-pub(super) struct Ring {
-    pub(super) generation: u64,
-    pub(super) end: RingProducer<SharedWords>,
-    pub(super) memory: Memfd,
-    pub(super) ready: bool,
+struct Ring {
+    generation: u64,
+    end: RingProducer<SharedWords>,
+    memory: Memfd,
 }
 
 impl Ring {
-    pub(super) fn new(generation: u64, slots: usize) -> Result<Self> {
+    fn new(generation: u64, slots: usize) -> Result<Self> {
         let memory = Memfd::create("lucarne-ring", RING_BYTES)?;
         let words = SharedWords::new(&memory)?;
         Ok(Self {
             generation,
             end: RingProducer::new(words, generation, slots),
             memory,
-            ready: false,
         })
     }
+}
+
+/// A frame on its way to every consumer.
+#[derive(Debug)]
+pub(super) struct Outgoing<'a> {
+    pub(super) of: FenceFor,
+    pub(super) note: FrameNote,
+    /// The acquire fence, where it goes by mail.
+    pub(super) mailed: Option<&'a SyncFile>,
 }
 
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) id: u64,
-    pub(super) socket: Socket,
+    socket: Socket,
     pub(super) credentials: PeerCredentials,
-    pub(super) stage: Stage,
+    /// Until its Hello it has said nothing.
+    pub(super) joined: Option<Joined>,
     /// When it must have answered.
     pub(super) deadline: Option<Deadline>,
-    /// The ring in use, and the one that it is being configured for.
-    pub(super) rings: Vec<Ring>,
+    /// Those that it is ready for: the ring in use, and perhaps the one after it.
+    rings: Vec<Ring>,
+    /// The one that it is being configured for.
+    trial: Option<Ring>,
     fences: Vec<(FenceFor, SyncFile)>,
     /// Messages that came while a fence was looked for.
-    pub(super) kept: Kept,
+    kept: VecDeque<(Message, Vec<OwnedFd>)>,
     /// Fences that were sent since a frame came back: descriptors that lie in the socket, and count against this user.
     unread: usize,
 }
@@ -89,41 +92,97 @@ impl Peer {
             id,
             socket,
             credentials,
-            stage: Stage::Greeting,
+            joined: None,
             deadline: Some(Deadline::new(patience)),
             rings: Vec::new(),
+            trial: None,
             fences: Vec::new(),
-            kept: Kept::new(),
+            kept: VecDeque::new(),
             unread: 0,
         }
     }
 
-    pub(super) fn token(&self) -> epoll::EventData {
-        epoll::EventData::new_u64(self.id)
+    /// Whether it gets frames, now or from the next generation on.
+    pub(super) fn is_served(&self) -> bool {
+        !self.rings.is_empty()
     }
 
-    pub(super) fn joined(&self) -> Option<&Joined> {
-        match &self.stage {
-            Stage::Greeting => None,
-            Stage::Joined(joined) => Some(joined),
+    fn every_ring(&self) -> impl Iterator<Item = &Ring> {
+        self.rings.iter().chain(&self.trial)
+    }
+
+    pub(super) fn announce_sleep(&self) {
+        for ring in self.every_ring() {
+            ring.end.announce_sleep();
         }
     }
 
-    /// The newest generation that it was configured for.
-    pub(super) fn newest(&self) -> Option<u64> {
-        self.rings.iter().map(|ring| ring.generation).max()
+    pub(super) fn awake(&self) {
+        for ring in self.every_ring() {
+            ring.end.awake();
+        }
     }
 
-    /// Its ring of a generation, once it is ready.
-    pub(super) fn serving(&mut self, generation: u64) -> Option<&mut Ring> {
-        let mut rings = self.rings.iter_mut();
-        rings.find(|ring| ring.generation == generation && ring.ready)
+    /// Sends it a generation to import, with a ring of its own. What it was configured for before and is not `current` will
+    /// never be in use.
+    pub(super) fn configure(
+        &mut self,
+        configure: Configure,
+        frames: &[Frame],
+        current: Option<u64>,
+    ) -> Result<()> {
+        let ring = Ring::new(configure.generation, frames.len())?;
+        let mut fds = vec![ring.memory.as_fd()];
+        fds.extend(frames.iter().flat_map(frame_message::borrow_descriptors));
+        self.send(&Message::Configure(Box::new(configure)), &fds)?;
+        self.rings.retain(|ring| Some(ring.generation) == current);
+        self.trial = Some(ring);
+        Ok(())
+    }
+
+    /// It has answered: it is ready for the generation that it was configured for, or could not import it.
+    pub(super) fn end_trial(&mut self, is_ready: bool) {
+        self.deadline = None;
+        let ring = self.trial.take();
+        self.rings.extend(ring.filter(|_| is_ready));
+    }
+
+    /// Goes over to a generation. Frames of earlier ones, which some may have imported before another could not, come no more.
+    pub(super) fn move_on(&mut self, generation: u64) -> Result<()> {
+        self.rings.retain(|ring| ring.generation >= generation);
+        self.trial = self
+            .trial
+            .take()
+            .filter(|ring| ring.generation >= generation);
+        match generation {
+            ..=1 => Ok(()),
+            _ if self.joined.is_none() => Ok(()),
+            _ => self.send(&Message::Retire(generation - 1), &[]),
+        }
+    }
+
+    /// Tells it something about the stream, once it was sent a generation.
+    pub(super) fn tell(&mut self, message: &Message) -> Result<()> {
+        if self.every_ring().next().is_none() {
+            return Ok(());
+        }
+        self.send(message, &[])
+    }
+
+    /// Sends what ends the connection. It may not be reading any more; the hang-up tells it as well.
+    pub(super) fn send_farewell(&mut self, farewell: Farewell) {
+        let message = if self.is_served() {
+            Message::Goodbye(farewell)
+        } else {
+            Message::Refused(farewell)
+        };
+        let _ = self.send(&message, &[]);
     }
 
     /// Sends a message, and tells a consumer that is awake to look for it.
     pub(super) fn send(&mut self, message: &Message, fds: &[BorrowedFd<'_>]) -> Result<()> {
         self.socket.send(message, fds)?;
-        for ring in &mut self.rings {
+        for ring in self.rings.iter_mut().chain(&mut self.trial) {
             ring.end.mailed();
             // A fence goes before its frame, which wakes.
             if !matches!(message, Message::Fence(_)) {
@@ -133,63 +192,123 @@ impl Peer {
         Ok(())
     }
 
-    /// Publishes a frame. Says which older frames came back, as slots; `None` where this one did not go out.
+    /// The next message. Does not block.
+    pub(super) fn receive(&mut self, inbox: &mut Inbox) -> Result<Option<(Message, Vec<OwnedFd>)>> {
+        match self.kept.pop_front() {
+            Some(kept) => Ok(Some(kept)),
+            None => self.socket.receive(inbox),
+        }
+    }
+
+    /// Whether messages have been read and not handled.
+    pub(super) fn has_kept(&self) -> bool {
+        !self.kept.is_empty()
+    }
+
+    /// Publishes a frame, if it gets frames of that generation: true if it did. Counts in `back` the older frames that it did
+    /// not take, by slot.
     pub(super) fn publish(
         &mut self,
-        generation: u64,
-        (slot, sequence): (usize, u64),
-        note: &FrameNote,
-        fence: Option<&SyncFile>,
-        back: &mut Vec<usize>,
+        frame: &Outgoing<'_>,
+        back: &mut [usize; MAX_SLOTS],
     ) -> Result<bool> {
-        let delivery = self.joined().map(|joined| joined.hello.delivery);
-        let Some(delivery) = delivery else {
+        let FenceFor {
+            generation,
+            sequence,
+            slot,
+        } = frame.of;
+        let is_latest = match &self.joined {
+            Some(joined) => joined.delivery == Delivery::Latest,
+            None => return Ok(false),
+        };
+        let Some(at) = self.ring_of(generation) else {
             return Ok(false);
         };
-        if self.serving(generation).is_none() {
-            return Ok(false);
-        }
-        if let (FenceRoute::Mailed, Some(fence)) = (note.fence, fence) {
-            let message = Message::Fence(FenceFor {
-                generation,
-                sequence,
-                slot,
-            });
-            let full = delivery == Delivery::Latest && self.unread >= MAX_UNREAD;
-            let sent = if full {
-                Err(Error::SocketFull)
-            } else {
-                self.send(&message, &[fence.as_fd()])
-            };
-            match sent {
-                Ok(()) => self.unread += 1,
+        if let Some(fence) = frame.mailed {
+            match self.send_fence(frame.of, fence, is_latest) {
+                Ok(()) => {}
                 // A display misses a frame; a recorder must not.
-                Err(Error::SocketFull) if delivery == Delivery::Latest => return Ok(false),
+                Err(Error::SocketFull) if is_latest => return Ok(false),
                 Err(error) => return Err(error),
             }
         }
-        let Some(ring) = self.serving(generation) else {
-            return Ok(false);
-        };
-        let asleep = ring.end.publish(slot, sequence, note);
-        if delivery == Delivery::Latest {
-            for older in 0..MAX_SLOTS {
-                if older != slot && ring.end.take_back(older) {
-                    back.push(older);
-                }
+        let ring = &mut self.rings[at].end;
+        let asleep = ring.publish(slot, sequence, &frame.note);
+        if is_latest {
+            for (older, back) in back.iter_mut().enumerate() {
+                *back += usize::from(older != slot && ring.take_back(older));
             }
         }
         match asleep {
-            Some(Bed::Word) => ring.end.wake_at_word(),
+            Some(Bed::Word) => ring.wake_at_word(),
             Some(Bed::Socket) => self.socket.wake(),
             None => {}
         }
         Ok(true)
     }
 
-    /// A frame has come back: it reads what it is sent.
-    pub(super) fn is_reading(&mut self) {
-        self.unread = 0;
+    fn send_fence(&mut self, of: FenceFor, fence: &SyncFile, is_latest: bool) -> Result<()> {
+        if is_latest && self.unread >= MAX_UNREAD {
+            return Err(Error::SocketFull);
+        }
+        self.send(&Message::Fence(of), &[fence.as_fd()])?;
+        self.unread += 1;
+        Ok(())
+    }
+
+    fn ring_of(&self, generation: u64) -> Option<usize> {
+        let mut rings = self.rings.iter();
+        rings.position(|ring| ring.generation == generation)
+    }
+
+    /// Every frame that it has, as slot and sequence number.
+    pub(super) fn out(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        self.rings.iter().flat_map(|ring| ring.end.all_out())
+    }
+
+    /// The slots that it has of a generation.
+    pub(super) fn out_of(&self, generation: u64) -> impl Iterator<Item = usize> + '_ {
+        let rings = self.rings.iter();
+        let rings = rings.filter(move |ring| ring.generation == generation);
+        rings
+            .flat_map(|ring| ring.end.all_out())
+            .map(|(slot, _)| slot)
+    }
+
+    /// Looks which slots of a generation have come back from it. `released` hears of each, with the fence that says when the
+    /// reading ends, if it has not: the slot is back, whatever becomes of its fence.
+    pub(super) fn collect(
+        &mut self,
+        generation: u64,
+        inbox: &mut Inbox,
+        mut released: impl FnMut(usize, Option<Fence>),
+    ) -> Result<()> {
+        let Some(at) = self.ring_of(generation) else {
+            return Ok(());
+        };
+        for slot in 0..MAX_SLOTS {
+            let ring = &mut self.rings[at].end;
+            let Some(sequence) = ring.out(slot) else {
+                continue;
+            };
+            let fence = match ring.collect(slot)? {
+                Collected::Held => continue,
+                Collected::Released => None,
+                Collected::ReleasedMailed => {
+                    let of = FenceFor {
+                        generation,
+                        sequence,
+                        slot,
+                    };
+                    let taken = self.take_fence(of, inbox);
+                    Some(taken.inspect_err(|_| released(slot, None))?)
+                }
+            };
+            // It reads what it is sent.
+            self.unread = 0;
+            released(slot, fence);
+        }
+        Ok(())
     }
 
     /// Keeps the release fence of a frame that will come back.
@@ -213,7 +332,7 @@ impl Peer {
     }
 
     /// The fence that came for a frame, or lies in the socket: it was sent before the frame was released.
-    pub(super) fn take_fence(&mut self, of: FenceFor, inbox: &mut Inbox) -> Result<Fence> {
+    fn take_fence(&mut self, of: FenceFor, inbox: &mut Inbox) -> Result<Fence> {
         if let Some(at) = self.fences.iter().position(|(kept, _)| *kept == of) {
             return Ok(Fence::sync_file(self.fences.swap_remove(at).1));
         }
@@ -245,10 +364,5 @@ impl Peer {
             message: "a release that names a Fence",
             expected: "the Fence, before it",
         })
-    }
-
-    /// Closes the rings that are not to be kept.
-    pub(super) fn drop_rings(&mut self, keep: impl Fn(u64) -> bool) {
-        self.rings.retain(|ring| keep(ring.generation));
     }
 }

@@ -26,6 +26,10 @@ use crate::frame_message;
 /// [`Error::Foreign`] with the reason and what would work, where the process is gone, has closed the frame, or may not be traced;
 /// [`Error::Stale`] where the process or its descriptor is another one by now; [`Error::Malformed`] and [`Error::Core`] for memory
 /// that does not fit the ticket; [`Error::Os`]. What was fetched until then is closed.
+///
+/// # References
+///
+/// pidfd_getfd(2); ptrace(2), "Ptrace access mode checking".
 #[doc(alias = "pidfd_getfd")]
 pub fn fetch_frame(ticket: &FrameTicket) -> Result<Frame> {
     let pid = ticket.pid;
@@ -51,7 +55,7 @@ pub fn fetch_frame(ticket: &FrameTicket) -> Result<Frame> {
         let found = descriptor::identify(&fd);
         let name = descriptor::read_name(&fd);
         // What is no memory may be slow to close, and is closed elsewhere.
-        let known = descriptor::accept(std::iter::once(fd));
+        let known = descriptor::accept(vec![fd]);
         if found? != place.identity {
             return Err(Error::Stale {
                 problem: format!(

@@ -37,6 +37,10 @@ pub enum Access {
 /// [`fetch_frame`](super::fetch_frame) is for those. [`Error::Foreign`] with the reason and what would work, where the process
 /// is gone, has closed the frame, or is another user's; [`Error::Stale`], [`Error::Malformed`], [`Error::Core`] and [`Error::Os`] as
 /// there.
+///
+/// # References
+///
+/// proc_pid_fd(5); memfd_create(2); ptrace(2), "Ptrace access mode checking".
 #[doc(alias = "/proc/PID/fd")]
 pub fn open_frame(ticket: &FrameTicket, access: Access) -> Result<Frame> {
     let process = Process::open(ticket.pid)?;

@@ -104,7 +104,7 @@ pub(super) fn refused(pid: u32, operation: impl Into<String>, errno: Errno) -> E
         Errno::MFILE | Errno::NFILE => {
             "this process has as many descriptors as it may have (RLIMIT_NOFILE)".to_owned()
         }
-        Errno::PERM | Errno::ACCESS => permission(pid, errno),
+        Errno::PERM | Errno::ACCESS => explain_permission(pid, errno),
         _ => "send_frame works wherever both can be given the ends of a socket".to_owned(),
     };
     Error::Foreign {
@@ -119,7 +119,7 @@ pub(super) fn refused(pid: u32, operation: impl Into<String>, errno: Errno) -> E
 const SOCKET: &str = "send_frame over a socket, or a stream, needs no such permission";
 
 /// Why this process may not look into that one, and what would change it.
-fn permission(pid: u32, errno: Errno) -> String {
+fn explain_permission(pid: u32, errno: Errno) -> String {
     let own = rustix::process::geteuid().as_raw();
     let owner = rustix::fs::statat(CWD, format!("/proc/{pid}"), rustix::fs::AtFlags::empty());
     match owner {
@@ -134,13 +134,13 @@ fn permission(pid: u32, errno: Errno) -> String {
         ),
         _ => {
             let setting = std::fs::read_to_string(PTRACE_SCOPE).ok();
-            scope(setting.as_deref().map(str::trim))
+            explain_scope(setting.as_deref().map(str::trim))
         }
     }
 }
 
 /// What Yama's setting means for `pidfd_getfd`; it does not hold for `/proc/PID/fd`.
-fn scope(setting: Option<&str>) -> String {
+fn explain_scope(setting: Option<&str>) -> String {
     match setting {
         Some("1") => format!(
             "{PTRACE_SCOPE} is 1: only ancestors of that process may, or whom it names with allow_fetch_by (PR_SET_PTRACER); \
@@ -169,15 +169,15 @@ mod tests {
     #[test]
     fn each_setting_of_yama_is_named_with_what_works_instead() {
         for setting in ["0", "1", "2", "3"] {
-            let help = scope(Some(setting));
+            let help = explain_scope(Some(setting));
             assert!(
                 help.contains(&format!("ptrace_scope is {setting}")),
                 "{help}"
             );
             assert!(help.ends_with(SOCKET), "{help}");
         }
-        assert!(scope(Some("1")).contains("PR_SET_PTRACER"));
-        assert!(scope(None).contains("not there"));
+        assert!(explain_scope(Some("1")).contains("PR_SET_PTRACER"));
+        assert!(explain_scope(None).contains("not there"));
     }
 
     #[test]

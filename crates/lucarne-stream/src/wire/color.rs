@@ -38,7 +38,7 @@ pub(super) fn put_color(
     Ok(())
 }
 
-pub(super) fn color(reader: &mut Reader<'_>, format: Format) -> Result<ColorDescription> {
+pub(super) fn take_color(reader: &mut Reader<'_>, format: Format) -> Result<ColorDescription> {
     let [
         primaries,
         transfer,
@@ -54,22 +54,22 @@ pub(super) fn color(reader: &mut Reader<'_>, format: Format) -> Result<ColorDesc
     }
     let mode = ALPHA.iter().find(|(code, _)| *code == alpha);
     let color = ColorDescription {
-        primaries: known("color.primaries", primaries, Primaries::from_code)?,
-        transfer: known("color.transfer", transfer, Transfer::from_code)?,
+        primaries: decode_code("color.primaries", primaries, Primaries::from_code)?,
+        transfer: decode_code("color.transfer", transfer, Transfer::from_code)?,
         // 5 and 6 are one matrix in H.273; only one of them is sent.
-        matrix: known("color.matrix", matrix, |code| {
+        matrix: decode_code("color.matrix", matrix, |code| {
             Matrix::from_code(code).filter(|matrix| matrix.code() == code)
         })?,
-        range: known("color.range", range, Range::from_code)?,
-        siting: known("color.siting", siting, ChromaSiting::from_code)?,
-        alpha: known("color.alpha", alpha, |_| mode.map(|(_, mode)| *mode))?,
-        orientation: known("color.orientation", orientation, Orientation::from_code)?,
+        range: decode_code("color.range", range, Range::from_code)?,
+        siting: decode_code("color.siting", siting, ChromaSiting::from_code)?,
+        alpha: decode_code("color.alpha", alpha, |_| mode.map(|(_, mode)| *mode))?,
+        orientation: decode_code("color.orientation", orientation, Orientation::from_code)?,
     };
     check(&color, format)?;
     Ok(color)
 }
 
-fn known<T>(field: &'static str, code: u8, of: impl Fn(u8) -> Option<T>) -> Result<T> {
+fn decode_code<T>(field: &'static str, code: u8, of: impl Fn(u8) -> Option<T>) -> Result<T> {
     of(code).ok_or_else(|| Malformed::new(field, code, "a number that docs/protocol.md has"))
 }
 

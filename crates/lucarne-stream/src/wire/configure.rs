@@ -8,8 +8,8 @@ use lucarne::{
 };
 
 use super::codec::{Malformed, Reader, Result, Writer, check_count, one_of, plain_text};
-use super::color::{color, put_color};
-use super::offer::{device, path, path_code, put_device, tiling, usage};
+use super::color::{put_color, take_color};
+use super::offer::{decode_path, decode_tiling, path_code, put_device, take_device, take_usage};
 use super::{FIXED_DESCRIPTORS, MAX_NAME, MAX_SLOTS, MAX_TEXT};
 
 const RUNGS: [(u32, Rung); 4] = [
@@ -140,15 +140,15 @@ impl Configure {
         let version = reader.u32("configure.version")?;
         let slots = reader.count("configure.slots", 1, MAX_SLOTS)?;
         let generation = reader.u64("configure.generation")?;
-        let extent = extent(reader)?;
+        let extent = take_extent(reader)?;
         let format = Format::from_fourcc(reader.u32("configure.format")?);
         let rung = one_of("configure.rung", reader.u32("configure.rung")?, &RUNGS)?;
         let devices = reader.u32("configure.devices")?;
         let devices = one_of("configure.devices", devices, &COMPARISONS)?;
-        let producer_usage = usage(reader, "configure.producer_usage")?;
-        let consumer_usage = usage(reader, "configure.consumer_usage")?;
+        let producer_usage = take_usage(reader, "configure.producer_usage")?;
+        let consumer_usage = take_usage(reader, "configure.consumer_usage")?;
         let refused = reader.count("configure.refused", 0, RUNGS.len() - 1)?;
-        let color = color(reader, format)?;
+        let color = take_color(reader, format)?;
         Ok(Self {
             version,
             generation,
@@ -159,21 +159,21 @@ impl Configure {
             devices,
             producer_usage,
             consumer_usage,
-            device: device(reader)?,
-            acquire: fence_path(reader, "configure.acquire")?,
-            release: fence_path(reader, "configure.release")?,
+            device: take_device(reader)?,
+            acquire: take_fence_path(reader, "configure.acquire")?,
+            release: take_fence_path(reader, "configure.release")?,
             refused: (0..refused)
-                .map(|_| refused_rung(reader))
+                .map(|_| take_refused_rung(reader))
                 .collect::<Result<_>>()?,
             producer: plain_text(reader, "configure.producer", MAX_NAME)?,
             slots: (0..slots)
-                .map(|_| slot(reader, rung.path()))
+                .map(|_| take_slot(reader, rung.path()))
                 .collect::<Result<_>>()?,
         })
     }
 }
 
-pub(super) fn extent(reader: &mut Reader<'_>) -> Result<Extent> {
+pub(super) fn take_extent(reader: &mut Reader<'_>) -> Result<Extent> {
     let extent = Extent::new(reader.u32("extent.width")?, reader.u32("extent.height")?);
     match extent.check() {
         Ok(()) => Ok(extent),
@@ -192,7 +192,7 @@ fn put_fence_path(writer: &mut Writer, path: &FencePath) {
     }
 }
 
-fn fence_path(reader: &mut Reader<'_>, field: &'static str) -> Result<FencePath> {
+fn take_fence_path(reader: &mut Reader<'_>, field: &'static str) -> Result<FencePath> {
     match reader.text(field, MAX_TEXT)? {
         (1, reason) if reason.is_empty() => Ok(FencePath::SyncFile),
         (1, _) => Err(Malformed::new(field, "1 with a reason", "without one")),
@@ -201,7 +201,7 @@ fn fence_path(reader: &mut Reader<'_>, field: &'static str) -> Result<FencePath>
     }
 }
 
-fn refused_rung(reader: &mut Reader<'_>) -> Result<RefusedRung> {
+fn take_refused_rung(reader: &mut Reader<'_>) -> Result<RefusedRung> {
     let (rung, reason) = reader.text("configure.refused", MAX_TEXT)?;
     let rung = one_of("configure.refused.rung", rung, &RUNGS)?;
     let reason = Reason::Text(reason);
@@ -225,7 +225,7 @@ pub(super) fn put_slot(writer: &mut Writer, slot: &SlotLayout, path: MemoryPath)
     Ok(())
 }
 
-pub(super) fn slot(reader: &mut Reader<'_>, path: MemoryPath) -> Result<SlotLayout> {
+pub(super) fn take_slot(reader: &mut Reader<'_>, path: MemoryPath) -> Result<SlotLayout> {
     let modifier = reader.u64("slot.modifier")?;
     let explicit = reader.flags("slot.flags", 1)? == 1;
     let objects = reader.count("slot.objects", 1, MAX_PLANES)?;
@@ -251,7 +251,7 @@ pub(super) fn slot(reader: &mut Reader<'_>, path: MemoryPath) -> Result<SlotLayo
         });
     }
     let slot = SlotLayout {
-        tiling: tiling("slot.modifier", explicit, modifier)?,
+        tiling: decode_tiling("slot.modifier", explicit, modifier)?,
         objects,
         planes,
         allocation_bytes,
@@ -315,16 +315,16 @@ impl FrameMessage {
     }
 
     pub(super) fn take(reader: &mut Reader<'_>) -> Result<Self> {
-        let extent = extent(reader)?;
+        let extent = take_extent(reader)?;
         let format = Format::from_fourcc(reader.u32("frame.format")?);
-        let path = path("frame.path", reader.u32("frame.path")?)?;
+        let path = decode_path("frame.path", reader.u32("frame.path")?)?;
         Ok(Self {
             extent,
             format,
-            color: color(reader, format)?,
+            color: take_color(reader, format)?,
             path,
-            device: device(reader)?,
-            slot: slot(reader, path)?,
+            device: take_device(reader)?,
+            slot: take_slot(reader, path)?,
         })
     }
 }

@@ -4,8 +4,10 @@ use lucarne::negotiate::{Strike, StrikeReason};
 use lucarne::{Extent, Format, MemoryPath, Modifier, Offer, Tiling, Usage};
 
 use super::codec::{Malformed, Reader, Result, Writer, one_of, plain_text, presentable};
-use super::offer::{offer, path, path_code, put_offer, tiling, unnamed, usage};
-use super::{MAGIC, MAX_NAME, MAX_SLOTS, MAX_TEXT, VERSIONS};
+use super::offer::{
+    check_unnamed, decode_path, decode_tiling, path_code, put_offer, take_offer, take_usage,
+};
+use super::{FENCE, MAGIC, MAX_NAME, MAX_SLOTS, MAX_TEXT, VERSIONS};
 
 /// Which frames a consumer gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -37,7 +39,7 @@ pub(super) fn put_versions(writer: &mut Writer, lowest: u32, highest: u32) {
     writer.u32(highest);
 }
 
-pub(super) fn versions(reader: &mut Reader<'_>) -> Result<(u32, u32)> {
+pub(super) fn take_versions(reader: &mut Reader<'_>) -> Result<(u32, u32)> {
     let magic = reader.u64("magic")?;
     if magic != MAGIC {
         let limit = format!("{MAGIC:#x}");
@@ -65,10 +67,10 @@ impl Hello {
     }
 
     pub(super) fn take(reader: &mut Reader<'_>) -> Result<Self> {
-        let (lowest, highest) = versions(reader)?;
+        let (lowest, highest) = take_versions(reader)?;
         let delivery = [(1, Delivery::Latest), (2, Delivery::Every)];
         let delivery = one_of("hello.delivery", reader.u32("hello.delivery")?, &delivery)?;
-        let usage = usage(reader, "hello.usage")?;
+        let usage = take_usage(reader, "hello.usage")?;
         reader.zero32("hello.options")?;
         reader.zero32("hello.reserved")?;
         Ok(Self {
@@ -76,7 +78,7 @@ impl Hello {
             highest,
             delivery,
             usage,
-            offer: offer(reader)?,
+            offer: take_offer(reader)?,
         })
     }
 }
@@ -176,15 +178,15 @@ impl ImportFailed {
 
     pub(super) fn take(reader: &mut Reader<'_>) -> Result<Self> {
         let generation = reader.u64("generation")?;
-        let path: MemoryPath = path("strike.path", reader.u32("strike.path")?)?;
+        let path: MemoryPath = decode_path("strike.path", reader.u32("strike.path")?)?;
         let flags = reader.flags("strike.flags", 3)?;
         let modifier = reader.u64("strike.modifier")?;
-        let modifier = match tiling("strike.modifier", flags & 2 != 0, modifier)? {
+        let modifier = match decode_tiling("strike.modifier", flags & 2 != 0, modifier)? {
             Tiling::Explicit(modifier) => Some(modifier),
             Tiling::Implicit => None,
         };
         let format = reader.u32("strike.format")?;
-        unnamed("strike.format", flags & 1 != 0, format == 0)?;
+        check_unnamed("strike.format", flags & 1 != 0, format == 0)?;
         reader.zero32("strike.reserved")?;
         Ok(Self {
             generation,
@@ -198,6 +200,9 @@ impl ImportFailed {
     }
 }
 
+/// How long a Fence message is.
+const FENCE_BYTES: usize = 40;
+
 /// Whose fence a descriptor is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FenceFor {
@@ -210,6 +215,19 @@ pub struct FenceFor {
 }
 
 impl FenceFor {
+    /// The whole message, without an allocation.
+    pub(crate) fn encode_message(self) -> [u8; FENCE_BYTES] {
+        let mut bytes = [0; FENCE_BYTES];
+        let slot = u64::try_from(self.slot).unwrap_or(u64::MAX);
+        // The kind and the length; one descriptor; and the reserved halves, which the slot's number leaves 0.
+        let head = u64::from(FENCE) | (FENCE_BYTES as u64) << 32;
+        let fields = [head, 1, self.generation, self.sequence, slot];
+        for (to, field) in bytes.chunks_exact_mut(8).zip(fields) {
+            to.copy_from_slice(&field.to_le_bytes());
+        }
+        bytes
+    }
+
     pub(super) fn put(&self, writer: &mut Writer) {
         writer.u64(self.generation);
         writer.u64(self.sequence);
@@ -293,7 +311,7 @@ impl Description {
         let state = reader.u32("description.state")?;
         let state = one_of("description.state", state, &STATES)?;
         let consumers = reader.u32("description.consumers")?;
-        let extent = super::configure::extent(reader)?;
+        let extent = super::configure::take_extent(reader)?;
         let format = reader.u32("description.format")?;
         let path_code = reader.u32("description.path")?;
         Ok(Self {
@@ -302,7 +320,7 @@ impl Description {
             format: (format != 0).then_some(Format::from_fourcc(format)),
             path: match path_code {
                 0 => None,
-                code => Some(path("description.path", code)?),
+                code => Some(decode_path("description.path", code)?),
             },
             generation: reader.u64("description.generation")?,
             consumers,

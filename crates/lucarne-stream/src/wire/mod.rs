@@ -186,7 +186,7 @@ impl Message {
     /// [`Malformed`], naming the first field that is out of its limits, cut off, or unknown.
     pub fn decode(bytes: &[u8]) -> std::result::Result<Self, Malformed> {
         let (mut reader, header) = Reader::new(bytes)?;
-        let message = Self::body(&mut reader, header.kind)?;
+        let message = Self::take_body(&mut reader, header.kind)?;
         reader.end()?;
         if usize::try_from(header.descriptors).ok() != Some(message.descriptors()) {
             let limit = format!("{}, as {} has", message.descriptors(), message.name());
@@ -195,11 +195,11 @@ impl Message {
         Ok(message)
     }
 
-    fn body(reader: &mut Reader<'_>, kind: u32) -> Result<Self> {
+    fn take_body(reader: &mut Reader<'_>, kind: u32) -> Result<Self> {
         Ok(match kind {
             HELLO => Self::Hello(Box::new(Hello::take(reader)?)),
             DESCRIBE => {
-                let (lowest, highest) = control::versions(reader)?;
+                let (lowest, highest) = control::take_versions(reader)?;
                 Self::Describe(lowest, highest)
             }
             DESCRIPTION => Self::Description(Box::new(Description::take(reader)?)),

@@ -35,7 +35,7 @@ pub(super) fn path_code(path: MemoryPath) -> u32 {
     }
 }
 
-pub(super) fn path(field: &'static str, code: u32) -> Result<MemoryPath> {
+pub(super) fn decode_path(field: &'static str, code: u32) -> Result<MemoryPath> {
     one_of(field, code, &PATHS)
 }
 
@@ -58,20 +58,20 @@ pub(super) fn put_device(writer: &mut Writer, device: &DeviceId) {
     }
 }
 
-pub(super) fn device(reader: &mut Reader<'_>) -> Result<DeviceId> {
+pub(super) fn take_device(reader: &mut Reader<'_>) -> Result<DeviceId> {
     let known = DEVICE_UUID | DRIVER_UUID | RENDER_NODE | PRIMARY_NODE | SOFTWARE;
     let flags = reader.flags("device.flags", known)?;
     reader.zero32("device.reserved")?;
     let device_uuid: [u8; 16] = reader.array("device.device_uuid")?;
     let driver_uuid: [u8; 16] = reader.array("device.driver_uuid")?;
     for (uuid, bit) in [(device_uuid, DEVICE_UUID), (driver_uuid, DRIVER_UUID)] {
-        unnamed("device.uuid", flags & bit != 0, uuid == [0; 16])?;
+        check_unnamed("device.uuid", flags & bit != 0, uuid == [0; 16])?;
     }
     let mut nodes = [None; 2];
     for (node, bit) in nodes.iter_mut().zip([RENDER_NODE, PRIMARY_NODE]) {
         let major = reader.u32("device.node.major")?;
         let minor = reader.u32("device.node.minor")?;
-        unnamed("device.node", flags & bit != 0, major | minor == 0)?;
+        check_unnamed("device.node", flags & bit != 0, major | minor == 0)?;
         *node = (flags & bit != 0).then_some(DrmNode { major, minor });
     }
     Ok(DeviceId {
@@ -84,7 +84,7 @@ pub(super) fn device(reader: &mut Reader<'_>) -> Result<DeviceId> {
 }
 
 /// Refuses bytes that no flag names: every message is said in one way only.
-pub(super) fn unnamed(field: &'static str, named: bool, zero: bool) -> Result<()> {
+pub(super) fn check_unnamed(field: &'static str, named: bool, zero: bool) -> Result<()> {
     if named || zero {
         return Ok(());
     }
@@ -100,7 +100,7 @@ fn put_support(writer: &mut Writer, support: &Support) {
     writer.text(u32::from(support.is_yes()), &support.reason(), MAX_TEXT);
 }
 
-fn support(reader: &mut Reader<'_>, field: &'static str) -> Result<Support> {
+fn take_support(reader: &mut Reader<'_>, field: &'static str) -> Result<Support> {
     let (yes, reason) = reader.text(field, MAX_TEXT)?;
     match yes {
         1 if reason.is_empty() => Ok(Support::Yes(())),
@@ -129,20 +129,22 @@ pub(super) fn put_offer(writer: &mut Writer, offer: &Offer) -> Result<()> {
     Ok(())
 }
 
-pub(super) fn offer(reader: &mut Reader<'_>) -> Result<Offer> {
-    let device = device(reader)?;
+pub(super) fn take_offer(reader: &mut Reader<'_>) -> Result<Offer> {
+    let device = take_device(reader)?;
     let mut paths = Vec::new();
     for path in MemoryPath::ALL {
-        paths.push((path, support(reader, "offer.path")?));
+        paths.push((path, take_support(reader, "offer.path")?));
     }
     let fences = FenceSupport {
-        export: support(reader, "offer.fences.export")?,
-        import: support(reader, "offer.fences.import")?,
+        export: take_support(reader, "offer.fences.export")?,
+        import: take_support(reader, "offer.fences.import")?,
     };
     let name = plain_text(reader, "offer.name", MAX_NAME)?;
     let count = reader.count("offer.entries", 0, MAX_ENTRIES)?;
     reader.zero32("offer.reserved")?;
-    let entries = (0..count).map(|_| entry(reader)).collect::<Result<_>>()?;
+    let entries = (0..count)
+        .map(|_| take_entry(reader))
+        .collect::<Result<_>>()?;
     Ok(Offer {
         name,
         device,
@@ -174,8 +176,8 @@ fn put_entry(writer: &mut Writer, entry: &OfferEntry) {
     writer.u32(0);
 }
 
-fn entry(reader: &mut Reader<'_>) -> Result<OfferEntry> {
-    let path = path("entry.path", u32::from(reader.u8("entry.path")?))?;
+fn take_entry(reader: &mut Reader<'_>) -> Result<OfferEntry> {
+    let path = decode_path("entry.path", u32::from(reader.u8("entry.path")?))?;
     let planes = reader.u8("entry.planes")?;
     let flags = reader.u16("entry.flags")?;
     let known = EXPLICIT | EXPORTABLE | IMPORTABLE | DEDICATED_ONLY | EXTERNAL_ONLY;
@@ -185,8 +187,8 @@ fn entry(reader: &mut Reader<'_>) -> Result<OfferEntry> {
     }
     let format = Format::from_fourcc(reader.u32("entry.format")?);
     let modifier = reader.u64("entry.modifier")?;
-    let tiling = tiling("entry.modifier", flags & EXPLICIT != 0, modifier)?;
-    let usage = usage(reader, "entry.usage")?;
+    let tiling = decode_tiling("entry.modifier", flags & EXPLICIT != 0, modifier)?;
+    let usage = take_usage(reader, "entry.usage")?;
     let width = reader.u32("entry.max_width")?;
     let height = reader.u32("entry.max_height")?;
     reader.zero32("entry.reserved")?;
@@ -204,13 +206,13 @@ fn entry(reader: &mut Reader<'_>) -> Result<OfferEntry> {
     })
 }
 
-pub(super) fn usage(reader: &mut Reader<'_>, field: &'static str) -> Result<Usage> {
+pub(super) fn take_usage(reader: &mut Reader<'_>, field: &'static str) -> Result<Usage> {
     let bits = reader.flags(field, Usage::all().bits())?;
     Ok(Usage::from_bits_truncate(bits))
 }
 
 /// A modifier where `explicit`; a zero otherwise.
-pub(super) fn tiling(field: &'static str, explicit: bool, code: u64) -> Result<Tiling> {
+pub(super) fn decode_tiling(field: &'static str, explicit: bool, code: u64) -> Result<Tiling> {
     if !explicit {
         return match code {
             0 => Ok(Tiling::Implicit),

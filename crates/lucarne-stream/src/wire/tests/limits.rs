@@ -403,6 +403,13 @@ fn the_documented_bytes() {
     assert_eq!(ready, expected);
     let wake = Message::Wake.encode().expect("a message");
     assert_eq!(wake, WAKE_MESSAGE);
+    let of = FenceFor {
+        generation: 7,
+        sequence: u64::MAX >> 4,
+        slot: 15,
+    };
+    let fence = Message::Fence(of).encode().expect("a message");
+    assert_eq!(fence, of.encode_message());
     let describe = Message::Describe(1, 1).encode().expect("a message");
     assert_eq!(&describe[16..], b"LUCARNE\0\x01\0\0\0\x01\0\0\0");
 }

@@ -1,0 +1,106 @@
+//! The steps of an arrangement: images are made, consumers configured, and frames come out of the next generation.
+
+use std::time::Instant;
+
+use lucarne::{Agreement, Pool};
+
+use super::{Producer, ProducerEvent};
+use crate::deadline::Deadline;
+use crate::error::Result;
+use crate::frame_message;
+use crate::generation::{Allocate, Slots};
+use crate::wire::{Configure, Reason};
+
+use super::arrangement::Step;
+
+impl<A: Allocate> Producer<A> {
+    /// Brings consumers and generations together: configures newcomers, makes a new generation where they need one, and
+    /// moves on to it once everybody is ready.
+    pub(super) fn arrange(&mut self) {
+        while let Some(step) = self.arrangement.next_step(Instant::now()) {
+            match step {
+                Step::Refuse(id, text) => self.dismiss(id, Reason::Incompatible, &text),
+                Step::Make(agreement) => self.make(agreement),
+                Step::Configure(id) => {
+                    if let Err(error) = self.configure(id) {
+                        self.hang_up(id, &error);
+                    }
+                }
+                Step::MoveOn => self.move_on(),
+            }
+        }
+    }
+
+    /// Makes the images of a new generation.
+    fn make(&mut self, agreement: Agreement) {
+        let images = (0..self.options.slots).map(|_| self.allocate.allocate(&agreement));
+        match images.collect::<lucarne::Result<(Vec<_>, Vec<_>)>>() {
+            Ok((images, frames)) => {
+                let tilings = frames.iter().map(|frame| frame.layout().tiling());
+                let modifiers = tilings.filter_map(lucarne::Tiling::modifier).collect();
+                let pool = Pool::new(frames);
+                let slots = Slots { pool, images };
+                self.arrangement
+                    .made(agreement, modifiers, slots, Instant::now());
+            }
+            Err(error) => self
+                .arrangement
+                .not_made(&agreement, &error, Instant::now()),
+        }
+    }
+
+    /// Sends the newest generation to a consumer.
+    fn configure(&mut self, id: u64) -> Result<()> {
+        let arrangement = &self.arrangement;
+        let (Some(generation), Some(usage)) = (arrangement.newest(), arrangement.usage(id)) else {
+            return Ok(());
+        };
+        let Some(peer) = self.peers.find(id) else {
+            return Ok(());
+        };
+        let frames = generation.slots.pool.frames();
+        let (Some(joined), Some(first)) = (&peer.joined, frames.first()) else {
+            return Ok(());
+        };
+        let agreement = &generation.agreement;
+        let configure = Configure {
+            version: joined.version,
+            generation: generation.number,
+            extent: agreement.extent,
+            format: agreement.format,
+            // All slots are one program's work, and mean the same.
+            color: first.layout().color(),
+            rung: agreement.rung,
+            devices: agreement.devices,
+            producer_usage: agreement.producer,
+            consumer_usage: usage,
+            device: first.device().clone(),
+            acquire: agreement.acquire.clone(),
+            release: agreement.release.clone(),
+            refused: agreement.refused.clone(),
+            producer: arrangement.offer().name.clone(),
+            slots: frames.iter().map(frame_message::slot_layout).collect(),
+        };
+        let current = arrangement.current().map(|current| current.number);
+        peer.configure(configure, frames, current)?;
+        peer.deadline = Some(Deadline::new(self.options.patience));
+        Ok(())
+    }
+
+    /// Goes over to the generation that was on trial.
+    fn move_on(&mut self) {
+        let Some(generation) = self.arrangement.current() else {
+            return;
+        };
+        let (number, agreement) = (generation.number, &generation.agreement);
+        self.events.report(ProducerEvent::Generation {
+            number,
+            extent: agreement.extent,
+            format: agreement.format,
+            rung: agreement.rung,
+        });
+        self.flights.restart(&self.epoll);
+        let broken = self.peers.each(|peer, _| peer.move_on(number));
+        self.hang_up_on(broken);
+    }
+}

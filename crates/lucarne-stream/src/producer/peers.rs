@@ -1,0 +1,125 @@
+//! Everybody who is connected to a producer.
+
+use std::cmp::Reverse;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use super::peer::Peer;
+use crate::error::{Error, Result};
+use crate::socket::Inbox;
+use crate::wire::Message;
+
+/// With whom something failed, and why: each is to be parted with.
+pub(super) type Broken = Vec<(u64, Error)>;
+
+#[derive(Debug)]
+pub(super) struct Peers {
+    list: Vec<Peer>,
+    /// Numbers are never used again.
+    last_id: u64,
+    inbox: Inbox,
+}
+
+impl Peers {
+    pub(super) fn new() -> Self {
+        Self {
+            list: Vec::new(),
+            last_id: 0,
+            inbox: Inbox::new(),
+        }
+    }
+
+    /// A number for a newcomer.
+    pub(super) fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+
+    pub(super) fn add(&mut self, peer: Peer) {
+        self.list.push(peer);
+    }
+
+    pub(super) fn remove(&mut self, id: u64) -> Option<Peer> {
+        let at = self.list.iter().position(|peer| peer.id == id)?;
+        Some(self.list.swap_remove(at))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(super) fn find(&mut self, id: u64) -> Option<&mut Peer> {
+        self.list.iter_mut().find(|peer| peer.id == id)
+    }
+
+    /// How many get frames.
+    pub(super) fn served(&self) -> usize {
+        self.list.iter().filter(|peer| peer.is_served()).count()
+    }
+
+    /// Does something with every peer. Says with whom it failed.
+    #[must_use = "those with whom it failed are to be parted with"]
+    pub(super) fn each(
+        &mut self,
+        mut act: impl FnMut(&mut Peer, &mut Inbox) -> Result<()>,
+    ) -> Broken {
+        let mut broken = Vec::new();
+        for peer in &mut self.list {
+            if let Err(error) = act(peer, &mut self.inbox) {
+                broken.push((peer.id, error));
+            }
+        }
+        broken
+    }
+
+    /// The next message of a peer.
+    pub(super) fn receive(&mut self, id: u64) -> Result<Option<(Message, Vec<OwnedFd>)>> {
+        match self.list.iter_mut().find(|peer| peer.id == id) {
+            Some(peer) => peer.receive(&mut self.inbox),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn announce_sleep(&self) {
+        self.list.iter().for_each(Peer::announce_sleep);
+    }
+
+    pub(super) fn awake(&self) {
+        self.list.iter().for_each(Peer::awake);
+    }
+
+    /// Those who did not answer in time.
+    pub(super) fn overdue(&self) -> Vec<u64> {
+        self.ids_of(|peer| peer.deadline.is_some_and(|deadline| deadline.is_over()))
+    }
+
+    /// Those whose messages have been read and not handled.
+    pub(super) fn unhandled(&self) -> Vec<u64> {
+        self.ids_of(Peer::has_kept)
+    }
+
+    fn ids_of(&self, are: impl Fn(&Peer) -> bool) -> Vec<u64> {
+        let peers = self.list.iter().filter(|peer| are(peer));
+        peers.map(|peer| peer.id).collect()
+    }
+
+    /// Those who keep most frames, and among them those who keep the oldest. Nobody, where the program itself has all slots.
+    pub(super) fn slowest(&self) -> Vec<u64> {
+        let burden = |peer: &Peer| {
+            let oldest = peer.out().map(|(_, sequence)| sequence).min();
+            oldest.map(|oldest| (peer.out().count(), Reverse(oldest)))
+        };
+        let most = self.list.iter().filter_map(burden).max();
+        self.ids_of(|peer| most.is_some() && burden(peer) == most)
+    }
+
+    /// How long until a peer has to be looked at.
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        let left = |peer: &Peer| match peer.deadline {
+            _ if peer.has_kept() => Some(Duration::ZERO),
+            Some(deadline) => deadline.left(),
+            None => None,
+        };
+        self.list.iter().filter_map(left).min()
+    }
+}
