@@ -103,9 +103,15 @@ impl Pair {
     ///
     /// When it has reported something.
     pub fn assert_valid(&self) {
+        let messages = self.messages();
+        assert!(messages.is_empty(), "validation: {messages:#?}");
+    }
+
+    /// What the validation layer has reported so far.
+    pub fn messages(&self) -> Vec<String> {
         let mut messages = validation::messages(&self.instance, self.vk.adapter());
         messages.dedup();
-        assert!(messages.is_empty(), "validation: {messages:#?}");
+        messages
     }
 
     /// Whether the validation layer watches.

@@ -78,7 +78,7 @@
 //! | the same in OpenGL | [`egl::Device::read`] or [`egl::Device::wait`], and [`egl::Device::fence`] |
 //! | write or read frames with the CPU | [`cpu::Adapter`], [`cpu::Image::write`], [`cpu::Image::read`] |
 //! | describe memory that came from elsewhere | [`FrameLayout::new`], [`DmaBuf::new`](kernel::DmaBuf::new), [`Frame::new`] |
-//! | submit yourself, and pass on when that is done | [`vulkan::Device::submit_fence`] |
+//! | take a turn in commands that you submit yourself | [`vulkan::Image::acquire_barrier`], [`vulkan::WaitSemaphore`], [`vulkan::SubmitFence`] |
 //! | wait for several readers | [`Fence::merge`] |
 //! | share with programs that pass no fences | [`Frame::implicit_fence`], [`Frame::attach_fence`] |
 //! | know which driver faults are worked around | [`quirks`] |

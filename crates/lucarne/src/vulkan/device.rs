@@ -14,6 +14,19 @@ use crate::negotiate::FenceSupport;
 use crate::quirks::{self, Active};
 
 /// A `VkDevice` and one of its queues. Cloning shares it; images keep it alive.
+///
+/// ```no_run
+/// # use lucarne::{Usage, vulkan::{Instance, InstanceOptions}};
+/// # fn f() -> Result<(), Box<dyn std::error::Error>> {
+/// // For those who have none: your own goes to `Device::from_raw`.
+/// let instance = Instance::new(&InstanceOptions::default())?;
+/// let adapters = instance.adapters()?;
+/// let device = adapters.first().ok_or("no Vulkan device")?.open()?;
+/// let offer = device.offer(Usage::RENDER)?;
+/// println!("{}: fences as sync_files: {:?}", offer.name, offer.fences.export);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Device {
     inner: Arc<DeviceInner>,

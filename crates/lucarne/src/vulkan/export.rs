@@ -2,18 +2,17 @@
 
 use std::ffi::CStr;
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use ash::vk;
 
 use super::barrier::Owner;
 use super::device::{Device, DeviceInner};
-use super::image::{Image, Objects};
+use super::image::{Bound, Image};
 use super::memory::{allocate, create_image, image_info};
 use super::object::Owned;
 use super::staging::{Direction, Staging};
-use super::submission::Commands;
-use super::{conv, failed, handoff, host, offer, planes};
+use super::{failed, handoff, host, offer, planes};
 use crate::device_id::Comparison;
 use crate::error::{Error, Result};
 use crate::format::FormatInfo;
@@ -34,6 +33,11 @@ impl Device {
     ///
     /// [`Error::Unsupported`] when the path's extensions are not enabled; [`Error::Invalid`] when this device does not
     /// offer what was agreed; [`Error::Driver`] when the driver refuses; [`Error::Os`] without memory or descriptors.
+    ///
+    /// # References
+    ///
+    /// [External memory handle types](https://docs.vulkan.org/spec/latest/chapters/capabilities.html#external-memory-handle-types-compatibility),
+    /// [`vkGetMemoryFdKHR`](https://docs.vulkan.org/refpages/latest/refpages/source/vkGetMemoryFdKHR.html)
     #[doc(alias = "vkGetMemoryFdKHR")]
     pub fn export(&self, agreement: &Agreement) -> Result<Image> {
         let path = agreement.path();
@@ -107,24 +111,22 @@ fn preferred_memory(agreement: &Agreement) -> vk::MemoryPropertyFlags {
     }
 }
 
+/// Nobody has had it.
 fn finish(
     device: &Arc<DeviceInner>,
-    image: Owned<vk::Image>,
-    memory: Owned<vk::DeviceMemory>,
+    bound: (Owned<vk::Image>, Owned<vk::DeviceMemory>),
     staging: Option<Staging>,
     frame: Frame,
     info: &FormatInfo,
     usage: Usage,
 ) -> Result<Image> {
-    let objects = Objects {
-        commands: Mutex::new(Commands::new(device, Owner::Nobody)?),
-        image,
+    let bound = Bound {
+        image: bound.0,
         staging,
-        _memory: vec![memory],
+        _memory: vec![bound.1],
         in_place: None,
     };
-    let format = conv::vk_format(info);
-    Ok(Image::new(device, objects, frame, format, usage))
+    Image::new(device, Owner::Nobody, bound, frame, info, usage)
 }
 
 fn export_dma_buf(
@@ -146,7 +148,14 @@ fn export_dma_buf(
     let fd = handoff::memory_fd(device, memory.raw(), handle)?;
     let layout_of = |size: u64| read_layout(device, &image, agreement, info, size);
     let frame = dma_buf_frame(device, fd, layout_of)?;
-    finish(device, image, memory, None, frame, info, agreement.producer)
+    finish(
+        device,
+        (image, memory),
+        None,
+        frame,
+        info,
+        agreement.producer,
+    )
 }
 
 fn dma_buf_frame(
@@ -235,7 +244,7 @@ fn export_opaque(
         Memory::OpaqueFd(OpaqueFd::new(fd, size)?),
         device.adapter.id().clone(),
     )?;
-    finish(device, image, memory, None, frame, info, usage)
+    finish(device, (image, memory), None, frame, info, usage)
 }
 
 fn export_host(
@@ -245,15 +254,7 @@ fn export_host(
 ) -> Result<Image> {
     let wanted = agreement.producer;
     if let Some((made, frame)) = host::export(device, agreement.extent, info, wanted)? {
-        let objects = Objects {
-            commands: Mutex::new(Commands::new(device, Owner::Nobody)?),
-            image: made.image,
-            staging: None,
-            _memory: vec![made.memory],
-            in_place: Some(made.mapping),
-        };
-        let format = conv::vk_format(info);
-        return Ok(Image::new(device, objects, frame, format, wanted));
+        return Image::new(device, Owner::Nobody, made, frame, info, wanted);
     }
     let usage = wanted | Usage::TRANSFER_SOURCE;
     let create = image_info(agreement.extent, info, usage).tiling(vk::ImageTiling::OPTIMAL);
@@ -268,13 +269,5 @@ fn export_host(
         device.adapter.id().clone(),
     )?;
     let staging = Staging::new(device, &frame, Direction::Export)?;
-    finish(
-        device,
-        image,
-        memory,
-        Some(staging),
-        frame,
-        info,
-        agreement.producer,
-    )
+    finish(device, (image, memory), Some(staging), frame, info, wanted)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ash::vk;
 
 use super::device::DeviceInner;
+use super::image::Bound;
 use super::memory::{bind, create_image, image_info};
 use super::object::Owned;
 use super::{failed, offer};
@@ -19,20 +20,13 @@ use crate::negotiate::Usage;
 const HANDLE: vk::ExternalMemoryHandleTypeFlags =
     vk::ExternalMemoryHandleTypeFlags::HOST_ALLOCATION_EXT;
 
-/// An image in a mapping, which must be dropped after the memory.
-pub(super) struct InPlace {
-    pub(super) image: Owned<vk::Image>,
-    pub(super) memory: Owned<vk::DeviceMemory>,
-    pub(super) mapping: Mapping,
-}
-
 /// Makes a frame in host memory and an image in it, or `None` where this device had better copy.
 pub(super) fn export(
     device: &Arc<DeviceInner>,
     extent: Extent,
     info: &FormatInfo,
     usage: Usage,
-) -> Result<Option<(InPlace, Frame)>> {
+) -> Result<Option<(Bound, Frame)>> {
     if !worthwhile(device) {
         return Ok(None);
     }
@@ -62,12 +56,7 @@ pub(super) fn export(
     };
     let id = device.adapter.inner().id().clone();
     let frame = Frame::new(layout, Memory::HostMemory(memfd), id)?;
-    let made = InPlace {
-        image,
-        memory,
-        mapping,
-    };
-    Ok(Some((made, frame)))
+    Ok(Some((in_place(image, memory, mapping), frame)))
 }
 
 /// Makes an image in a frame's own host memory, or `None` where the frame lies there as this driver would not lay it.
@@ -76,7 +65,7 @@ pub(super) fn over(
     frame: &Frame,
     info: &FormatInfo,
     usage: Usage,
-) -> Result<Option<InPlace>> {
+) -> Result<Option<Bound>> {
     let (Memory::HostMemory(memfd), [plane]) = (frame.memory(), frame.layout().planes()) else {
         return Ok(None);
     };
@@ -92,11 +81,16 @@ pub(super) fn over(
     }
     let mapping = Mapping::new(memfd)?;
     let memory = import(device, &image, &mapping)?;
-    Ok(memory.map(|memory| InPlace {
+    Ok(memory.map(|memory| in_place(image, memory, mapping)))
+}
+
+fn in_place(image: Owned<vk::Image>, memory: Owned<vk::DeviceMemory>, mapping: Mapping) -> Bound {
+    Bound {
         image,
-        memory,
-        mapping,
-    }))
+        staging: None,
+        _memory: vec![memory],
+        in_place: Some(mapping),
+    }
 }
 
 /// Whether drawing into memory of the host costs no more than copying into it: on graphics cards of their own each

@@ -6,11 +6,14 @@ use std::time::Duration;
 
 use ash::vk;
 
+use super::barrier::Owner;
+use super::conv;
 use super::device::DeviceInner;
 use super::object::Owned;
 use super::staging::Staging;
 use super::submission::{Commands, Finish, InUse};
 use crate::error::Result;
+use crate::format::FormatInfo;
 use crate::frame::Frame;
 use crate::kernel::Mapping;
 use crate::negotiate::Usage;
@@ -51,9 +54,14 @@ pub struct Image {
     device: Arc<DeviceInner>,
 }
 
-/// Dropped in this order: what refers to something goes before it.
-pub(super) struct Objects {
-    pub(super) commands: Mutex<Commands>,
+struct Objects {
+    // Dropped in this order: what refers to something goes before it.
+    commands: Mutex<Commands>,
+    bound: Bound,
+}
+
+/// An image and what it lies in, dropped in this order.
+pub(super) struct Bound {
     pub(super) image: Owned<vk::Image>,
     pub(super) staging: Option<Staging>,
     /// One; of a disjoint image, one for each buffer.
@@ -63,25 +71,28 @@ pub(super) struct Objects {
 }
 
 impl Image {
+    /// `owner` has it at first.
     pub(super) fn new(
         device: &Arc<DeviceInner>,
-        objects: Objects,
+        owner: Owner,
+        bound: Bound,
         frame: Frame,
-        format: vk::Format,
+        info: &FormatInfo,
         usage: Usage,
-    ) -> Self {
-        Self {
-            objects: InUse::new(objects),
+    ) -> Result<Self> {
+        let commands = Mutex::new(Commands::new(device, owner)?);
+        Ok(Self {
+            objects: InUse::new(Objects { commands, bound }),
             frame,
-            format,
+            format: conv::vk_format(info),
             usage,
             device: Arc::clone(device),
-        }
+        })
     }
 
     /// The image. It stays Lucarne's: do not destroy it.
     pub fn raw(&self) -> vk::Image {
-        self.objects.image.raw()
+        self.objects.bound.image.raw()
     }
 
     /// The format to create views with.
@@ -97,10 +108,7 @@ impl Image {
     /// How often this side copies each frame: 0 where the image lies in the shared memory itself, which may be host memory
     /// too; else 1 where the device copies to or from the memfd, 2 where the CPU must copy once more.
     pub fn copies_per_frame(&self) -> u32 {
-        self.objects
-            .staging
-            .as_ref()
-            .map_or(0, Staging::copies_per_frame)
+        self.staging().map_or(0, Staging::copies_per_frame)
     }
 
     /// What the image was made for, and may be used for.
@@ -114,11 +122,11 @@ impl Image {
 
     /// Whether the image lies in host memory.
     pub(super) fn in_host_memory(&self) -> bool {
-        self.objects.in_place.is_some()
+        self.objects.bound.in_place.is_some()
     }
 
     pub(super) fn staging(&self) -> Option<&Staging> {
-        self.objects.staging.as_ref()
+        self.objects.bound.staging.as_ref()
     }
 
     pub(super) fn commands(&self) -> MutexGuard<'_, Commands> {

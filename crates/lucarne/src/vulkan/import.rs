@@ -1,19 +1,18 @@
 //! Images in memory that others made.
 
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use ash::vk;
 
 use super::barrier::Owner;
 use super::device::{Device, DeviceInner};
-use super::image::{Image, Objects};
+use super::image::{Bound, Image};
 use super::memory::{allocate, bind, create_image, image_info};
 use super::object::Owned;
 use super::planes::{self, Binding};
 use super::staging::{Direction, Staging};
-use super::submission::Commands;
-use super::{conv, handoff, host, offer};
+use super::{handoff, host, offer};
 use crate::device_id::Comparison;
 use crate::error::{Error, Requirement, Result};
 use crate::format::FormatInfo;
@@ -37,6 +36,11 @@ impl Device {
     /// [`Error::Unsupported`] when the path's extensions are not enabled, or this device cannot import the format and
     /// modifier for `usage` (the error lists what it can); [`Error::ForeignDevice`] when the memory means nothing to
     /// this device; [`Error::Invalid`] when the buffer is smaller than this driver needs; [`Error::Driver`].
+    ///
+    /// # References
+    ///
+    /// [External memory handle types](https://docs.vulkan.org/spec/latest/chapters/capabilities.html#external-memory-handle-types-compatibility),
+    /// [`VkImportMemoryFdInfoKHR`](https://docs.vulkan.org/refpages/latest/refpages/source/VkImportMemoryFdInfoKHR.html)
     #[doc(alias = "VkImportMemoryFdInfoKHR")]
     pub fn import(&self, frame: &Frame, usage: Usage) -> Result<Image> {
         self.import_as(frame, frame.layout().format_info(), usage)
@@ -131,24 +135,22 @@ fn check_device(device: &DeviceInner, frame: &Frame) -> Result<()> {
     Ok(())
 }
 
+/// Others have had it.
 fn finish(
     device: &Arc<DeviceInner>,
-    image: Owned<vk::Image>,
-    memory: Vec<Owned<vk::DeviceMemory>>,
+    bound: (Owned<vk::Image>, Vec<Owned<vk::DeviceMemory>>),
     staging: Option<Staging>,
     frame: &Frame,
     info: &FormatInfo,
     usage: Usage,
 ) -> Result<Image> {
-    let objects = Objects {
-        commands: Mutex::new(Commands::new(device, Owner::Others)?),
-        image,
+    let bound = Bound {
+        image: bound.0,
         staging,
-        _memory: memory,
+        _memory: bound.1,
         in_place: None,
     };
-    let format = conv::vk_format(info);
-    Ok(Image::new(device, objects, frame.clone(), format, usage))
+    Image::new(device, Owner::Others, bound, frame.clone(), info, usage)
 }
 
 fn import_dma_buf(
@@ -193,7 +195,7 @@ fn import_dma_buf(
         (Binding::Whole, [buffer, ..]) => vec![bind_whole(device, &image, layout, buffer)?],
         (Binding::Whole, []) => return Err(Error::invalid("buffers", 0, "at least one")),
     };
-    finish(device, image, memory, None, frame, info, usage)
+    finish(device, (image, memory), None, frame, info, usage)
 }
 
 /// One dedicated allocation over one buffer.
@@ -277,7 +279,7 @@ fn import_opaque(
     let memory = handoff::import_memory(device, dedicated, handle, fd, size, index)?;
     let memory = Owned::new(device, memory);
     bind(device, &image, &memory)?;
-    finish(device, image, vec![memory], None, frame, info, usage)
+    finish(device, (image, vec![memory]), None, frame, info, usage)
 }
 
 fn import_host(
@@ -287,15 +289,7 @@ fn import_host(
     usage: Usage,
 ) -> Result<Image> {
     if let Some(made) = host::over(device, frame, info, usage)? {
-        let objects = Objects {
-            commands: Mutex::new(Commands::new(device, Owner::Others)?),
-            image: made.image,
-            staging: None,
-            _memory: vec![made.memory],
-            in_place: Some(made.mapping),
-        };
-        let format = conv::vk_format(info);
-        return Ok(Image::new(device, objects, frame.clone(), format, usage));
+        return Image::new(device, Owner::Others, made, frame.clone(), info, usage);
     }
     let usage = usage | Usage::TRANSFER_DESTINATION;
     let create = image_info(frame.layout().extent(), info, usage).tiling(vk::ImageTiling::OPTIMAL);
@@ -303,13 +297,6 @@ fn import_host(
     let local = vk::MemoryPropertyFlags::DEVICE_LOCAL;
     let (memory, _) = allocate(device, &image, None, local)?;
     let staging = Staging::new(device, frame, Direction::Import)?;
-    finish(
-        device,
-        image,
-        vec![memory],
-        Some(staging),
-        frame,
-        info,
-        usage,
-    )
+    let bound = (image, vec![memory]);
+    finish(device, bound, Some(staging), frame, info, usage)
 }

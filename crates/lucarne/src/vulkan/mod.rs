@@ -6,7 +6,7 @@
 //!
 //! Written against Vulkan 1.1 with the extensions that [`Adapter::device_extensions`] names. Calls that submit
 //! ([`Device::write`], [`Device::read`]) use the device's queue under a lock of their own; whoever wraps a device of
-//! theirs keeps other users off the queue meanwhile.
+//! theirs keeps other users off the queue meanwhile. Engines that submit by themselves take [`Image::acquire_barrier`] instead.
 
 mod access;
 mod adapter;

@@ -23,7 +23,8 @@ impl Device {
     /// contents of the last write (undefined on the first), and must leave it in that layout.
     ///
     /// Blocks until the image's last turn has finished, which it has when others waited for it; on devices that
-    /// cannot pass fences as sync_files, and on the host memory path where the CPU copies, also until this write has.
+    /// cannot pass fences as sync_files or are software ([`Device::with_driver_fences`]), and on the host memory path where
+    /// the CPU copies, also until this write has.
     /// Each wait ends after `timeout`.
     ///
     /// # Errors
@@ -31,6 +32,11 @@ impl Device {
     /// [`Error::Invalid`] for another device's image, an access that does not write, or an imported host memory
     /// frame that is copied (where the image lies in host memory itself, both sides can write); [`Error::Timeout`] when a wait exceeds `timeout`;
     /// [`Error::Driver`] when the driver refuses. The image can be written again after each.
+    ///
+    /// # References
+    ///
+    /// [Queue family ownership transfer](https://docs.vulkan.org/spec/latest/chapters/synchronization.html#synchronization-queue-transfers),
+    /// [external semaphore handle types](https://docs.vulkan.org/spec/latest/chapters/capabilities.html#external-semaphore-handle-types-compatibility)
     pub fn write(
         &self,
         image: &Image,

@@ -22,7 +22,7 @@ use crate::layout::Extent;
 use crate::negotiate::MemoryPath;
 
 /// Bytes of the shader's `Pass`: every device has room for 128.
-const PUSH_BYTES: usize = 96;
+const PUSH_BYTES: u8 = 96;
 /// Invocations in a workgroup, along each axis.
 const WORKGROUP: u32 = 8;
 
@@ -201,7 +201,7 @@ impl Pass {
         let set_layout = Owned::new(device, set_layout);
         let ranges = [vk::PushConstantRange::default()
             .stage_flags(vk::ShaderStageFlags::COMPUTE)
-            .size(PUSH_BYTES as u32)];
+            .size(u32::from(PUSH_BYTES))];
         let sets = [set_layout.raw()];
         let create = vk::PipelineLayoutCreateInfo::default()
             .set_layouts(&sets)
@@ -294,7 +294,7 @@ impl Parameters {
         clippy::cast_possible_truncation,
         reason = "shaders compute in 32 bits"
     )]
-    fn bytes(&self) -> [u8; PUSH_BYTES] {
+    fn bytes(&self) -> [u8; PUSH_BYTES as usize] {
         let single = |value: f64| (value as f32).to_ne_bytes();
         let rows = self.rows.as_flattened().iter().copied().map(single);
         let pairs = [self.extent, self.offset, self.pitch, self.midpoint];
@@ -304,7 +304,7 @@ impl Parameters {
             .chain(last)
             .chain([self.shift, self.bits].map(u32::to_ne_bytes));
         // The shader's structure ends at a multiple of its largest alignment.
-        let mut bytes = [0; PUSH_BYTES];
+        let mut bytes = [0; PUSH_BYTES as usize];
         for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
             place.copy_from_slice(&word);
         }
