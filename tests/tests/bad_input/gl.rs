@@ -231,7 +231,7 @@ fn opaque_memory_smaller_than_its_frame_is_refused() {
 /// Every call that needs the context, on a thread where it is not current.
 fn assert_not_current(pair: &Pair, texture: &egl::Texture, agreement: &Agreement, found: &str) {
     let results = [
-        ("offer", pair.gl.offer().map(drop)),
+        ("offer", pair.gl.offer(Usage::SAMPLE).map(drop)),
         ("import", pair.gl.import(texture.frame()).map(drop)),
         ("export", pair.gl.export(agreement).map(drop)),
         ("read", pair.gl.read(texture, &Fence::Signaled, SHORT)),

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::device::{Device, Source};
-use crate::error::{Result, Support};
+use crate::error::Support;
 use crate::kernel::{DmaHeap, Udmabuf};
 
 /// A way to allocate memory for frames.
@@ -69,20 +68,5 @@ impl Adapter {
             Allocator::DmaHeap(name) => DmaHeap::probe(name),
             Allocator::HostMemory => Support::Yes(()),
         }
-    }
-
-    /// Opens it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`](crate::Error::Unsupported) with what to do, when its device node is absent or may not be
-    /// opened; [`Error::Invalid`](crate::Error::Invalid) for a heap whose name is none.
-    pub fn open(&self) -> Result<Device> {
-        let source = match &self.allocator {
-            Allocator::Udmabuf => Source::Udmabuf(Udmabuf::open()?),
-            Allocator::DmaHeap(name) => Source::DmaHeap(DmaHeap::open(name)?),
-            Allocator::HostMemory => Source::HostMemory,
-        };
-        Ok(Device::new(self.clone(), source))
     }
 }
