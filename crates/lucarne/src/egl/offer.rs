@@ -18,8 +18,9 @@ use crate::negotiate::{MemoryPath, Offer, OfferEntry, Usage};
 use crate::quirks;
 
 impl Device {
-    /// What this context can share, for textures used as `usage` says: sampled, rendered into, or both. What can be used
-    /// for none of it is left out. The driver is asked once, at the first call.
+    /// What this context can share, for textures used as `usage` says: sampled, rendered into, or both. Modifiers that can
+    /// be used for none of it are left out; the other paths are listed whole, as no driver chooses there. The driver is
+    /// asked once, at the first call.
     ///
     /// # Errors
     ///
@@ -27,7 +28,9 @@ impl Device {
     pub fn offer(&self, usage: Usage) -> Result<Offer> {
         self.inner().require_current("egl::Device::offer")?;
         let mut offer = all(self.inner())?.clone();
-        offer.entries.retain(|entry| entry.usage.intersects(usage));
+        let useful = |entry: &OfferEntry| entry.usage.intersects(usage);
+        let kept = |entry: &OfferEntry| entry.path != MemoryPath::DmaBuf || useful(entry);
+        offer.entries.retain(kept);
         Ok(offer)
     }
 }
