@@ -28,6 +28,19 @@ impl fmt::Display for Allocator {
 }
 
 /// An allocator that could be opened.
+///
+/// # Examples
+///
+/// ```
+/// use lucarne::cpu;
+///
+/// // The best one that this machine has: host memory is always there.
+/// let mut adapters = cpu::Adapter::enumerate().into_iter();
+/// let adapter = adapters.find(|adapter| adapter.support().is_yes());
+/// let device = adapter.expect("host memory").open()?;
+/// println!("allocating with {}", device.adapter().allocator());
+/// # Ok::<(), lucarne::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Adapter {
     allocator: Allocator,

@@ -10,6 +10,36 @@ use crate::frame::Frame;
 /// memory by [`Device::import`](super::Device::import).
 ///
 /// Threads may share it; it is read by any number at once, or written by one.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use lucarne::{Extent, Fence, Request, Usage, cpu, negotiate};
+///
+/// const TIMEOUT: Duration = Duration::from_secs(1);
+///
+/// let device = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?;
+/// let (from, to) = (device.offer(Usage::RENDER)?, device.offer(Usage::SAMPLE)?);
+/// let agreement = negotiate(&from, &to, &Request::new(Extent::new(64, 16)))?;
+///
+/// // One end allocates and writes, the other maps the same memory and reads.
+/// let written = device.export(&agreement)?;
+/// let pixels = vec![0x55; written.plane_bytes(0)];
+/// let acquire = written.write(&Fence::Signaled, TIMEOUT, |rows| rows.write_plane(0, &pixels))?;
+///
+/// let seen = device.import(written.frame())?;
+/// let mut copy = vec![0; seen.plane_bytes(0)];
+/// let _release = seen.read(&acquire, TIMEOUT, |rows| rows.read_plane(0, &mut copy))?;
+/// assert_eq!(copy, pixels);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # References
+///
+/// - [dma-buf](https://docs.kernel.org/driver-api/dma-buf.html#cpu-access-to-dma-buffer-objects): the kernel's rules for
+///   access by the CPU
 #[derive(Debug)]
 pub struct Image {
     // Dropped in this order.

@@ -22,6 +22,28 @@ use crate::error::{Error, Requirement, Result};
 const DROP_MASTER: Opcode = opcode::none(b'd', 0x1f);
 
 /// A `struct gbm_device`. Cloning shares it; buffers keep it alive.
+///
+/// # Examples
+///
+/// Memory for two devices of one GPU, neither of which exports any:
+///
+/// ```no_run
+/// use lucarne::{Extent, Offer, Request, Usage, gbm, negotiate};
+///
+/// fn allocate(writer: &Offer, reader: &Offer) -> Result<gbm::Buffer, Box<dyn std::error::Error>> {
+///     let adapter = gbm::Adapter::enumerate()?.into_iter().next().ok_or("no device")?;
+///     let device = adapter.open()?;
+///     let producer = device.offer_for(writer, Usage::RENDER);
+///     let agreement = negotiate(&producer, reader, &Request::new(Extent::new(640, 480)))?;
+///     // Both ends import its frame.
+///     Ok(device.export(&agreement)?)
+/// }
+/// ```
+///
+/// # References
+///
+/// - [`gbm.h`](https://gitlab.freedesktop.org/mesa/mesa/-/blob/main/src/gbm/main/gbm.h)
+/// - [Mesa's description of GBM](https://docs.mesa3d.org/gbm.html)
 #[derive(Clone, Debug)]
 pub struct Device {
     inner: Arc<DeviceInner>,
