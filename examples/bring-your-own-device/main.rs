@@ -51,7 +51,7 @@ fn share(vulkan: &Device, egl: &egl::Device) -> Result<String> {
         .formats(&formats)
         .usage(Usage::TRANSFER_DESTINATION, Usage::SAMPLE);
     let offer = vulkan.offer(Usage::TRANSFER_DESTINATION)?;
-    let agreement = negotiate(&offer, &egl.offer()?, &request)?;
+    let agreement = negotiate(&offer, &egl.offer(Usage::SAMPLE)?, &request)?;
     let image = vulkan.export(&agreement)?;
     let pool = Pool::new(vec![image.frame().clone()]);
 

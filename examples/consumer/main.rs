@@ -46,7 +46,7 @@ fn open() -> Result<(egl::Device, Offer)> {
     let mut other = None;
     for adapter in egl::Adapter::enumerate()? {
         let Ok(device) = adapter.open() else { continue };
-        let offer = device.offer()?;
+        let offer = device.offer(Usage::SAMPLE)?;
         if offer.path(MemoryPath::DmaBuf).is_yes() {
             return Ok((device, offer));
         }

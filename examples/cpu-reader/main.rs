@@ -14,7 +14,7 @@ fn run(options: &WatchOptions) -> Result<()> {
     let stop = Stop::on_signals()?;
     // An allocator is needed for exporting only; this one is everywhere.
     let cpu = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?;
-    let offer = cpu.offer();
+    let offer = cpu.offer(Usage::SAMPLE)?;
     let mut album = Album::of_consumer("reader (CPU)", &offer.name, options)?;
 
     // Each image of the producer is mapped, once.

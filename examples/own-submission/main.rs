@@ -52,7 +52,7 @@ fn main() -> Result<()> {
 fn share(engine: &mut own::Engine, vulkan: &Device, egl: &egl::Device) -> Result<String> {
     let request = Request::new(SIZE).usage(Usage::TRANSFER_DESTINATION, Usage::SAMPLE);
     let offer = vulkan.offer(Usage::TRANSFER_DESTINATION)?;
-    let agreement = negotiate(&offer, &egl.offer()?, &request)?;
+    let agreement = negotiate(&offer, &egl.offer(Usage::SAMPLE)?, &request)?;
     let new = |_| {
         Ok(Slot {
             image: vulkan.export(&agreement)?,

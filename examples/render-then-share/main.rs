@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let egl = other.ok_or("no EGL device")?.open()?;
 
     // What can both do? The answer is fixed once; the frames' memory is made and imported once, too.
-    let (producer, consumer) = (vulkan.offer(Usage::RENDER)?, egl.offer()?);
+    let (producer, consumer) = (vulkan.offer(Usage::RENDER)?, egl.offer(Usage::SAMPLE)?);
     let agreement = negotiate(&producer, &consumer, &Request::new(SIZE))?;
     let images: Vec<_> = (0..3)
         .map(|_| vulkan.export(&agreement))

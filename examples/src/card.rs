@@ -1,7 +1,7 @@
 //! A test card, drawn by the CPU into memory that others are given.
 
 use crate::stream::{Result, TIMEOUT};
-use lucarne::{Extent, Fence, Format, MemoryPath, Request, cpu, negotiate};
+use lucarne::{Extent, Fence, Format, MemoryPath, Request, Usage, cpu, negotiate};
 
 /// The format of the card.
 pub const FORMAT: Format = Format::XRGB8888;
@@ -18,7 +18,7 @@ pub fn share(path: MemoryPath, extent: Extent) -> Result<cpu::Image> {
         cpu::Allocator::HostMemory
     };
     let device = cpu::Adapter::new(allocator).open()?;
-    let offer = device.offer();
+    let offer = device.offer(Usage::RENDER)?;
     let request = Request::new(extent).formats(&[FORMAT]).paths(&[path]);
     let image = device.export(&negotiate(&offer, &offer, &request)?)?;
     let pixels = draw(extent);

@@ -17,7 +17,7 @@ async fn main() -> ExitCode {
 async fn run(options: &WatchOptions) -> Result<()> {
     let stop = Stop::on_signals()?;
     let cpu = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?;
-    let offer = cpu.offer();
+    let offer = cpu.offer(Usage::SAMPLE)?;
     let mut album = Album::of_consumer("reader (CPU, tokio)", &offer.name, options)?;
     let import = || |frame: &Frame| cpu.import(frame);
     let Some(consumer) = options.connect((&offer, Usage::SAMPLE), &stop, import)? else {

@@ -10,7 +10,7 @@ mod watched;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use lucarne::{Agreement, Extent, Frame, cpu};
+use lucarne::{Agreement, Extent, Frame, Offer, Usage, cpu};
 use lucarne_stream::{Consumer, ConsumerOptions, Delivery, Producer, ProducerOptions};
 
 use hostile::{Hostile, Script};
@@ -31,6 +31,10 @@ fn device() -> cpu::Device {
     adapter.open().expect("host memory is always there")
 }
 
+fn offer(usage: Usage) -> Offer {
+    device().offer(usage).expect("the CPU asks nobody")
+}
+
 fn allocate(agreement: &Agreement) -> lucarne::Result<(Image, Frame)> {
     let image = device().export(agreement)?;
     let frame = image.frame().clone();
@@ -45,7 +49,12 @@ fn watch(folder: &std::path::Path, delivery: Delivery) -> lucarne_stream::Result
     let options = ConsumerOptions::new(delivery)
         .patience(PATIENCE)
         .directory(folder);
-    Consumer::connect("scene", &device().offer(), options, import as fn(&_) -> _)
+    Consumer::connect(
+        "scene",
+        &offer(Usage::SAMPLE),
+        options,
+        import as fn(&_) -> _,
+    )
 }
 
 /// Takes the bytes as what a hostile consumer or producer does.
@@ -95,7 +104,12 @@ fn against_a_consumer(mut script: Script<'_>) {
         .slots(SLOTS)
         .patience(PATIENCE)
         .directory(folder.path());
-    let made = Producer::bind("scene", &device().offer(), options, allocate as fn(&_) -> _);
+    let made = Producer::bind(
+        "scene",
+        &offer(Usage::RENDER),
+        options,
+        allocate as fn(&_) -> _,
+    );
     let mut producer: Made = made.expect("the name is free");
     let mut honest = watch(folder.path(), Delivery::Every).expect("it is there");
     meet(&mut producer, &mut honest);

@@ -76,7 +76,7 @@ impl Pair {
     ///
     /// When the driver does not answer.
     pub fn consumer(&self) -> Offer {
-        self.gl.offer().expect("an offer")
+        self.gl.offer(Usage::SAMPLE).expect("an offer")
     }
 
     /// Agrees on one format and one path.

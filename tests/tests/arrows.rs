@@ -4,7 +4,7 @@
 //! Words ← negotiate, kernel ← frame ← backends, and backends never see each other (docs/architecture.md). A neighbour is at
 //! the end of every arrow (docs/neighbours.md).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -31,6 +31,8 @@ const OWNED: [(&str, &[&str]); 4] = [
     ("khronos_egl", &["egl"]),
     ("libloading", &["egl", "gbm"]),
 ];
+/// Backends whose own files name each other in one direction.
+const LAYERED: [&str; 3] = ["cpu", "egl", "gbm"];
 const LONGEST: usize = 600;
 
 fn root() -> PathBuf {
@@ -216,6 +218,68 @@ fn each_breach_is_seen() {
         ];
         assert_eq!(breaches(&files), [""; 0], "{module}: {code}");
     }
+}
+
+/// Which of a backend's files and folders each of them names. `mod.rs` is none: it names all.
+fn imports(
+    backend: &str,
+    files: &[(String, String, String)],
+) -> BTreeMap<String, BTreeSet<String>> {
+    let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (module, path, code) in files {
+        let parts: Vec<&str> = path.split('/').collect();
+        if module != backend || parts[1..] == ["mod.rs"] {
+            continue;
+        }
+        let part = parts[1].trim_end_matches(".rs").to_owned();
+        let mut names = source::named(code, backend);
+        if parts.len() == 2 {
+            names.extend(source::named(code, "super"));
+        }
+        names.remove(&part);
+        imports.entry(part).or_default().extend(names);
+    }
+    imports
+}
+
+/// What is left once nothing can be taken away that names none of the rest: files in circles, and who names those.
+fn circles(mut imports: BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
+    loop {
+        let left: BTreeSet<String> = imports.keys().cloned().collect();
+        imports.retain(|_, names| !names.is_disjoint(&left));
+        if imports.len() == left.len() {
+            return left.into_iter().collect();
+        }
+    }
+}
+
+#[test]
+fn within_a_backend_imports_go_one_way() {
+    let files = core();
+    for backend in LAYERED {
+        let imports = imports(backend, &files);
+        assert!(imports.len() > 7, "{backend}: {imports:?}");
+        let arrows: usize = imports.values().map(BTreeSet::len).sum();
+        assert!(arrows > 7, "{backend}: {imports:?}");
+        assert_eq!(circles(imports), [""; 0], "{backend}");
+    }
+    let file = |name: &str, code: &str| {
+        let path = format!("egl/{name}");
+        ("egl".to_owned(), path, source::code(code))
+    };
+    let circle = [
+        file("mod.rs", "use super::egl::raw;"),
+        file("raw.rs", "use std::fmt;"),
+        file(
+            "inner.rs",
+            "use super::raw; use super::{probe::memfd, texture};",
+        ),
+        file("probe/memfd.rs", "use crate::egl::image;"),
+        file("image.rs", "use super::inner::DeviceInner;"),
+        file("texture.rs", "use super::raw::EglImage;"),
+    ];
+    let found = circles(imports("egl", &circle));
+    assert_eq!(found, ["image", "inner", "probe"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The CPU as one end: every format and odd size, between CPUs, to and from Vulkan, to GL, with canaries in the padding.
 
-use lucarne::cpu::Allocator;
+use lucarne::cpu::{Allocator, Device};
 use lucarne::negotiate::{Agreement, Offer};
 use lucarne::{
     ColorKind, Extent, Fence, Format, FormatInfo, MemoryPath, Pool, Request, Usage, negotiate,
@@ -42,6 +42,10 @@ fn agree(
         .unwrap_or_else(|refusal| panic!("{path} {format} {extent}: {refusal}"))
 }
 
+fn offer(device: &Device, usage: Usage) -> Offer {
+    device.offer(usage).expect("an offer")
+}
+
 // ---- between CPUs ----
 
 /// Every format of the table, with all its planes, through one memory.
@@ -54,8 +58,8 @@ fn between_cpus(allocator: &Allocator) {
     for info in Format::ALL {
         for extent in SMALL {
             let agreement = agree(
-                (&producer.offer(), Usage::RENDER),
-                (&consumer.offer(), Usage::SAMPLE),
+                (&offer(&producer, Usage::RENDER), Usage::RENDER),
+                (&offer(&consumer, Usage::SAMPLE), Usage::SAMPLE),
                 path(allocator),
                 info.format,
                 extent,
@@ -99,7 +103,7 @@ fn every_format_between_cpus_in_host_memory() {
 fn a_ring_of_three_in_turns() {
     let device = open(&Allocator::HostMemory);
     let (format, extent) = (Format::NV12, Extent::new(33, 17));
-    let offer = device.offer();
+    let offer = offer(&device, Usage::RENDER);
     let agreement = agree(
         (&offer, Usage::RENDER),
         (&offer, Usage::SAMPLE),
@@ -154,7 +158,7 @@ fn common(ours: &Offer, theirs: &Offer, path: MemoryPath) -> Vec<&'static Format
 fn cpu_to_gl(pair: &Pair, allocator: &Allocator, info: &FormatInfo, extent: Extent) {
     let device = open(allocator);
     let agreement = agree(
-        (&device.offer(), Usage::RENDER),
+        (&offer(&device, Usage::RENDER), Usage::RENDER),
         (&pair.consumer(), Usage::SAMPLE),
         path(allocator),
         info.format,
@@ -182,7 +186,7 @@ fn cpu_to_vulkan(pair: &Pair, allocator: &Allocator, info: &FormatInfo, extent: 
     let usage = Usage::TRANSFER_SOURCE;
     let vulkan = pair.vk.offer(usage).expect("an offer");
     let agreement = agree(
-        (&device.offer(), Usage::RENDER),
+        (&offer(&device, Usage::RENDER), Usage::RENDER),
         (&vulkan, usage),
         path(allocator),
         info.format,
@@ -209,7 +213,7 @@ fn vulkan_to_cpu(pair: &Pair, path: MemoryPath, info: &FormatInfo, extent: Exten
     let device = open(&Allocator::HostMemory);
     let agreement = agree(
         (&pair.producer(), PRODUCER),
-        (&device.offer(), Usage::SAMPLE),
+        (&offer(&device, Usage::SAMPLE), Usage::SAMPLE),
         path,
         info.format,
         extent,
@@ -234,7 +238,7 @@ fn vulkan_writes_cpu_memory(pair: &Pair, allocator: &Allocator, info: &FormatInf
     let device = open(allocator);
     let vulkan = pair.producer();
     let agreement = agree(
-        (&device.offer(), Usage::RENDER),
+        (&offer(&device, Usage::RENDER), Usage::RENDER),
         (&vulkan, PRODUCER),
         path(allocator),
         info.format,
@@ -259,7 +263,7 @@ fn to_gl(allocator: &Allocator) {
     if !can(allocator, &theirs) {
         return;
     }
-    let ours = open(allocator).offer();
+    let ours = offer(&open(allocator), Usage::RENDER);
     for info in common(&ours, &theirs, path(allocator)) {
         cpu_to_gl(&pair, allocator, info, Extent::new(37, 21));
     }
@@ -291,7 +295,7 @@ fn to_vulkan(allocator: &Allocator) {
     if !can(allocator, &theirs) {
         return;
     }
-    let ours = open(allocator).offer();
+    let ours = offer(&open(allocator), Usage::RENDER);
     for info in common(&ours, &theirs, path(allocator)) {
         cpu_to_vulkan(&pair, allocator, info, Extent::new(37, 21));
     }
@@ -323,7 +327,7 @@ fn from_vulkan(allocator: &Allocator) {
     if !can(allocator, &theirs) {
         return;
     }
-    let ours = open(allocator).offer();
+    let ours = offer(&open(allocator), Usage::SAMPLE);
     let path = path(allocator);
     for info in common(&ours, &theirs, path) {
         vulkan_to_cpu(&pair, path, info, Extent::new(37, 21));
@@ -365,12 +369,12 @@ fn the_ladder_of_a_cpu() {
         return;
     }
     let request = Request::new(Extent::new(64, 64));
-    let udmabuf = open(&Allocator::Udmabuf).offer();
+    let udmabuf = offer(&open(&Allocator::Udmabuf), Usage::RENDER);
     let agreement = negotiate(&udmabuf, &pair.consumer(), &request).expect("an agreement");
     assert_eq!(agreement.rung, lucarne::Rung::LinearDmaBuf);
     assert_ne!(agreement.devices, lucarne::Comparison::Same);
     assert_eq!(agreement.refused.len(), 1, "{:?}", agreement.refused);
-    let host = open(&Allocator::HostMemory).offer();
+    let host = offer(&open(&Allocator::HostMemory), Usage::RENDER);
     let agreement = negotiate(&host, &pair.consumer(), &request).expect("an agreement");
     assert_eq!(agreement.rung, lucarne::Rung::HostMemory);
     let reasons: Vec<String> = agreement.refused.iter().map(ToString::to_string).collect();

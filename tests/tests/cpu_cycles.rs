@@ -1,7 +1,7 @@
 //! Ten thousand cycles of the CPU's directions: not one descriptor more. Alone in its program, as it counts them.
 
 use lucarne::cpu::{Adapter, Allocator};
-use lucarne::{Extent, Fence, Format, MemoryPath, Request, kernel::DmaHeap, negotiate};
+use lucarne::{Extent, Fence, Format, MemoryPath, Request, Usage, kernel::DmaHeap, negotiate};
 use lucarne_tests::skip::required;
 use lucarne_tests::{TIMEOUT, fds, in_guest, memory};
 
@@ -37,7 +37,7 @@ fn cycle(allocator: &Allocator, cycles: u32) {
         let request = Request::new(Extent::new(5, 3))
             .formats(&[Format::NV12])
             .paths(&[path]);
-        let offer = device.offer();
+        let offer = device.offer(Usage::RENDER).expect("an offer");
         let agreement = negotiate(&offer, &offer, &request).expect("an agreement");
         let written = device.export(&agreement).expect("an allocated frame");
         let seen = device.import(written.frame()).expect("a mapped frame");

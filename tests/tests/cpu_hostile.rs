@@ -27,7 +27,7 @@ fn host() -> cpu::Device {
 
 /// A frame of the CPU's in host memory.
 fn image() -> cpu::Image {
-    let offer = host().offer();
+    let offer = host().offer(Usage::RENDER).expect("an offer");
     let request = lucarne::Request::new(EXTENT).formats(&[FORMAT]);
     let agreement = negotiate(&offer, &offer, &request).expect("an agreement");
     host().export(&agreement).expect("an allocated frame")
@@ -283,8 +283,9 @@ fn an_agreement_of_another_device_is_refused() {
     }
     let udmabuf = Adapter::new(Allocator::Udmabuf).open().expect("udmabuf");
     let request = lucarne::Request::new(EXTENT).usage(Usage::RENDER, Usage::SAMPLE);
-    let mut agreement =
-        negotiate(&udmabuf.offer(), &host().offer(), &request).expect("an agreement");
+    let from = udmabuf.offer(Usage::RENDER).expect("an offer");
+    let to = host().offer(Usage::SAMPLE).expect("an offer");
+    let mut agreement = negotiate(&from, &to, &request).expect("an agreement");
     let refused = host().export(&agreement).expect_err("no dma-bufs here");
     assert_eq!(field(&refused), "agreement");
     agreement.modifiers.clear();

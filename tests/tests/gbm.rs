@@ -239,7 +239,7 @@ fn an_offer_lists_what_was_allocated() {
     let _one = alone();
     for device in devices() {
         let before = fds::open();
-        let offer = device.offer(Usage::RENDER);
+        let offer = device.offer(Usage::RENDER).expect("an offer");
         assert_eq!(
             fds::open(),
             before,
@@ -265,7 +265,7 @@ fn an_offer_lists_what_was_allocated() {
 fn a_side_is_offered_what_it_imports() {
     let _one = alone();
     for device in devices() {
-        let mut side = device.offer(PRODUCER);
+        let mut side = device.offer(PRODUCER).expect("an offer");
         for entry in &mut side.entries {
             entry.importable = true;
         }

@@ -51,16 +51,17 @@ fn pixel_storage_of_the_caller_is_neither_used_nor_changed() {
     let gl = adapter.open().expect("a context");
     set(gl.glow());
     // Looks at a small image of each Y'CbCr format that the driver lists.
-    let offer = gl.offer().expect("an offer");
+    let offer = gl.offer(Usage::SAMPLE).expect("an offer");
     assert_set(gl.glow(), "an offer");
 
     let cpu = open(&Allocator::HostMemory);
+    let written = cpu.offer(Usage::TRANSFER_DESTINATION).expect("an offer");
     let (format, extent) = (Format::ABGR8888, Extent::new(37, 21));
     let request = Request::new(extent)
         .formats(&[format])
         .paths(&[MemoryPath::HostMemory])
         .usage(Usage::TRANSFER_DESTINATION, Usage::SAMPLE);
-    let agreement = negotiate(&cpu.offer(), &offer, &request).expect("an agreement");
+    let agreement = negotiate(&written, &offer, &request).expect("an agreement");
     let image = cpu.export(&agreement).expect("a frame");
     let bytes = pattern::bytes(format.info().expect("known"), extent, 3);
     let acquire = write(&image, &Fence::Signaled, &[bytes]);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lucarne::cpu::{self, Allocator};
-use lucarne::{Agreement, Extent, Fence, Frame, MemoryPath};
+use lucarne::{Agreement, Extent, Fence, Frame, MemoryPath, Offer, Usage};
 use lucarne_stream::{
     Consumer, ConsumerOptions, Delivery, Producer, ProducerEvent, ProducerOptions, Received,
 };
@@ -24,6 +24,10 @@ fn device() -> cpu::Device {
         .expect("whoever has vgem's fences has /dev/udmabuf")
 }
 
+fn offer(usage: Usage) -> Offer {
+    device().offer(usage).expect("the CPU asks nobody")
+}
+
 fn allocate(agreement: &Agreement) -> lucarne::Result<(cpu::Image, Frame)> {
     let image = device().export(agreement)?;
     let frame = image.frame().clone();
@@ -40,12 +44,22 @@ fn stream(folder: &Path, consumers: usize) -> (Ours, Vec<Theirs>) {
         .slots(2)
         .patience(PATIENCE);
     let options = options.directory(folder);
-    let mut producer = Producer::bind("scene", &device().offer(), options, allocate as fn(&_) -> _)
-        .expect("the name is free");
+    let mut producer = Producer::bind(
+        "scene",
+        &offer(Usage::RENDER),
+        options,
+        allocate as fn(&_) -> _,
+    )
+    .expect("the name is free");
     let connect = |_| {
         let options = ConsumerOptions::new(Delivery::Latest).directory(folder);
-        Consumer::connect("scene", &device().offer(), options, import as fn(&_) -> _)
-            .expect("there")
+        Consumer::connect(
+            "scene",
+            &offer(Usage::SAMPLE),
+            options,
+            import as fn(&_) -> _,
+        )
+        .expect("there")
     };
     let mut all: Vec<Theirs> = (0..consumers).map(connect).collect();
     let begun = Instant::now();

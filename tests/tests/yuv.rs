@@ -4,7 +4,7 @@ use glow::HasContext as _;
 use lucarne::color::{ChromaSiting, ColorDescription};
 use lucarne::cpu::Allocator;
 use lucarne::egl::{Device, YcbcrTexture, YcbcrToRgb};
-use lucarne::{Extent, Format};
+use lucarne::{Extent, Format, Usage};
 use lucarne_tests::cpu::can;
 use lucarne_tests::pair::Pair;
 use lucarne_tests::yuv::{FOREIGN, MATRICES, OURS, Planes, RANGES, Samples, difference};
@@ -407,7 +407,7 @@ fn desktop_opengl_draws_the_same() {
     assert!(!device.version().contains("ES"), "{}", device.version());
     let pass = device.ycbcr_to_rgb().expect("a pass");
     for allocator in [Allocator::Udmabuf, Allocator::HostMemory] {
-        let offer = device.offer().expect("an offer");
+        let offer = device.offer(Usage::SAMPLE).expect("an offer");
         if !can(&allocator, &offer) {
             continue;
         }

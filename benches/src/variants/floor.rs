@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lucarne::{Agreement, Extent, Fence, Frame, cpu};
+use lucarne::{Agreement, Extent, Fence, Frame, Usage, cpu};
 use lucarne_stream as stream;
 
 use super::stream::{NAME, join, options, watch};
@@ -27,7 +27,7 @@ pub(super) struct Producer {
 impl Producer {
     pub(super) fn open(setup: &Setup) -> Result<Self> {
         let device = device()?;
-        let offer = device.offer();
+        let offer = device.offer(Usage::TRANSFER_DESTINATION)?;
         let allocate = move |agreement: &Agreement| {
             let image = device.export(agreement)?;
             let frame = image.frame().clone();
@@ -70,7 +70,7 @@ pub(super) struct Consumer {
 impl Consumer {
     pub(super) fn open(setup: &Setup) -> Result<Self> {
         let device = device()?;
-        let offer = device.offer();
+        let offer = device.offer(Usage::SAMPLE)?;
         let import: Importer = Box::new(move |frame: &Frame| device.import(frame));
         let stream = watch(setup, &offer, import)?;
         Ok(Self { stream })

@@ -167,7 +167,7 @@ pub(super) struct Consumer {
 impl Consumer {
     pub(super) fn open(setup: &Setup) -> Result<Self> {
         let context = Rc::new(Context::open()?);
-        let offer = context.device.offer()?;
+        let offer = context.device.offer(Usage::SAMPLE)?;
         let ready = Rc::new(RefCell::new(Ready {
             device: context.title(),
             ..Ready::default()

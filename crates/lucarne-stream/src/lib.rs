@@ -8,7 +8,7 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use lucarne::{Agreement, Extent, Fence, Frame, cpu};
+//! use lucarne::{Agreement, Extent, Fence, Frame, Usage, cpu};
 //! use lucarne_stream::{Consumer, ConsumerOptions, Delivery, Producer, ProducerOptions};
 //!
 //! const SOON: Duration = Duration::from_secs(5);
@@ -18,7 +18,7 @@
 //! # let folder = folder.path();
 //! // The producer's process. A `vulkan::Device` or an `egl::Device` is used in the same way.
 //! let device = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?;
-//! let offer = device.offer();
+//! let offer = device.offer(Usage::RENDER)?;
 //! let options = ProducerOptions::new(Extent::new(640, 480)).directory(folder);
 //! let allocate = |agreement: &Agreement| {
 //!     let image = device.export(agreement)?;
@@ -31,7 +31,8 @@
 //! let device = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?;
 //! let options = ConsumerOptions::new(Delivery::Latest).directory(folder);
 //! let import = |frame: &Frame| device.import(frame);
-//! let mut consumer = Consumer::connect("scene", &device.offer(), options, import)?;
+//! let offer = device.offer(Usage::SAMPLE)?;
+//! let mut consumer = Consumer::connect("scene", &offer, options, import)?;
 //! # while producer.consumers() == 0 {
 //! #     producer.dispatch()?;
 //! #     consumer.dispatch()?;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use lucarne::{
     Agreement, Fence, Format, Frame, MemoryPath, Modifier, Request, Requirement, Rung, Support,
-    kernel::SyncFile,
+    Usage, kernel::SyncFile,
 };
 use lucarne_stream::wire::Reason;
 use lucarne_stream::{
@@ -20,7 +20,7 @@ use common::*;
 
 /// A producer with dma-bufs to offer: sealed memfds stand in for them.
 fn producer_of_dma_bufs(folder: &Path, options: ProducerOptions) -> Producer<Allocator> {
-    let mut offer = device().offer();
+    let mut offer = offer(Usage::RENDER);
     for entry in &mut offer.entries {
         entry.exportable = true;
     }
@@ -83,7 +83,8 @@ fn an_import_that_fails_takes_everybody_one_rung_down_once() {
 
     let options = ConsumerOptions::new(Delivery::Latest).directory(folder.path());
     let import = picky(MemoryPath::DmaBuf);
-    let mut second = Consumer::connect("scene", &device().offer(), options, import).expect("there");
+    let mut second =
+        Consumer::connect("scene", &offer(Usage::SAMPLE), options, import).expect("there");
     let mut frame = 1;
     until("both are served", || {
         frame += 1;
@@ -131,7 +132,7 @@ fn narrower_newcomers_of_one_moment_share_one_generation() {
     let mut producer = producer_of_dma_bufs(folder.path(), ProducerOptions::new(EXTENT).slots(8));
     let mut first = consumer(folder.path(), Delivery::Latest);
     join(&mut producer, &mut first);
-    let mut narrow = device().offer();
+    let mut narrow = offer(Usage::SAMPLE);
     narrow
         .entries
         .retain(|entry| entry.path == MemoryPath::HostMemory);
@@ -177,7 +178,7 @@ fn nothing_in_common_is_told_and_changes_nothing() {
     let mut producer = producer(folder.path(), ProducerOptions::new(EXTENT));
     let mut first = consumer(folder.path(), Delivery::Latest);
     join(&mut producer, &mut first);
-    let mut offer = device().offer();
+    let mut offer = offer(Usage::SAMPLE);
     offer.entries.retain(|entry| entry.format == Format::NV12);
     let options = ConsumerOptions::new(Delivery::Latest).directory(folder.path());
     let import = |frame: &Frame| device().import(frame);
@@ -206,7 +207,7 @@ fn nothing_in_common_is_told_and_changes_nothing() {
 fn what_the_producer_cannot_make_after_all_is_not_tried_again() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
-    let mut offer = device().offer();
+    let mut offer = offer(Usage::RENDER);
     for entry in &mut offer.entries {
         entry.exportable = true;
     }
@@ -386,7 +387,7 @@ fn modifiers_that_only_one_side_has_are_not_agreed_on() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");
     let mut producer = producer_of_dma_bufs(folder.path(), ProducerOptions::new(EXTENT));
-    let mut offer = device().offer();
+    let mut offer = offer(Usage::SAMPLE);
     let tiled = Modifier::new(0x0100_0000_0000_0002).expect("a layout");
     for entry in &mut offer.entries {
         if entry.path == MemoryPath::DmaBuf {

@@ -114,7 +114,7 @@ fn serve(mut device: &File, answer: &Receiver<()>) {
 
 /// The same file in place of a frame's memory: in a ticket, and beside a message.
 fn refused_by_hand(file: &File) {
-    let image = device().offer();
+    let image = offer(lucarne::Usage::RENDER);
     let agreement = lucarne::negotiate(&image, &image, &lucarne::Request::new(EXTENT));
     let image = device().export(&agreement.expect("host memory"));
     let frame = image.expect("host memory").frame().clone();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lucarne::{Extent, Request};
+use lucarne::{Extent, Request, Usage};
 use lucarne_stream::wire::{Reason, State};
 use lucarne_stream::{
     Change, ConsumerEvent, Delivery, Error, ProducerEvent, ProducerOptions, Watcher, describe,
@@ -250,7 +250,7 @@ fn streams_are_listed_and_names_are_taken_once() {
         unreachable!("the name is taken")
     };
     let error =
-        lucarne_stream::Producer::bind("scene", &device().offer(), options, never).map(|_| ());
+        lucarne_stream::Producer::bind("scene", &offer(Usage::RENDER), options, never).map(|_| ());
     let error = error.expect_err("the name is taken");
     assert!(matches!(error, Error::InUse { .. }), "{error}");
     let found = std::thread::scope(|scope| {
@@ -387,7 +387,7 @@ fn colours_arrive_as_they_were_described() {
         let frame = image.frame().with_color(color)?;
         Ok((image, frame))
     };
-    let offer = device().offer();
+    let offer = offer(Usage::RENDER);
     let producer = lucarne_stream::Producer::bind("scene", &offer, options, allocate);
     let mut producer = producer.expect("the name is free");
     let mut consumer = consumer(folder.path(), Delivery::Latest);

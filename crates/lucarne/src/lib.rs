@@ -34,7 +34,7 @@
 //!     let screen = unsafe { egl::Device::from_current() }?;
 //!
 //!     // What can both do? One answer, and the reason why nothing better was possible.
-//!     let (offer, accept) = (renderer.offer(Usage::RENDER)?, screen.offer()?);
+//!     let (offer, accept) = (renderer.offer(Usage::RENDER)?, screen.offer(Usage::SAMPLE)?);
 //!     let agreement = negotiate(&offer, &accept, &Request::new(Extent::new(1280, 720)))?;
 //!     for refused in &agreement.refused {
 //!         eprintln!("not {refused}");

@@ -48,7 +48,7 @@ pub(super) fn open(options: &Options) -> Result<(Sides, Ring)> {
         }
     }
     let egl = matching(&vulkan)?.open()?;
-    let egl_offer = egl.offer()?;
+    let egl_offer = egl.offer(Usage::SAMPLE)?;
     let sides = Sides {
         instance,
         vulkan,
@@ -80,7 +80,7 @@ fn in_window(
         instance: Rc::clone(instance),
         vulkan: vulkan.clone(),
         vulkan_offer: offer.clone(),
-        egl_offer: egl.offer()?,
+        egl_offer: egl.offer(Usage::SAMPLE)?,
         egl,
         window: Some(window),
         off_screen: None,

@@ -155,7 +155,7 @@ impl Hostile {
         };
         match act % 16 {
             0 => {
-                let mut offer = super::device().offer();
+                let mut offer = super::offer(Usage::SAMPLE);
                 let keep = usize::from(script.byte());
                 offer.entries.truncate(keep.max(1));
                 let delivery = if act & 16 == 0 {

@@ -21,7 +21,7 @@ impl Producer for CpuEnd<'_> {
     }
 
     fn offer(&self) -> Result<Offer> {
-        Ok(self.0.offer())
+        self.0.offer(Producer::usage(self))
     }
 
     fn export<'a>(&'a self, agreement: &Agreement) -> Result<Box<dyn Source + 'a>> {
@@ -47,7 +47,7 @@ impl Consumer for CpuEnd<'_> {
     }
 
     fn offer(&self) -> Result<Offer> {
-        Ok(self.0.offer())
+        self.0.offer(Consumer::usage(self))
     }
 
     fn import<'a>(&'a self, frame: &Frame, _: &Agreement) -> Result<Box<dyn Sink + 'a>> {

@@ -24,7 +24,7 @@ impl Producer for GlEnd<'_> {
 
     fn offer(&self) -> Result<Offer> {
         self.0.make_current()?;
-        self.0.offer()
+        self.0.offer(Producer::usage(self))
     }
 
     fn export<'a>(&'a self, agreement: &Agreement) -> Result<Box<dyn Source + 'a>> {
@@ -61,7 +61,7 @@ impl Consumer for GlEnd<'_> {
 
     fn offer(&self) -> Result<Offer> {
         self.0.make_current()?;
-        self.0.offer()
+        self.0.offer(Consumer::usage(self))
     }
 
     fn import<'a>(&'a self, frame: &Frame, _: &Agreement) -> Result<Box<dyn Sink + 'a>> {

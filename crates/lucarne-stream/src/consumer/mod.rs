@@ -109,13 +109,13 @@ struct Coming<I> {
 /// ```no_run
 /// use std::time::Duration;
 ///
-/// use lucarne::{Frame, cpu};
+/// use lucarne::{Frame, Usage, cpu};
 /// use lucarne_stream::{Consumer, Delivery};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let device = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?;
 /// let import = |frame: &Frame| device.import(frame);
-/// let mut consumer = Consumer::connect("scene", &device.offer(), Delivery::Latest, import)?;
+/// let mut consumer = Consumer::connect("scene", &device.offer(Usage::SAMPLE)?, Delivery::Latest, import)?;
 /// let time = Duration::from_secs(1);
 /// loop {
 ///     let (reading, acquire) = consumer.receive(time)?.acquire();

@@ -79,7 +79,7 @@ pub enum ProducerEvent {
 /// ```no_run
 /// use std::time::Duration;
 ///
-/// use lucarne::{Agreement, Extent, cpu};
+/// use lucarne::{Agreement, Extent, Usage, cpu};
 /// use lucarne_stream::{Producer, ProducerOptions};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -90,7 +90,7 @@ pub enum ProducerEvent {
 ///     let frame = image.frame().clone();
 ///     Ok((image, frame))
 /// };
-/// let mut producer = Producer::bind("scene", &device.offer(), options, allocate)?;
+/// let mut producer = Producer::bind("scene", &device.offer(Usage::RENDER)?, options, allocate)?;
 /// let time = Duration::from_secs(1);
 /// loop {
 ///     // Consumers are served while it waits.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use lucarne::cpu;
-use lucarne::{Agreement, Extent, Frame};
+use lucarne::{Agreement, Extent, Frame, Offer, Usage};
 use lucarne_stream::{
     Consumer, ConsumerOptions, Delivery, Producer, ProducerOptions, Reading, Received,
 };
@@ -43,6 +43,10 @@ pub(crate) fn device() -> cpu::Device {
     adapter.open().expect("host memory is always there")
 }
 
+pub(crate) fn offer(usage: Usage) -> Offer {
+    device().offer(usage).expect("the CPU asks nobody")
+}
+
 pub(crate) type Image = cpu::Image;
 pub(crate) type Ours = Producer<fn(&Agreement) -> lucarne::Result<(Image, Frame)>>;
 pub(crate) type Theirs = Consumer<fn(&Frame) -> lucarne::Result<Image>>;
@@ -59,8 +63,13 @@ fn import(frame: &Frame) -> lucarne::Result<Image> {
 
 pub(crate) fn producer(folder: &Path, options: ProducerOptions) -> Ours {
     let options = options.directory(folder);
-    Producer::bind("scene", &device().offer(), options, allocate as fn(&_) -> _)
-        .expect("the name is free")
+    Producer::bind(
+        "scene",
+        &offer(Usage::RENDER),
+        options,
+        allocate as fn(&_) -> _,
+    )
+    .expect("the name is free")
 }
 
 pub(crate) fn connect(
@@ -68,7 +77,12 @@ pub(crate) fn connect(
     options: impl Into<ConsumerOptions>,
 ) -> lucarne_stream::Result<Theirs> {
     let options = options.into().directory(folder);
-    Consumer::connect("scene", &device().offer(), options, import as fn(&_) -> _)
+    Consumer::connect(
+        "scene",
+        &offer(Usage::SAMPLE),
+        options,
+        import as fn(&_) -> _,
+    )
 }
 
 pub(crate) fn consumer(folder: &Path, delivery: Delivery) -> Theirs {

@@ -17,7 +17,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
 
-use super::{device, until};
+use super::{offer, until};
 
 fn seqpacket() -> OwnedFd {
     let flags = SocketFlags::CLOEXEC;
@@ -75,7 +75,7 @@ impl Raw {
             highest: 1,
             delivery,
             usage: Usage::SAMPLE,
-            offer: device().offer(),
+            offer: offer(Usage::SAMPLE),
         };
         assert!(self.say(&Message::Hello(Box::new(hello))));
     }

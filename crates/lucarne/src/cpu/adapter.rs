@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::device::{Device, Source};
-use crate::error::{Result, Support};
+use crate::error::Support;
 use crate::kernel::{DmaHeap, Udmabuf};
 
 /// A way to allocate memory for frames.
@@ -29,6 +28,19 @@ impl fmt::Display for Allocator {
 }
 
 /// An allocator that could be opened.
+///
+/// # Examples
+///
+/// ```
+/// use lucarne::cpu;
+///
+/// // The best one that this machine has: host memory is always there.
+/// let mut adapters = cpu::Adapter::enumerate().into_iter();
+/// let adapter = adapters.find(|adapter| adapter.support().is_yes());
+/// let device = adapter.expect("host memory").open()?;
+/// println!("allocating with {}", device.adapter().allocator());
+/// # Ok::<(), lucarne::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Adapter {
     allocator: Allocator,
@@ -69,20 +81,5 @@ impl Adapter {
             Allocator::DmaHeap(name) => DmaHeap::probe(name),
             Allocator::HostMemory => Support::Yes(()),
         }
-    }
-
-    /// Opens it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`](crate::Error::Unsupported) with what to do, when its device node is absent or may not be
-    /// opened; [`Error::Invalid`](crate::Error::Invalid) for a heap whose name is none.
-    pub fn open(&self) -> Result<Device> {
-        let source = match &self.allocator {
-            Allocator::Udmabuf => Source::Udmabuf(Udmabuf::open()?),
-            Allocator::DmaHeap(name) => Source::DmaHeap(DmaHeap::open(name)?),
-            Allocator::HostMemory => Source::HostMemory,
-        };
-        Ok(Device::new(self.clone(), source))
     }
 }

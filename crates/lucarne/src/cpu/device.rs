@@ -1,15 +1,11 @@
-//! An allocator that is open, and what the CPU offers with it.
+//! Opening an allocator.
 
 use std::sync::Arc;
 
 use super::adapter::{Adapter, Allocator};
 use crate::device_id::DeviceId;
-use crate::error::{Requirement, Support};
-use crate::format::{Format, FormatInfo};
+use crate::error::Result;
 use crate::kernel::{DmaHeap, Udmabuf};
-use crate::layout::{Extent, MAX_EXTENT, Tiling};
-use crate::modifier::Modifier;
-use crate::negotiate::{FenceSupport, MemoryPath, Offer, OfferEntry, Usage};
 
 /// The CPU as one end of a sharing, with one allocator for what it exports. Cloning shares the allocator.
 ///
@@ -28,14 +24,27 @@ pub(super) enum Source {
     HostMemory,
 }
 
-impl Device {
-    pub(super) fn new(adapter: Adapter, source: Source) -> Self {
-        Self {
-            adapter,
+impl Adapter {
+    /// Opens it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] with what to do, when its device node is absent or may not be
+    /// opened; [`Error::Invalid`] for a heap whose name is none.
+    pub fn open(&self) -> Result<Device> {
+        let source = match self.allocator() {
+            Allocator::Udmabuf => Source::Udmabuf(Udmabuf::open()?),
+            Allocator::DmaHeap(name) => Source::DmaHeap(DmaHeap::open(name)?),
+            Allocator::HostMemory => Source::HostMemory,
+        };
+        Ok(Device {
+            adapter: self.clone(),
             source: Arc::new(source),
-        }
+        })
     }
+}
 
+impl Device {
     /// What was opened.
     pub fn adapter(&self) -> &Adapter {
         &self.adapter
@@ -53,39 +62,6 @@ impl Device {
     pub fn id(&self) -> DeviceId {
         host()
     }
-
-    /// What the CPU can do: every known format, linear, for any usage, as it does what it likes with pixels.
-    ///
-    /// dma-bufs can always be imported, and exported with [`Allocator::Udmabuf`] and [`Allocator::DmaHeap`]; host
-    /// memory both ways with every allocator. A format with several planes has them one after the other in one buffer.
-    ///
-    /// A size that the allocator has no room for, such as beyond udmabuf's 64 MiB, is found out by
-    /// [`export`](Self::export).
-    pub fn offer(&self) -> Offer {
-        let own_dma_bufs = *self.adapter.allocator() != Allocator::HostMemory;
-        let entries = Format::ALL
-            .iter()
-            .flat_map(|info| {
-                [
-                    entry(info, MemoryPath::DmaBuf, own_dma_bufs),
-                    entry(info, MemoryPath::HostMemory, true),
-                ]
-            })
-            .collect();
-        Offer {
-            name: format!("the CPU with {}", self.adapter.allocator()),
-            device: host(),
-            paths: MemoryPath::ALL.map(|path| (path, support(path))).to_vec(),
-            entries,
-            withdrawn: Vec::new(),
-            fences: FenceSupport {
-                export: Support::no(Requirement::other(
-                    "the CPU has finished when it passes a frame on, so there is nothing to wait for",
-                )),
-                import: Support::Yes(()),
-            },
-        }
-    }
 }
 
 /// The identity of the machine's memory.
@@ -93,30 +69,5 @@ pub(super) fn host() -> DeviceId {
     DeviceId {
         software: true,
         ..DeviceId::default()
-    }
-}
-
-pub(super) fn support(path: MemoryPath) -> Support {
-    match path {
-        MemoryPath::DmaBuf | MemoryPath::HostMemory => Support::Yes(()),
-        MemoryPath::OpaqueFd => Support::no(Requirement::other(
-            "only the driver that made an opaque-fd knows what is in it",
-        )),
-    }
-}
-
-fn entry(info: &FormatInfo, path: MemoryPath, exportable: bool) -> OfferEntry {
-    OfferEntry {
-        path,
-        format: info.format,
-        tiling: Tiling::Explicit(Modifier::LINEAR),
-        // At most three (`Format::ALL`).
-        planes: u8::try_from(info.planes.len()).unwrap_or(u8::MAX),
-        usage: Usage::all(),
-        max_extent: Extent::new(MAX_EXTENT, MAX_EXTENT),
-        exportable,
-        importable: true,
-        dedicated_only: false,
-        external_only: false,
     }
 }

@@ -1,7 +1,8 @@
 //! Allocating frames.
 
-use super::device::{self, Device, Source};
+use super::device::{Device, Source, host};
 use super::image::Image;
+use super::offer;
 use crate::error::{Error, Result};
 use crate::frame::{Frame, Memory};
 use crate::kernel::{DmaBuf, Memfd};
@@ -19,7 +20,7 @@ impl Device {
     /// agreed; [`Error::Os`] when the allocator has no room.
     pub fn export(&self, agreement: &Agreement) -> Result<Image> {
         let path = agreement.path();
-        device::support(path).require(&format!("exporting frames as {path} from the CPU"))?;
+        offer::support(path).require(&format!("exporting frames as {path} from the CPU"))?;
         if !agreement.modifiers.contains(&Modifier::LINEAR) {
             let tilings: Vec<String> = agreement
                 .modifiers
@@ -38,7 +39,7 @@ impl Device {
             MemoryPath::DmaBuf => Memory::DmaBuf(vec![self.dma_buf(size)?]),
             _ => Memory::HostMemory(Memfd::create("lucarne-frame", size)?),
         };
-        Image::new(&Frame::new(layout, memory, device::host())?)
+        Image::new(&Frame::new(layout, memory, host())?)
     }
 
     fn dma_buf(&self, size: u64) -> Result<DmaBuf> {

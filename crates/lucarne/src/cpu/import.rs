@@ -1,7 +1,8 @@
 //! Mapping frames that others made.
 
-use super::device::{self, Device};
+use super::device::Device;
 use super::image::Image;
+use super::offer;
 use crate::error::{Error, Requirement, Result};
 use crate::frame::Frame;
 
@@ -15,7 +16,7 @@ impl Device {
     pub fn import(&self, frame: &Frame) -> Result<Image> {
         let path = frame.memory().path();
         let what = format!("importing {path} frames into the CPU");
-        device::support(path).require(&what)?;
+        offer::support(path).require(&what)?;
         let tiling = frame.layout().tiling();
         let linear = tiling
             .modifier()

@@ -15,7 +15,9 @@ mod device;
 mod export;
 mod image;
 mod import;
+mod offer;
 mod rows;
+mod turn;
 
 pub use adapter::{Adapter, Allocator};
 pub use device::Device;

@@ -19,6 +19,45 @@ use crate::quirks::{self, Active, Driver, Quirks};
 /// An `EGLDisplay` and an `EGLContext`, with the textures imported into it.
 ///
 /// Belongs to the thread on which the context is current, as do the textures.
+///
+/// # Examples
+///
+/// A consumer: what it offers, and one turn of a frame that came from elsewhere.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// use lucarne::{Fence, Frame, Result, Usage, egl};
+///
+/// const TIMEOUT: Duration = Duration::from_secs(1);
+///
+/// fn show(frame: &Frame, acquire: &Fence, draw: impl Fn(&egl::Texture)) -> Result<Fence> {
+///     // SAFETY: the toolkit's context and display outlive the device and its textures.
+///     let device = unsafe { egl::Device::from_current() }?;
+///     let offer = device.offer(Usage::SAMPLE)?;
+///     println!("{}: {} entries", offer.name, offer.entries.len());
+///
+///     let texture = device.import(frame)?;
+///     device.read(&texture, acquire, TIMEOUT)?;
+///     draw(&texture);
+///     device.fence(TIMEOUT)
+/// }
+/// ```
+///
+/// # References
+///
+/// - [EGL 1.5](https://registry.khronos.org/EGL/specs/eglspec.1.5.pdf), section 3.7: contexts and threads
+/// - [`EGL_EXT_device_enumeration`](https://registry.khronos.org/EGL/extensions/EXT/EGL_EXT_device_enumeration.txt),
+///   [`EGL_EXT_platform_device`](https://registry.khronos.org/EGL/extensions/EXT/EGL_EXT_platform_device.txt): what
+///   [`Adapter`] uses
+/// - [`EGL_EXT_image_dma_buf_import_modifiers`](https://registry.khronos.org/EGL/extensions/EXT/EGL_EXT_image_dma_buf_import_modifiers.txt):
+///   dma-bufs, in and listed
+/// - [`EGL_MESA_image_dma_buf_export`](https://registry.khronos.org/EGL/extensions/MESA/EGL_MESA_image_dma_buf_export.txt):
+///   dma-bufs, out
+/// - [`EGL_ANDROID_native_fence_sync`](https://registry.khronos.org/EGL/extensions/ANDROID/EGL_ANDROID_native_fence_sync.txt):
+///   fences
+/// - [`GL_EXT_external_objects_fd`](https://registry.khronos.org/OpenGL/extensions/EXT/EXT_external_objects_fd.txt):
+///   opaque memory and semaphores
 pub struct Device {
     inner: Rc<DeviceInner>,
     /// What [`Device::import`] has made.

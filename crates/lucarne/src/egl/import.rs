@@ -21,7 +21,7 @@ impl Device {
     ///
     /// The frame's descriptors are lent; the texture keeps the frame's memory alive. Do not sample the texture
     /// before [`Device::read`] says so. Textures of frames that nobody else holds any more are let go at the next
-    /// import.
+    /// import. For a texture that was made before, nothing is asked of the driver, nor which context is current.
     ///
     /// # Errors
     ///
@@ -31,17 +31,19 @@ impl Device {
     #[doc(alias = "eglCreateImage")]
     #[doc(alias = "glImportMemoryFdEXT")]
     pub fn import(&self, frame: &Frame) -> Result<Rc<Texture>> {
-        self.inner().require_current("egl::Device::import")?;
-        self.inner().empty_trash();
+        let device = self.inner();
         let mut cache = self.cache.borrow_mut();
-        if let Some(known) = cache
-            .iter()
-            .find(|texture| texture.frame().same_memory(frame))
-        {
+        let known = |texture: &&Rc<Texture>| texture.frame().same_memory(frame);
+        if let Some(known) = cache.iter().find(known) {
+            if device.has_trash() && device.is_current() {
+                device.empty_trash();
+            }
             return Ok(Rc::clone(known));
         }
+        device.require_current("egl::Device::import")?;
+        device.empty_trash();
         cache.retain(|texture| Rc::strong_count(texture) > 1 || texture.frame().is_shared());
-        let texture = Rc::new(import(self.inner(), frame)?);
+        let texture = Rc::new(import(device, frame)?);
         self.imports.set(self.imports.get() + 1);
         cache.push(Rc::clone(&texture));
         Ok(texture)

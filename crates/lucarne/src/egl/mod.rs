@@ -4,7 +4,8 @@
 //! of Lucarne's. Frames that reach this backend have passed [`FrameLayout::new`](crate::FrameLayout::new): geometry
 //! is not checked again here, the driver's answers are.
 //!
-//! A context is current on one thread, so nothing here can be sent to another; every call checks that it is current.
+//! A context is current on one thread, so nothing here can be sent to another. Every call that calls into the context
+//! checks that it is current; [`Device::fence`], which ends a turn, always does.
 
 mod adapter;
 mod color;

@@ -18,14 +18,20 @@ use crate::negotiate::{MemoryPath, Offer, OfferEntry, Usage};
 use crate::quirks;
 
 impl Device {
-    /// What this context can import. Asked of the driver once.
+    /// What this context can share, for textures used as `usage` says: sampled, rendered into, or both. Modifiers that can
+    /// be used for none of it are left out; the other paths are listed whole, as no driver chooses there. The driver is
+    /// asked once, at the first call.
     ///
     /// # Errors
     ///
     /// [`Error::NotCurrent`]; [`Error::Driver`] when the driver does not answer.
-    pub fn offer(&self) -> Result<Offer> {
+    pub fn offer(&self, usage: Usage) -> Result<Offer> {
         self.inner().require_current("egl::Device::offer")?;
-        all(self.inner()).cloned()
+        let mut offer = all(self.inner())?.clone();
+        let useful = |entry: &OfferEntry| entry.usage.intersects(usage);
+        let kept = |entry: &OfferEntry| entry.path != MemoryPath::DmaBuf || useful(entry);
+        offer.entries.retain(kept);
+        Ok(offer)
     }
 }
 

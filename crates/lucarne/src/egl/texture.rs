@@ -20,6 +20,33 @@ use crate::layout::Extent;
 /// without alpha, and red, green and blue in their places for every byte order. On the opaque and host memory paths a
 /// swizzle sees to that, which works for sampling only: as a framebuffer's attachment such a texture of a blue-first
 /// format shows red and blue exchanged.
+///
+/// # Examples
+///
+/// ```no_run
+/// use glow::HasContext;
+/// use lucarne::egl;
+///
+/// /// Draws with a program whose sampler fits the texture's target.
+/// fn draw(gl: &glow::Context, program: glow::NativeProgram, texture: &egl::Texture) {
+///     // SAFETY: the device's context is current, and `Device::read` has returned.
+///     unsafe {
+///         gl.use_program(Some(program));
+///         gl.bind_texture(texture.target(), Some(texture.name()));
+///         gl.draw_arrays(glow::TRIANGLES, 0, 3);
+///     }
+/// }
+/// ```
+///
+/// # References
+///
+/// - [`GL_OES_EGL_image`](https://registry.khronos.org/OpenGL/extensions/OES/OES_EGL_image.txt),
+///   [`GL_EXT_EGL_image_storage`](https://registry.khronos.org/OpenGL/extensions/EXT/EXT_EGL_image_storage.txt): textures of
+///   dma-bufs
+/// - [`GL_OES_EGL_image_external_essl3`](https://registry.khronos.org/OpenGL/extensions/OES/OES_EGL_image_external_essl3.txt):
+///   `samplerExternalOES`
+/// - [`GL_EXT_memory_object`](https://registry.khronos.org/OpenGL/extensions/EXT/EXT_external_objects.txt): textures of
+///   opaque memory
 pub struct Texture {
     device: Rc<DeviceInner>,
     name: glow::NativeTexture,

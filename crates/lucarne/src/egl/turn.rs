@@ -18,10 +18,10 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`Error::NotCurrent`]; [`Error::Timeout`]; [`Error::Driver`].
+    /// [`Error::NotCurrent`] where the GPU waits: this thread can wait without a context; [`Error::Timeout`];
+    /// [`Error::Driver`].
     pub fn wait(&self, fence: &Fence, timeout: Duration) -> Result<()> {
-        self.inner().require_current("egl::Device::wait")?;
-        wait(self.inner(), fence, timeout)
+        wait(self.inner(), fence, timeout, "egl::Device::wait")
     }
 
     /// Begins reading: commands issued after this see what the writer wrote.
@@ -30,16 +30,20 @@ impl Device {
     /// wait for sync_files, the GPU does; otherwise this thread waits, `timeout` at most. On the host memory path the
     /// pixels are uploaded, which needs the wait to be over.
     ///
+    /// Where this thread waits and nothing is uploaded, no driver is called, nor asked which context is current:
+    /// [`Device::fence`] asks, before the frame is given back.
+    ///
     /// # Errors
     ///
-    /// [`Error::NotCurrent`]; [`Error::Timeout`] when the fence does not signal in time; [`Error::Driver`].
+    /// [`Error::NotCurrent`] where the GPU waits or pixels are uploaded; [`Error::Timeout`] when the fence does not signal
+    /// in time; [`Error::Driver`].
     pub fn read(&self, texture: &Texture, acquire: &Fence, timeout: Duration) -> Result<()> {
-        self.inner().require_current("egl::Device::read")?;
-        if texture.copies_per_frame() > 0 {
-            acquire.wait(timeout)?;
-            return host::upload(self.inner(), texture);
-        }
-        wait(self.inner(), acquire, timeout)
+        begin(
+            self.inner(),
+            [texture].into_iter(),
+            (acquire, timeout),
+            "egl::Device::read",
+        )
     }
 
     /// Ends reading: a fence that signals when all commands issued so far have finished.
@@ -49,7 +53,8 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`Error::NotCurrent`]; [`Error::Timeout`]; [`Error::Driver`].
+    /// [`Error::NotCurrent`], always, when the context is not: what was issued since [`Device::read`] went elsewhere;
+    /// [`Error::Timeout`]; [`Error::Driver`].
     pub fn fence(&self, timeout: Duration) -> Result<Fence> {
         let device = self.inner();
         device.require_current("egl::Device::fence")?;
@@ -61,9 +66,31 @@ impl Device {
     }
 }
 
-fn wait(device: &DeviceInner, fence: &Fence, timeout: Duration) -> Result<()> {
+/// Begins reading textures whose frames one fence gates. `call` is who asks.
+pub(super) fn begin<'a>(
+    device: &DeviceInner,
+    textures: impl Iterator<Item = &'a Texture> + Clone,
+    (acquire, timeout): (&Fence, Duration),
+    call: &'static str,
+) -> Result<()> {
+    if textures.clone().all(|one| one.copies_per_frame() == 0) {
+        return wait(device, acquire, timeout, call);
+    }
+    device.require_current(call)?;
+    acquire.wait(timeout)?;
+    for texture in textures {
+        host::upload(device, texture)?;
+    }
+    Ok(())
+}
+
+fn wait(device: &DeviceInner, fence: &Fence, timeout: Duration, call: &'static str) -> Result<()> {
     match fence {
-        Fence::SyncFile(file) if support::fences(device).gpu_waits => handoff::wait(device, file),
+        Fence::SyncFile(file) if support::fences(device).gpu_waits => {
+            // Another context that is current would be the one to wait.
+            device.require_current(call)?;
+            handoff::wait(device, file)
+        }
         _ => fence.wait(timeout),
     }
 }

@@ -256,13 +256,18 @@ impl Frame {
         if Arc::ptr_eq(&self.inner, &other.inner) {
             return true;
         }
-        let buffers = |frame: &Self| match &*frame.inner.memory {
-            Memory::DmaBuf(buffers) => buffers.iter().map(DmaBuf::identity).collect(),
-            Memory::OpaqueFd(_) => Vec::new(),
-            Memory::HostMemory(memfd) => vec![memfd.identity()],
+        // Asked for every frame of a stream: nothing is allocated.
+        let same = match (self.memory(), other.memory()) {
+            (Memory::DmaBuf(mine), Memory::DmaBuf(others)) => {
+                let others = others.iter().map(DmaBuf::identity);
+                !mine.is_empty() && mine.iter().map(DmaBuf::identity).eq(others)
+            }
+            (Memory::HostMemory(mine), Memory::HostMemory(others)) => {
+                mine.identity() == others.identity()
+            }
+            _ => false,
         };
-        let mine: Vec<Identity> = buffers(self);
-        !mine.is_empty() && mine == buffers(other) && self.layout() == other.layout()
+        same && self.layout() == other.layout()
     }
 }
 

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, FileType};
 
-use super::device::Device;
 use super::raw;
 use super::sysfs::{self, Described};
 use crate::device_id::{DeviceId, DrmNode};
@@ -70,16 +69,6 @@ impl Adapter {
     /// a software device the primary node, as the kernel allocates plain memory (`DRM_IOCTL_MODE_CREATE_DUMB`) there only.
     pub fn nodes(&self) -> &[PathBuf] {
         &self.nodes
-    }
-
-    /// Opens the first node on which a buffer can be allocated and exported. Opening a primary node does not take the
-    /// display.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`] with each node's reason, or without libgbm.
-    pub fn open(&self) -> Result<Device> {
-        Device::open(self)
     }
 
     pub(super) fn described(&self) -> &Described {

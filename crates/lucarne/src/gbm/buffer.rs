@@ -5,7 +5,7 @@ use std::fmt;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use super::device::DeviceInner;
+use super::inner::DeviceInner;
 use crate::frame::Frame;
 
 /// A `struct gbm_bo`, made by [`Device::export`](super::Device::export), and the [`Frame`] in its memory.

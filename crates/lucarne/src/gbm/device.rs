@@ -1,50 +1,76 @@
-//! A `gbm_device` that is open, the caller's or Lucarne's.
+//! Opening a `gbm_device`, or wrapping the caller's.
 
 use std::ffi::{CStr, c_void};
-use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::ptr::NonNull;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 use rustix::ioctl::{NoArg, Opcode, opcode};
 
 use super::adapter::{self, Adapter};
-use super::handoff::{self, Exporter};
-use super::offer;
+use super::handoff;
+use super::inner::{DeviceInner, Exporter};
 use super::raw::{self, Library};
 use super::sysfs::{self, Described};
 use crate::device_id::{DeviceId, DrmNode};
 use crate::error::{Error, Requirement, Result};
-use crate::negotiate::{Offer, Usage};
 
 /// `DRM_IOCTL_DROP_MASTER` of `drm.h`.
 const DROP_MASTER: Opcode = opcode::none(b'd', 0x1f);
 
 /// A `struct gbm_device`. Cloning shares it; buffers keep it alive.
+///
+/// # Examples
+///
+/// Memory for two devices of one GPU, neither of which exports any:
+///
+/// ```no_run
+/// use lucarne::{Extent, Offer, Request, Usage, gbm, negotiate};
+///
+/// fn allocate(writer: &Offer, reader: &Offer) -> Result<gbm::Buffer, Box<dyn std::error::Error>> {
+///     let adapter = gbm::Adapter::enumerate()?.into_iter().next().ok_or("no device")?;
+///     let device = adapter.open()?;
+///     let producer = device.offer_for(writer, Usage::RENDER);
+///     let agreement = negotiate(&producer, reader, &Request::new(Extent::new(640, 480)))?;
+///     // Both ends import its frame.
+///     Ok(device.export(&agreement)?)
+/// }
+/// ```
+///
+/// # References
+///
+/// - [`gbm.h`](https://gitlab.freedesktop.org/mesa/mesa/-/blob/main/src/gbm/main/gbm.h)
+/// - [Mesa's description of GBM](https://docs.mesa3d.org/gbm.html)
 #[derive(Clone, Debug)]
 pub struct Device {
     inner: Arc<DeviceInner>,
 }
 
-pub(super) struct DeviceInner {
-    pub(super) library: &'static Library,
-    raw: NonNull<c_void>,
-    /// Held during each call: libgbm promises nothing about threads.
-    calls: Mutex<()>,
-    pub(super) exporter: Exporter,
-    described: Described,
-    name: String,
-    /// The node, if Lucarne opened it; the `gbm_device` is then Lucarne's too.
-    node: Option<OwnedFd>,
+impl Adapter {
+    /// Opens the first node on which a buffer can be allocated and exported. Opening a primary node does not take the
+    /// display.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] with each node's reason, or without libgbm.
+    pub fn open(&self) -> Result<Device> {
+        let library = raw::library()?;
+        let mut missing = Vec::new();
+        for path in self.nodes() {
+            match Device::open_node(library, self, path) {
+                Ok(device) => return Ok(device),
+                Err(error) => missing.push(Requirement::other(format!(
+                    "needs a driver that allocates on {}: {error}",
+                    path.display()
+                ))),
+            }
+        }
+        Err(Error::unsupported("allocating with GBM", missing))
+    }
 }
-
-// SAFETY: a gbm_device is not tied to the thread that made it, and `calls` lets one thread at a time use it.
-unsafe impl Send for DeviceInner {}
-// SAFETY: as above.
-unsafe impl Sync for DeviceInner {}
 
 impl Device {
     /// Wraps the caller's `struct gbm_device *`.
@@ -70,21 +96,6 @@ impl Device {
         let fd = unsafe { BorrowedFd::borrow_raw(fd) };
         let described = sysfs::describe(Path::new("/sys"), node_of(fd)?);
         Self::wrap(library, device, described, None)
-    }
-
-    pub(super) fn open(adapter: &Adapter) -> Result<Self> {
-        let library = raw::library()?;
-        let mut missing = Vec::new();
-        for path in adapter.nodes() {
-            match Self::open_node(library, adapter, path) {
-                Ok(device) => return Ok(device),
-                Err(error) => missing.push(Requirement::other(format!(
-                    "needs a driver that allocates on {}: {error}",
-                    path.display()
-                ))),
-            }
-        }
-        Err(Error::unsupported("allocating with GBM", missing))
     }
 
     fn open_node(library: &'static Library, adapter: &Adapter, path: &Path) -> Result<Self> {
@@ -146,73 +157,8 @@ impl Device {
         name.to_string_lossy().into_owned()
     }
 
-    /// What can be allocated here for images used as `usage` says, for a writer without a device of its own.
-    ///
-    /// libgbm lists no modifiers, so each format is tried, linear and as the driver likes it best; this allocates a small
-    /// buffer for each. [`Device::offer_for`] asks for a writer's own modifiers.
-    pub fn offer(&self, usage: Usage) -> Offer {
-        offer::offer(&self.inner, usage)
-    }
-
-    /// `side`'s offer with memory from here: what `side` can import, and this device can allocate. Negotiate it in the
-    /// producer's place; then both ends import the frame of [`Device::export`].
-    ///
-    /// Each format and modifier is tried with a small buffer, for what `usage` says. Tiled memory is only offered where
-    /// both are certainly the same device.
-    pub fn offer_for(&self, side: &Offer, usage: Usage) -> Offer {
-        offer::offer_for(&self.inner, side, usage)
-    }
-
     pub(super) fn inner(&self) -> &Arc<DeviceInner> {
         &self.inner
-    }
-}
-
-impl DeviceInner {
-    pub(super) fn raw(&self) -> *mut c_void {
-        self.raw.as_ptr()
-    }
-
-    pub(super) fn id(&self) -> &DeviceId {
-        &self.described.id
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, ()> {
-        // It guards calls, not data: whoever panicked has left nothing half done.
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The node's descriptor.
-    pub(super) fn fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: gbm_device_get_fd of a live device.
-        let fd = unsafe { (self.library.device_get_fd)(self.raw()) };
-        // SAFETY: BorrowedFd::borrow_raw: `node`, or the caller of `from_raw`, keeps it open as long as this value.
-        unsafe { BorrowedFd::borrow_raw(fd) }
-    }
-}
-
-impl Drop for DeviceInner {
-    fn drop(&mut self) {
-        if self.node.is_some() {
-            // SAFETY: gbm_device_destroy, once, of a device that is Lucarne's; buffers keep this value alive, so none is
-            // left. The node is closed after it.
-            unsafe { (self.library.device_destroy)(self.raw()) };
-        }
-    }
-}
-
-impl fmt::Debug for DeviceInner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Device")
-            .field("name", &self.name)
-            .field("id", self.id())
-            .field("exporter", &self.exporter)
-            .field("owned", &self.node.is_some())
-            .finish_non_exhaustive()
     }
 }
 

@@ -9,26 +9,16 @@ use rustix::io::FdFlags;
 use rustix::ioctl::{Opcode, Updater, opcode};
 
 use super::buffer::Bo;
-use super::device::DeviceInner;
-use super::{export, raw};
+use super::inner::{DeviceInner, Exporter};
+use super::{allocate, raw};
 use crate::error::{Error, Result};
 use crate::format::Format;
 use crate::kernel::fd;
 use crate::layout::Extent;
 
-/// Who makes a dma-buf of a buffer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Exporter {
-    /// `gbm_bo_get_fd_for_plane`.
-    Gbm,
-    /// `DRM_IOCTL_PRIME_HANDLE_TO_FD`: Mesa's software driver (25.0.7) exports for reading only, so that nobody can map
-    /// the buffer for writing. The first export decides for all later ones, so the driver must not be asked at all.
-    Prime,
-}
-
 /// Allocates a buffer and looks at what the driver makes of it. Also shows that the node can allocate at all.
 pub(super) fn choose(device: &DeviceInner) -> Result<Exporter> {
-    let bo = export::any_bo(device, Extent::new(64, 64), Format::XRGB8888)?;
+    let bo = allocate::any_bo(device, Extent::new(64, 64), Format::XRGB8888)?;
     let fd = gbm_fd(device, &bo, 0)?;
     let flags =
         rustix::fs::fcntl_getfl(&fd).map_err(|errno| Error::os("F_GETFL of a dma-buf", errno))?;

@@ -8,10 +8,12 @@
 //! makes one call at a time.
 
 mod adapter;
+mod allocate;
 mod buffer;
 mod device;
 mod export;
 mod handoff;
+mod inner;
 mod offer;
 mod raw;
 mod sysfs;

@@ -1,9 +1,10 @@
 //! What can be allocated: libgbm lists no modifiers, so a small buffer of each is tried.
 
-use super::device::DeviceInner;
-use super::export::{self, Made};
+use super::allocate::{self, Made};
+use super::device::Device;
+use super::inner::DeviceInner;
 use crate::device_id::{Comparison, DeviceId};
-use crate::error::{Requirement, Support};
+use crate::error::{Requirement, Result, Support};
 use crate::format::{Format, FormatInfo};
 use crate::layout::{Extent, MAX_EXTENT, Tiling};
 use crate::modifier::Modifier;
@@ -15,11 +16,34 @@ const TRIAL: Extent = Extent::new(64, 64);
 /// libgbm tells no limit; [`Device::export`](super::Device::export) fails where a driver has one.
 const LARGEST: Extent = Extent::new(MAX_EXTENT, MAX_EXTENT);
 
-pub(super) fn offer(device: &DeviceInner, usage: Usage) -> Offer {
+impl Device {
+    /// What can be allocated here for images used as `usage` says, for a writer without a device of its own.
+    ///
+    /// libgbm lists no modifiers, so each format is tried, linear and as the driver likes it best; this allocates a small
+    /// buffer for each. [`Device::offer_for`] asks for a writer's own modifiers.
+    ///
+    /// # Errors
+    ///
+    /// None today: what libgbm refuses is left out.
+    pub fn offer(&self, usage: Usage) -> Result<Offer> {
+        Ok(ask(self.inner(), usage))
+    }
+
+    /// `side`'s offer with memory from here: what `side` can import, and this device can allocate. Negotiate it in the
+    /// producer's place; then both ends import the frame of [`Device::export`].
+    ///
+    /// Each format and modifier is tried with a small buffer, for what `usage` says. Tiled memory is only offered where
+    /// both are certainly the same device.
+    pub fn offer_for(&self, side: &Offer, usage: Usage) -> Offer {
+        ask_for(self.inner(), side, usage)
+    }
+}
+
+fn ask(device: &DeviceInner, usage: Usage) -> Offer {
     let mut entries = Vec::new();
     for info in supported(device, usage) {
-        let linear = export::make(device, TRIAL, info, &[Modifier::LINEAR], usage);
-        let preferred = export::make_preferred(device, TRIAL, info, usage);
+        let linear = allocate::make(device, TRIAL, info, &[Modifier::LINEAR], usage);
+        let preferred = allocate::make_preferred(device, TRIAL, info, usage);
         let mut made: Vec<Made<'_>> = linear.ok().into_iter().collect();
         if let Ok(Some(preferred)) = preferred
             && made.iter().all(|one| one.modifier != preferred.modifier)
@@ -46,10 +70,10 @@ pub(super) fn offer(device: &DeviceInner, usage: Usage) -> Offer {
     }
 }
 
-pub(super) fn offer_for(device: &DeviceInner, side: &Offer, usage: Usage) -> Offer {
+fn ask_for(device: &DeviceInner, side: &Offer, usage: Usage) -> Offer {
     let entries = candidates(device.id(), side)
         .filter_map(|(entry, info, modifier)| {
-            let made = export::make(device, TRIAL, info, &[modifier], usage).ok()?;
+            let made = allocate::make(device, TRIAL, info, &[modifier], usage).ok()?;
             // The side says how many planes it wants to be given.
             (made.planes == entry.planes).then(|| OfferEntry {
                 exportable: true,
@@ -107,7 +131,7 @@ fn entry(format: Format, made: &Made<'_>, usage: Usage) -> OfferEntry {
 
 /// The formats that the driver says it has, so that the others need no trial.
 fn supported(device: &DeviceInner, usage: Usage) -> impl Iterator<Item = &'static FormatInfo> {
-    let flags = export::usage_flags(usage);
+    let flags = allocate::usage_flags(usage);
     Format::ALL.iter().filter(move |info| {
         let _one = device.lock();
         // SAFETY: gbm_device_is_format_supported on a live device; any numbers may be asked about.

@@ -11,6 +11,7 @@ use crate::egl::device::Device;
 use crate::egl::inner::DeviceInner;
 use crate::egl::raw::GL_TEXTURE_EXTERNAL_OES;
 use crate::egl::texture::Texture;
+use crate::egl::turn;
 use crate::error::{Error, Result};
 use crate::frame::{Components, Fence, Frame};
 
@@ -23,6 +24,7 @@ pub struct YcbcrTexture {
     components: Components,
     conversion: YcbcrConversion,
     frame: Frame,
+    glsl: String,
 }
 
 impl Device {
@@ -43,8 +45,9 @@ impl Device {
             .frames()
             .iter()
             .map(|view| self.import(view))
-            .collect::<Result<_>>()?;
+            .collect::<Result<Vec<_>>>()?;
         Ok(YcbcrTexture {
+            glsl: glsl(&textures, &components),
             textures,
             components,
             conversion,
@@ -63,10 +66,12 @@ impl Device {
         acquire: &Fence,
         timeout: Duration,
     ) -> Result<()> {
-        for plane in &texture.textures {
-            self.read(plane, acquire, timeout)?;
-        }
-        Ok(())
+        turn::begin(
+            self.inner(),
+            texture.textures.iter().map(Rc::as_ref),
+            (acquire, timeout),
+            "egl::Device::read_ycbcr",
+        )
     }
 
     /// Makes `program`, whose fragment shader includes [`YcbcrTexture::glsl`], current, sets its uniforms, and binds the
@@ -108,28 +113,33 @@ impl YcbcrTexture {
     ///   linear filter: for scaling. Drivers filter 8-bit textures with as few as 8 bits.
     ///
     /// Colours are encoded, unclipped, and of the frame's own primaries.
-    pub fn glsl(&self) -> String {
-        let mut text = String::new();
-        let external = |texture: &Rc<Texture>| texture.target() == GL_TEXTURE_EXTERNAL_OES;
-        if self.textures.iter().any(external) {
-            text.push_str("#extension GL_OES_EGL_image_external_essl3 : require\n");
-        }
-        text.push_str("precision highp float;\nprecision highp int;\n");
-        for (index, texture) in self.textures.iter().enumerate() {
-            let kind = if external(texture) {
-                "samplerExternalOES"
-            } else {
-                "sampler2D"
-            };
-            // Writing to a string does not fail.
-            let _written = writeln!(text, "uniform highp {kind} lucarne_view{index};");
-        }
-        let [luma, cb, cr] = self.components.places().map(|place| {
-            let channel = ["r", "g", "b", "a"][place.channel];
-            (format!("lucarne_view{}", place.view), channel)
-        });
-        let subsampling = self.components.subsampling();
-        let _written = write!(
+    pub fn glsl(&self) -> &str {
+        &self.glsl
+    }
+}
+
+fn glsl(textures: &[Rc<Texture>], components: &Components) -> String {
+    let mut text = String::new();
+    let external = |texture: &Rc<Texture>| texture.target() == GL_TEXTURE_EXTERNAL_OES;
+    if textures.iter().any(external) {
+        text.push_str("#extension GL_OES_EGL_image_external_essl3 : require\n");
+    }
+    text.push_str("precision highp float;\nprecision highp int;\n");
+    for (index, texture) in textures.iter().enumerate() {
+        let kind = if external(texture) {
+            "samplerExternalOES"
+        } else {
+            "sampler2D"
+        };
+        // Writing to a string does not fail.
+        let _written = writeln!(text, "uniform highp {kind} lucarne_view{index};");
+    }
+    let [luma, cb, cr] = components.places().map(|place| {
+        let channel = ["r", "g", "b", "a"][place.channel];
+        (format!("lucarne_view{}", place.view), channel)
+    });
+    let subsampling = components.subsampling();
+    let _written = write!(
             text,
             "uniform mat3 lucarne_matrix;
 uniform vec3 lucarne_offset;
@@ -167,8 +177,7 @@ vec3 lucarne_rgb_at(vec2 position) {{
             cr = cr.0,
             cr_channel = cr.1,
         );
-        text
-    }
+    text
 }
 
 /// Single precision is what shaders compute in.

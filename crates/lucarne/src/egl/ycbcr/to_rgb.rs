@@ -36,8 +36,14 @@ pub struct YcbcrToRgb {
     device: Rc<DeviceInner>,
     vertex_array: glow::NativeVertexArray,
     framebuffer: glow::NativeFramebuffer,
-    /// With the fragment source that each was made of.
-    programs: RefCell<Vec<(String, glow::NativeProgram)>>,
+    programs: RefCell<Vec<Program>>,
+}
+
+struct Program {
+    name: glow::NativeProgram,
+    /// The two halves of the fragment source that it was made of.
+    glsl: String,
+    main: &'static str,
 }
 
 impl Device {
@@ -139,9 +145,9 @@ impl YcbcrToRgb {
         self.run(source, SCALED)
     }
 
-    fn run(&self, source: &YcbcrTexture, main: &str) -> Result<()> {
+    fn run(&self, source: &YcbcrTexture, main: &'static str) -> Result<()> {
         check_units(source, UNITS)?;
-        let program = self.program(format!("{}{main}", source.glsl()))?;
+        let program = self.program(source.glsl(), main)?;
         bind(&self.device, source, program, 0);
         let gl = &self.device.gl;
         // SAFETY: glBindVertexArray of an array of our own.
@@ -151,14 +157,19 @@ impl YcbcrToRgb {
         self.device.check_gl("drawing a Y'CbCr frame")
     }
 
-    fn program(&self, fragment: String) -> Result<glow::NativeProgram> {
+    fn program(&self, glsl: &str, main: &'static str) -> Result<glow::NativeProgram> {
         let mut programs = self.programs.borrow_mut();
-        if let Some((_, program)) = programs.iter().find(|(source, _)| *source == fragment) {
-            return Ok(*program);
+        let of_source = |one: &&Program| one.main == main && one.glsl == glsl;
+        if let Some(known) = programs.iter().find(of_source) {
+            return Ok(known.name);
         }
-        let program = link(&self.device, &fragment)?;
-        programs.push((fragment, program));
-        Ok(program)
+        let name = link(&self.device, &format!("{glsl}{main}"))?;
+        programs.push(Program {
+            name,
+            glsl: glsl.to_owned(),
+            main,
+        });
+        Ok(name)
     }
 }
 
@@ -172,7 +183,7 @@ impl Drop for YcbcrToRgb {
     fn drop(&mut self) {
         let programs = self.programs.take().into_iter();
         self.device.discard(Trash {
-            programs: programs.map(|(_, program)| program).collect(),
+            programs: programs.map(|program| program.name).collect(),
             vertex_array: Some(self.vertex_array),
             framebuffer: Some(self.framebuffer),
             ..Trash::default()
