@@ -252,6 +252,22 @@ impl fmt::Display for Requirement {
 }
 
 /// Whether something can be done: `Yes` with its limits, or `No` with everything that is missing.
+///
+/// ```
+/// use lucarne::kernel::Udmabuf;
+/// use lucarne::{Requirement, Support};
+///
+/// /// Whether a rule for `/dev/udmabuf` would be enough.
+/// fn lacks_permission(support: &Support) -> bool {
+///     let node = |one: &Requirement| matches!(one, Requirement::DeviceNode { available: true, .. });
+///     matches!(support, Support::No(missing) if missing.iter().all(node))
+/// }
+///
+/// let support = Udmabuf::probe();
+/// if lacks_permission(&support) {
+///     eprintln!("{}", support.reason());
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Support<L = ()> {
     /// It can be done, within these limits.
