@@ -204,6 +204,23 @@ impl Requirement {
     pub fn other(sentence: impl Into<String>) -> Self {
         Self::Other(sentence.into())
     }
+
+    /// A node that could not be opened, and what helps when it is there and when it is not.
+    pub(crate) fn device_node(
+        path: impl Into<PathBuf>,
+        problem: impl Into<io::Error>,
+        permission: &'static str,
+        presence: &'static str,
+    ) -> Self {
+        let problem = problem.into();
+        let available = problem.kind() == io::ErrorKind::PermissionDenied;
+        Self::DeviceNode {
+            path: path.into(),
+            available,
+            problem: problem.to_string(),
+            help: if available { permission } else { presence },
+        }
+    }
 }
 
 impl fmt::Display for Requirement {
