@@ -204,6 +204,23 @@ impl Requirement {
     pub fn other(sentence: impl Into<String>) -> Self {
         Self::Other(sentence.into())
     }
+
+    /// A node that could not be opened, and what helps when it is there and when it is not.
+    pub(crate) fn device_node(
+        path: impl Into<PathBuf>,
+        problem: impl Into<io::Error>,
+        permission: &'static str,
+        presence: &'static str,
+    ) -> Self {
+        let problem = problem.into();
+        let available = problem.kind() == io::ErrorKind::PermissionDenied;
+        Self::DeviceNode {
+            path: path.into(),
+            available,
+            problem: problem.to_string(),
+            help: if available { permission } else { presence },
+        }
+    }
 }
 
 impl fmt::Display for Requirement {
@@ -252,6 +269,22 @@ impl fmt::Display for Requirement {
 }
 
 /// Whether something can be done: `Yes` with its limits, or `No` with everything that is missing.
+///
+/// ```
+/// use lucarne::kernel::Udmabuf;
+/// use lucarne::{Requirement, Support};
+///
+/// /// Whether a rule for `/dev/udmabuf` would be enough.
+/// fn lacks_permission(support: &Support) -> bool {
+///     let node = |one: &Requirement| matches!(one, Requirement::DeviceNode { available: true, .. });
+///     matches!(support, Support::No(missing) if missing.iter().all(node))
+/// }
+///
+/// let support = Udmabuf::probe();
+/// if lacks_permission(&support) {
+///     eprintln!("{}", support.reason());
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Support<L = ()> {
     /// It can be done, within these limits.

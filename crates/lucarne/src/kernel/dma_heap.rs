@@ -119,20 +119,13 @@ impl DmaHeap {
 }
 
 fn requirement(name: &str, errno: Errno) -> Requirement {
-    let available = matches!(errno, Errno::ACCESS | Errno::PERM);
-    let help = match errno {
-        Errno::ACCESS | Errno::PERM => {
-            "only root may open heaps on most systems: let a udev rule give it to a group of yours, \
-             or use /dev/udmabuf"
-        }
-        _ => "needs a kernel with CONFIG_DMABUF_HEAPS and this heap; /dev/udmabuf does the same",
-    };
-    Requirement::DeviceNode {
-        path: format!("{FOLDER}/{name}").into(),
-        available,
-        problem: errno.to_string(),
-        help,
-    }
+    Requirement::device_node(
+        format!("{FOLDER}/{name}"),
+        errno,
+        "only root may open heaps on most systems: let a udev rule give it to a group of yours, \
+         or use /dev/udmabuf",
+        "needs a kernel with CONFIG_DMABUF_HEAPS and this heap; /dev/udmabuf does the same",
+    )
 }
 
 /// `struct dma_heap_allocation_data`.

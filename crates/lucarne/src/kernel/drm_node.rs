@@ -209,18 +209,12 @@ impl fmt::Debug for DrmFile {
 }
 
 fn requirement(path: &Path, errno: Errno) -> Requirement {
-    let help = match errno {
-        Errno::ACCESS | Errno::PERM => {
-            "add yourself to the group that owns it: render for renderD*, video for card*"
-        }
-        _ => "is a graphics driver loaded? `ls /dev/dri` lists the nodes there are",
-    };
-    Requirement::DeviceNode {
-        path: path.to_owned(),
-        available: matches!(errno, Errno::ACCESS | Errno::PERM),
-        problem: errno.to_string(),
-        help,
-    }
+    Requirement::device_node(
+        path,
+        errno,
+        "add yourself to the group that owns it: render for renderD*, video for card*",
+        "is a graphics driver loaded? `ls /dev/dri` lists the nodes there are",
+    )
 }
 
 /// A buffer as one opening of a DRM node knows it. Closed when the last one of the same number is dropped.

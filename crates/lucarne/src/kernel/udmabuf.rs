@@ -91,22 +91,13 @@ impl Udmabuf {
 }
 
 fn requirement(errno: Errno) -> Requirement {
-    let available = matches!(errno, Errno::ACCESS | Errno::PERM);
-    let help = match errno {
-        Errno::ACCESS | Errno::PERM => {
-            "add yourself to the group that owns it, kvm on most systems: sudo usermod -aG kvm $USER"
-        }
-        _ => {
-            "sudo modprobe udmabuf, then add yourself to group kvm; \
-             where the kernel has none, lucarne-udmabuf emulates it for tests"
-        }
-    };
-    Requirement::DeviceNode {
-        path: PATH.into(),
-        available,
-        problem: errno.to_string(),
-        help,
-    }
+    Requirement::device_node(
+        PATH,
+        errno,
+        "add yourself to the group that owns it, kvm on most systems: sudo usermod -aG kvm $USER",
+        "sudo modprobe udmabuf, then add yourself to group kvm; \
+         where the kernel has none, lucarne-udmabuf emulates it for tests",
+    )
 }
 
 /// `struct udmabuf_create`.
@@ -150,6 +141,25 @@ unsafe impl Ioctl for Create {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_knows_whether_permission_is_all_that_is_missing() {
+        for (errno, there, help) in [
+            (Errno::ACCESS, true, "usermod"),
+            (Errno::PERM, true, "usermod"),
+            (Errno::NOENT, false, "modprobe"),
+        ] {
+            let requirement = requirement(errno);
+            assert!(requirement.to_string().contains(help), "{requirement}");
+            let Requirement::DeviceNode {
+                path, available, ..
+            } = requirement
+            else {
+                panic!("{requirement}");
+            };
+            assert_eq!((path.to_str(), available), (Some(PATH), there));
+        }
+    }
 
     #[test]
     fn the_request_number_is_the_kernels() {

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use super::candidate::{Candidate, list_names};
 use super::offer::{MemoryPath, Usage};
-use super::reason::{Candidate, Reason, Side, list_names};
+use super::reason::{Reason, Side};
 use super::rung::Rung;
 use crate::device_id::Comparison;
 use crate::error::Requirement;
@@ -46,6 +47,25 @@ impl fmt::Display for RefusedRung {
 }
 
 /// What both sides will do.
+///
+/// ```
+/// use lucarne::{Agreement, Requirement};
+///
+/// /// The Vulkan extensions to enable for a better rung than this one.
+/// fn to_enable(agreement: &Agreement) -> Vec<&'static str> {
+///     let wanted = |one: &Requirement| match one {
+///         Requirement::Extension { api: "Vulkan device", name, available: true } => Some(*name),
+///         _ => None,
+///     };
+///     let missing = agreement.requirements();
+///     missing.into_iter().filter_map(|(_, one)| wanted(one)).collect()
+/// }
+/// # use lucarne::{Extent, Request, cpu, negotiate};
+/// # let offer = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?.offer();
+/// # let agreement = negotiate(&offer, &offer, &Request::new(Extent::new(640, 480)))?;
+/// # assert!(to_enable(&agreement).is_empty(), "a CPU has none");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Agreement {
     /// The rung of the ladder.
@@ -86,6 +106,27 @@ impl Agreement {
 /// There is no way to share that the request allows. Names both sides, each rung and each candidate.
 ///
 /// `Display` is one line, `Debug` the same with a line for each rung: what a `main` that returns it prints.
+///
+/// ```
+/// use lucarne::negotiate::{Reason, Side};
+/// use lucarne::{Extent, MemoryPath, Request, cpu, negotiate};
+///
+/// let offer = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?.offer();
+/// let request = Request::new(Extent::new(640, 480)).paths(&[MemoryPath::OpaqueFd]);
+/// let refusal = negotiate(&offer, &offer, &request).expect_err("a CPU has no such memory");
+/// for refused in &refusal.rungs {
+///     match &refused.reason {
+///         Reason::NotAskedFor(path) => assert_ne!(*path, MemoryPath::OpaqueFd),
+///         Reason::Missing { end, requirements } => {
+///             assert_eq!(end.side, Side::Producer);
+///             assert_eq!(requirements.len(), 1);
+///         }
+///         other => panic!("{other}"),
+///     }
+/// }
+/// assert_eq!(refusal.requirements().len(), 1);
+/// # Ok::<(), lucarne::Error>(())
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The producer's name; where both sides have the same one, with `(producer)` behind it.

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::agreement::{Agreement, FencePath, Refusal, RefusedRung};
+use super::candidate::Candidate;
 use super::offer::{Offer, OfferEntry, Request, Usage};
-use super::reason::{Candidate, End, Identity, Reason, Side};
+use super::reason::{DeviceMismatch, End, Identity, Reason, Side};
 use super::rung::Rung;
 use crate::device_id::Comparison;
 use crate::error::Support;
@@ -39,8 +40,8 @@ pub fn negotiate(
                     consumer: request.consumer,
                     modifiers,
                     devices: producer.device.compare(&consumer.device),
-                    acquire: fence_path(&table.producer, &table.consumer),
-                    release: fence_path(&table.consumer, &table.producer),
+                    acquire: choose_fence_path(&table.producer, &table.consumer),
+                    release: choose_fence_path(&table.consumer, &table.producer),
                     refused,
                 });
             }
@@ -140,14 +141,14 @@ impl<'a> Table<'a> {
         if comparison == Comparison::Same {
             return Ok(());
         }
-        Err(Reason::OtherDevice {
+        Err(Reason::OtherDevice(Box::new(DeviceMismatch {
             identity,
             comparison,
             producer: self.producer.end.clone(),
-            producer_device: Box::new(producer.clone()),
+            producer_device: producer.clone(),
             consumer: self.consumer.end.clone(),
-            consumer_device: Box::new(consumer.clone()),
-        })
+            consumer_device: consumer.clone(),
+        })))
     }
 
     /// The modifiers that both sides can use, none of them where the rung knows none; or every combination that a side
@@ -218,10 +219,10 @@ impl Party<'_> {
         }
         // The first by its words, so that the order of entries does not show.
         let first = reasons.into_iter().min_by_key(ToString::to_string);
-        Err(first.unwrap_or_else(|| self.not_listed(rung, format)))
+        Err(first.unwrap_or_else(|| self.explain_unlisted(rung, format)))
     }
 
-    fn not_listed(&self, rung: Rung, format: Format) -> Reason {
+    fn explain_unlisted(&self, rung: Rung, format: Format) -> Reason {
         let end = self.end.clone();
         if self.entries(rung, format).next().is_some() {
             return Reason::TilingNotListed(end);
@@ -237,12 +238,12 @@ impl Party<'_> {
     fn check_entry(&self, entry: &OfferEntry, request: &Request) -> Result<(), Reason> {
         let end = || self.end.clone();
         if let Some(strike) = request.struck.iter().find(|strike| strike.hits(entry)) {
-            let (end, strike) = (end(), strike.clone());
+            let (end, strike) = (end(), Box::new(strike.clone()));
             return Err(Reason::Struck { end, strike });
         }
         let withdrawn = &self.offer.withdrawn;
         if let Some(strike) = withdrawn.iter().find(|strike| strike.hits(entry)) {
-            let (end, strike) = (end(), strike.clone());
+            let (end, strike) = (end(), Box::new(strike.clone()));
             return Err(Reason::Withdrawn { end, strike });
         }
         match self.end.side {
@@ -269,7 +270,7 @@ impl Party<'_> {
     }
 }
 
-fn fence_path(from: &Party<'_>, to: &Party<'_>) -> FencePath {
+fn choose_fence_path(from: &Party<'_>, to: &Party<'_>) -> FencePath {
     let able = from
         .require(&from.offer.fences.export)
         .and_then(|()| to.require(&to.offer.fences.import));

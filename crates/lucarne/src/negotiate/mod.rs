@@ -4,6 +4,7 @@
 //! their entries are listed. docs/negotiation.md explains the rules with examples.
 
 mod agreement;
+mod candidate;
 mod intersect;
 mod offer;
 #[cfg(feature = "serde")]
@@ -13,8 +14,9 @@ mod rung;
 mod strike;
 
 pub use agreement::{Agreement, FencePath, Refusal, RefusedRung};
+pub use candidate::Candidate;
 pub use intersect::negotiate;
 pub use offer::{FenceSupport, MemoryPath, Offer, OfferEntry, Request, Usage};
-pub use reason::{Candidate, End, Identity, Reason, Side};
+pub use reason::{DeviceMismatch, End, Identity, Reason, Side};
 pub use rung::Rung;
 pub use strike::{Strike, StrikeReason};

@@ -97,6 +97,19 @@ pub struct FenceSupport {
 }
 
 /// Everything one device can do for sharing.
+///
+/// ```
+/// use lucarne::{Format, MemoryPath, cpu};
+///
+/// let offer = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?.offer();
+/// assert!(offer.path(MemoryPath::HostMemory).is_yes());
+/// // Why not opaque memory?
+/// assert!(offer.path(MemoryPath::OpaqueFd).reason().contains("only the driver that made"));
+/// // All that it can use of what others make:
+/// let usable = offer.standing().filter(|entry| entry.importable);
+/// assert!(usable.map(|entry| entry.format).any(|format| format == Format::NV12));
+/// # Ok::<(), lucarne::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Offer {
     /// Who offers, for messages: the API and the device's name.
@@ -137,6 +150,17 @@ impl Offer {
 }
 
 /// What is wanted of an agreement.
+///
+/// ```
+/// use lucarne::{Extent, Format, MemoryPath, Request, Usage};
+///
+/// // Frames that a CPU writes and a GPU draws into, too; never in opaque memory.
+/// let request = Request::new(Extent::new(1920, 1080))
+///     .formats(&[Format::XRGB2101010, Format::XRGB8888])
+///     .usage(Usage::TRANSFER_DESTINATION, Usage::RENDER | Usage::SAMPLE)
+///     .paths(&[MemoryPath::DmaBuf, MemoryPath::HostMemory]);
+/// assert_eq!(request.formats[0], Format::XRGB2101010);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The size of the frames.

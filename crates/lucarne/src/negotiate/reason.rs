@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+use super::candidate::{Candidate, list_names, short_name, write_grouped};
 use super::offer::{MemoryPath, Usage};
 use super::rung::Rung;
 use super::strike::{Strike, StrikeReason};
 use crate::device_id::{Comparison, DeviceId};
 use crate::error::{Requirement, join};
 use crate::format::Format;
-use crate::layout::{Extent, Tiling};
+use crate::layout::Extent;
 
 /// Which of the two sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +62,35 @@ impl fmt::Display for Identity {
     }
 }
 
+/// Two devices that are not one, or not known to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceMismatch {
+    /// What had to be the same.
+    pub identity: Identity,
+    /// [`Different`](Comparison::Different) or [`Unknown`](Comparison::Unknown).
+    pub comparison: Comparison,
+    /// The producer.
+    pub producer: End,
+    /// Its device.
+    pub producer_device: DeviceId,
+    /// The consumer.
+    pub consumer: End,
+    /// Its device.
+    pub consumer_device: DeviceId,
+}
+
+impl fmt::Display for DeviceMismatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.comparison {
+            Comparison::Unknown => "cannot tell whether it is the same ",
+            Comparison::Same | Comparison::Different => "not the same ",
+        })?;
+        let (identity, producer, consumer) = (self.identity, &self.producer, &self.consumer);
+        write!(f, "{identity}: {producer} is {}", self.producer_device)?;
+        write!(f, "; {consumer} is {}", self.consumer_device)
+    }
+}
+
 /// Why a rung, a combination or a fence's way was refused.
 ///
 /// Match on it to learn what would help; print it to tell people.
@@ -79,20 +109,7 @@ pub enum Reason {
         requirements: Vec<Requirement>,
     },
     /// The sides are not one device, or it cannot be told whether they are.
-    OtherDevice {
-        /// What had to be the same.
-        identity: Identity,
-        /// [`Different`](Comparison::Different) or [`Unknown`](Comparison::Unknown).
-        comparison: Comparison,
-        /// The producer.
-        producer: End,
-        /// The producer's device.
-        producer_device: Box<DeviceId>,
-        /// The consumer.
-        consumer: End,
-        /// The consumer's device.
-        consumer_device: Box<DeviceId>,
-    },
+    OtherDevice(Box<DeviceMismatch>),
     /// One side has the path, and lists no format for it.
     ListsNothing {
         /// Who.
@@ -123,14 +140,14 @@ pub enum Reason {
         /// Whose entry was struck out.
         end: End,
         /// The strike.
-        strike: Strike,
+        strike: Box<Strike>,
     },
     /// One side's own offer withdraws it.
     Withdrawn {
         /// Who.
         end: End,
         /// What was seen.
-        strike: Strike,
+        strike: Box<Strike>,
     },
     /// The producer can import it, but not export it.
     NotExportable(End),
@@ -175,7 +192,7 @@ impl Reason {
             | Self::TooLarge { end, .. } => Some(end.side),
             Self::NotAskedFor(_)
             | Self::NoFormats
-            | Self::OtherDevice { .. }
+            | Self::OtherDevice(_)
             | Self::NothingListed { .. }
             | Self::Candidates(_)
             | Self::Text(_) => None,
@@ -186,14 +203,10 @@ impl Reason {
     pub fn requirements(&self) -> &[Requirement] {
         match self {
             Self::Missing { requirements, .. } => requirements,
-            Self::Withdrawn {
-                strike:
-                    Strike {
-                        reason: StrikeReason::SelfTest(requirement),
-                        ..
-                    },
-                ..
-            } => std::slice::from_ref(requirement),
+            Self::Withdrawn { strike, .. } => match &strike.reason {
+                StrikeReason::SelfTest(requirement) => std::slice::from_ref(requirement),
+                _ => &[],
+            },
             _ => &[],
         }
     }
@@ -218,7 +231,7 @@ impl fmt::Display for Reason {
                 write!(f, "{end}: gives no reason")
             }
             Self::Missing { end, requirements } => write!(f, "{end}: {}", join(requirements)),
-            Self::OtherDevice { .. } => self.write_devices(f),
+            Self::OtherDevice(mismatch) => mismatch.fmt(f),
             Self::ListsNothing { end, path } => write!(f, "{end} lists no format at all as {path}"),
             Self::NothingListed { rung, formats } => {
                 let what = match rung {
@@ -229,24 +242,8 @@ impl fmt::Display for Reason {
                 write!(f, "neither side lists {what}{}", list_names(formats))
             }
             Self::Candidates(candidates) => write_grouped(f, candidates),
-            Self::FormatNotListed { end, twin: None } | Self::TilingNotListed(end) => {
-                write!(f, "{end} does not list it")
-            }
-            Self::FormatNotListed {
-                end,
-                twin: Some(twin),
-            } => {
-                let with = if twin.info().is_some_and(|info| info.alpha) {
-                    "with"
-                } else {
-                    "without"
-                };
-                let twin = short_name(*twin);
-                write!(
-                    f,
-                    "{end} does not list it, but {twin}, the same {with} alpha"
-                )
-            }
+            Self::FormatNotListed { end, twin } => write_unlisted(f, end, *twin),
+            Self::TilingNotListed(end) => write_unlisted(f, end, None),
             Self::Struck { end, strike } => match &strike.reason {
                 StrikeReason::Unwanted(why) => write!(f, "{end}: not wanted: {why}"),
                 reason => write!(f, "{end}: was tried and failed: {reason}"),
@@ -269,104 +266,10 @@ impl fmt::Display for Reason {
     }
 }
 
-impl Reason {
-    fn write_devices(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::OtherDevice {
-            identity,
-            comparison,
-            producer,
-            producer_device,
-            consumer,
-            consumer_device,
-        } = self
-        else {
-            return Ok(());
-        };
-        match comparison {
-            Comparison::Unknown => write!(f, "cannot tell whether it is the same {identity}")?,
-            Comparison::Same | Comparison::Different => write!(f, "not the same {identity}")?,
-        }
-        write!(
-            f,
-            ": {producer} is {producer_device}; {consumer} is {consumer_device}"
-        )
-    }
-}
-
-/// One combination that was considered, and why it was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Candidate {
-    /// The format.
-    pub format: Format,
-    /// The tiling.
-    pub tiling: Tiling,
-    /// Why not.
-    pub reason: Reason,
-}
-
-impl fmt::Display for Candidate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {}: {}", self.format, self.tiling, self.reason)
-    }
-}
-
-/// Each reason once, behind the formats that it is about.
-fn write_grouped(f: &mut fmt::Formatter<'_>, candidates: &[Candidate]) -> fmt::Result {
-    let mut groups: Vec<(&Reason, Vec<&Candidate>)> = Vec::new();
-    for candidate in candidates {
-        let reason = &candidate.reason;
-        match groups.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, group)) => group.push(candidate),
-            None => groups.push((reason, vec![candidate])),
-        }
-    }
-    for (index, (reason, group)) in groups.iter().enumerate() {
-        let separator = if index == 0 { "" } else { "; " };
-        let formats: Vec<Format> = group.iter().map(|candidate| candidate.format).collect();
-        write!(f, "{separator}{}", list_names(&formats))?;
-        if !matches!(reason, Reason::FormatNotListed { .. }) {
-            write_layouts(f, group)?;
-        }
-        write!(f, ": {reason}")?;
-    }
-    Ok(())
-}
-
-/// Which layouts, where the rung does not say it.
-fn write_layouts(f: &mut fmt::Formatter<'_>, group: &[&Candidate]) -> fmt::Result {
-    let mut tiled: Vec<_> = group
-        .iter()
-        .filter_map(|candidate| candidate.tiling.modifier())
-        .filter(|modifier| !modifier.is_linear())
-        .collect();
-    tiled.sort();
-    tiled.dedup();
-    match &tiled[..] {
-        [] => Ok(()),
-        [one] => write!(f, " in {one}"),
-        several => write!(f, " in {} layouts", several.len()),
-    }
-}
-
-/// As many as a line holds.
-const MOST_NAMES: usize = 6;
-
-pub(super) fn list_names(formats: &[Format]) -> String {
-    let mut names: Vec<String> = Vec::new();
-    for name in formats.iter().map(|format| short_name(*format)) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    let more = names.len().saturating_sub(MOST_NAMES);
-    names.truncate(MOST_NAMES);
-    let names = names.join(", ");
-    if more == 0 {
-        return names;
-    }
-    format!("{names} and {more} more")
-}
-
-fn short_name(format: Format) -> String {
-    format.name().map_or(format.to_string(), str::to_owned)
+fn write_unlisted(f: &mut fmt::Formatter<'_>, end: &End, twin: Option<Format>) -> fmt::Result {
+    write!(f, "{end} does not list it")?;
+    let Some(twin) = twin else { return Ok(()) };
+    let alpha = twin.info().is_some_and(|info| info.alpha);
+    let with = if alpha { "with" } else { "without" };
+    write!(f, ", but {}, the same {with} alpha", short_name(twin))
 }

@@ -104,19 +104,19 @@ fn what_the_request_rules_out_is_nobodys_fault() {
 fn devices_are_compared_with_both_at_hand() {
     let (producer, mut consumer) = pair();
     consumer.device = gpu(2);
-    let Reason::OtherDevice {
-        identity: Identity::Device,
-        comparison: Comparison::Different,
-        producer_device,
-        consumer_device,
-        ..
-    } = rung_1(&producer, &consumer, &request())
-    else {
+    let Reason::OtherDevice(mismatch) = rung_1(&producer, &consumer, &request()) else {
         panic!("two devices");
     };
+    assert_eq!(mismatch.identity, Identity::Device);
+    assert_eq!(mismatch.comparison, Comparison::Different);
+    assert_eq!(mismatch.producer_device, producer.device);
+    assert_eq!(mismatch.consumer_device, consumer.device);
     assert_eq!(
-        (*producer_device, *consumer_device),
-        (producer.device, consumer.device)
+        mismatch.to_string(),
+        format!(
+            "not the same device: Vulkan is {}; OpenGL is {}",
+            producer.device, consumer.device
+        )
     );
 }
 
