@@ -46,9 +46,17 @@ impl Origin {
         let starts = |name: &&str| object.starts_with(name);
         if object.starts_with("lucarne-bench") {
             Self::Program
-        } else if ["libc.so", "libc-", "libm.", "libgcc", "ld-linux", "libpthread", "vgpreload"]
-            .iter()
-            .any(|name| starts(name))
+        } else if [
+            "libc.so",
+            "libc-",
+            "libm.",
+            "libgcc",
+            "ld-linux",
+            "libpthread",
+            "vgpreload",
+        ]
+        .iter()
+        .any(|name| starts(name))
         {
             Self::System
         } else {

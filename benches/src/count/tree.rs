@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::callgrind::{Function, Profile};
 use super::COUNTED;
+use super::callgrind::{Function, Profile};
 use super::split::{Origin, is_left_out};
 
 /// Less than so much of the whole is not shown.
