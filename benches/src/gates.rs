@@ -357,6 +357,7 @@ mod tests {
         Count {
             variant,
             size: "64x64".to_owned(),
+            ready: Default::default(),
             producer: side.clone(),
             consumer: Some(side),
         }

@@ -3,7 +3,7 @@
 use lucarne::Extent;
 
 use crate::Result;
-use crate::messages::{Fault, Mode, Order, Shape, Variant};
+use crate::messages::{Fault, Mode, Order, Ready, Shape, Variant};
 use crate::pairs::{Pair, PairPlan, Slice};
 use crate::stats::Random;
 
@@ -44,9 +44,8 @@ pub(crate) struct Run {
     /// Those at the plan's large sizes.
     pub(crate) large: Vec<Series>,
     pub(crate) rounds: u32,
-    /// The drivers, as they call themselves.
-    pub(crate) drivers: [String; 2],
-    pub(crate) emulated: bool,
+    /// What each pair said of itself.
+    pub(crate) ready: Vec<[Ready; 2]>,
 }
 
 /// A pair, and what it showed so far.
@@ -86,18 +85,11 @@ pub(crate) fn run(
             }
         }
     }
-    let ready = |side: usize| pairs.iter().map(move |one| &one.pair.ready[side]);
-    let named = |side| {
-        ready(side)
-            .map(|one| one.device.clone())
-            .max_by_key(String::len)
-    };
     Ok(Run {
         series: series(&pairs, false),
         large: series(&pairs, true),
         rounds,
-        drivers: [0, 1].map(|side| named(side).unwrap_or_default()),
-        emulated: ready(0).chain(ready(1)).any(|one| one.emulated),
+        ready: pairs.iter().map(|one| one.pair.ready.clone()).collect(),
     })
 }
 

@@ -5,7 +5,6 @@ use serde::Serialize;
 use crate::calm::Calm;
 use crate::count::Count;
 use crate::gates::{self, Gate, Verdict};
-use crate::measure::Run;
 use crate::messages::{Fault, Once};
 use crate::options::Wanted;
 use crate::rows::{Row, rows};
@@ -51,21 +50,26 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    fn new(run: &Run) -> Self {
+    fn new(found: &Found) -> Self {
         let read = |path| std::fs::read_to_string(path).unwrap_or_default();
         let cpus = read("/proc/cpuinfo");
         let model = cpus
             .lines()
             .find_map(|line| line.strip_prefix("model name"));
         let model = model.and_then(|line| line.split_once(':'));
-        let [vulkan, opengl] = run.drivers.clone();
+        let counted = found.counts.iter().map(|count| &count.ready);
+        let ready: Vec<_> = found.run.ready.iter().chain(counted).collect();
+        let driver = |side: usize| {
+            let all = ready.iter().map(|both| both[side].device.clone());
+            all.max_by_key(String::len).unwrap_or_default()
+        };
         Self {
             processor: model.map_or("", |(_, name)| name).trim().to_owned(),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            vulkan,
-            opengl,
-            emulated: run.emulated,
+            vulkan: driver(0),
+            opengl: driver(1),
+            emulated: ready.iter().any(|both| both.iter().any(|one| one.emulated)),
             build: if cfg!(debug_assertions) {
                 "debug"
             } else {
@@ -87,7 +91,7 @@ impl Report {
         let both: Vec<Row> = rows.iter().chain(&large).cloned().collect();
         gates.extend(gates::of_slopes(&both, &found.points, calm.is_calm()));
         Self {
-            machine: Machine::new(run),
+            machine: Machine::new(&found),
             calm,
             seed: plan.seed,
             rounds: run.rounds,

@@ -12,7 +12,7 @@ use lucarne::Extent;
 use serde::Serialize;
 
 use crate::Result;
-use crate::messages::{Fault, Mode, Order, Role, Shape, Variant};
+use crate::messages::{Fault, Mode, Order, Ready, Role, Shape, Variant};
 use crate::pairs::{Pair, PairPlan};
 use callgrind::Profile;
 pub(crate) use split::Side;
@@ -33,6 +33,8 @@ const RATE: f64 = 30.0;
 pub(crate) struct Count {
     pub(crate) variant: Variant,
     pub(crate) size: String,
+    #[serde(skip)]
+    pub(crate) ready: [Ready; 2],
     pub(crate) producer: Side,
     /// None of those that are one process.
     pub(crate) consumer: Option<Side>,
@@ -91,6 +93,7 @@ pub(crate) fn count(variant: Variant, plan: CountPlan) -> Result<Count> {
     // Whatever is done once: caches fill, symbols are bound, every slot was used.
     pair.run(order(Mode::Counted, 8), 0)?;
     let slice = pair.run(order(Mode::Counted, plan.frames), 0)?;
+    let ready = pair.ready.clone();
     let folder = pair.end()?;
     let side = |role| -> Result<Side> {
         // The first dump is of warming up, and what comes after the second is of going away.
@@ -101,6 +104,7 @@ pub(crate) fn count(variant: Variant, plan: CountPlan) -> Result<Count> {
     Ok(Count {
         variant,
         size: plan.extent.to_string(),
+        ready,
         producer: side(Role::Producer)?,
         consumer: if variant.within() {
             None
