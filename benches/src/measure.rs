@@ -12,7 +12,8 @@ use crate::stats::Random;
 pub(crate) struct Plan {
     pub(crate) variants: Vec<Variant>,
     pub(crate) extents: Vec<Extent>,
-    /// Sizes at which only the way of a frame is measured, and only of `raw` and `lucarne`.
+    /// Sizes at which only the way of a frame is measured, and only of `raw`, `lucarne` and
+    /// `lucarne-opaque-fd`.
     pub(crate) large: Vec<Extent>,
     pub(crate) rounds: u32,
     /// Until this many, further rounds follow as long as gates cannot tell.
@@ -46,6 +47,8 @@ pub(crate) struct Run {
     pub(crate) rounds: u32,
     /// What each pair said of itself.
     pub(crate) ready: Vec<[Ready; 2]>,
+    /// Large sizes that are too large for something here.
+    pub(crate) missing: Vec<String>,
 }
 
 /// A pair, and what it showed so far.
@@ -61,7 +64,7 @@ pub(crate) fn run(
     mut tell: impl FnMut(&str),
     open: impl Fn(&[Series]) -> bool,
 ) -> Result<Run> {
-    let mut pairs = pairs(plan)?;
+    let (mut pairs, missing) = pairs(plan)?;
     let mut random = Random::new(plan.seed);
     let mut rounds = 0;
     while rounds < plan.rounds || rounds < plan.most_rounds && open(&series(&pairs, false)) {
@@ -89,6 +92,7 @@ pub(crate) fn run(
         series: series(&pairs, false),
         large: series(&pairs, true),
         rounds,
+        missing,
         ready: pairs.iter().map(|one| one.pair.ready.clone()).collect(),
     })
 }
@@ -98,8 +102,12 @@ fn series(pairs: &[Measured], large: bool) -> Vec<Series> {
     those.map(|one| one.series.clone()).collect()
 }
 
-fn pairs(plan: &Plan) -> Result<Vec<Measured>> {
-    let compared = |variant: &&Variant| matches!(variant, Variant::Raw | Variant::Lucarne);
+/// All pairs, and which there are not, and why.
+fn pairs(plan: &Plan) -> Result<(Vec<Measured>, Vec<String>)> {
+    let compared = |variant: &&Variant| {
+        use Variant::{Lucarne, LucarneOpaqueFd, Raw};
+        matches!(variant, Raw | Lucarne | LucarneOpaqueFd)
+    };
     let mut wanted = Vec::new();
     for extent in &plan.extents {
         wanted.extend(
@@ -112,7 +120,7 @@ fn pairs(plan: &Plan) -> Result<Vec<Measured>> {
         let variants = plan.variants.iter().filter(compared);
         wanted.extend(variants.map(|variant| (*variant, *extent, true)));
     }
-    let mut pairs = Vec::new();
+    let (mut pairs, mut missing) = (Vec::new(), Vec::new());
     for (variant, extent, large) in wanted {
         let pair = Pair::start(PairPlan {
             variant,
@@ -121,7 +129,15 @@ fn pairs(plan: &Plan) -> Result<Vec<Measured>> {
             fault: plan.fault,
             counted: false,
             shape: Shape::default(),
-        })?;
+        });
+        let pair = match pair {
+            // A dma-buf of 8K is more than udmabuf allows where nobody has raised its limit.
+            Err(error) if large => {
+                missing.push(error.to_string());
+                continue;
+            }
+            pair => pair?,
+        };
         let series = Series {
             variant,
             extent,
@@ -135,7 +151,7 @@ fn pairs(plan: &Plan) -> Result<Vec<Measured>> {
             large,
         });
     }
-    Ok(pairs)
+    Ok((pairs, missing))
 }
 
 /// What this round measures. The first round measures everything.

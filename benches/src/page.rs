@@ -78,8 +78,12 @@ fn head(report: &Report) -> String {
             "<p class=\"note\">Broken on purpose: {fault:?}. A gate must fail.</p>"
         );
     }
-    if let Some(missing) = &report.missing {
-        let _ = writeln!(text, "<p class=\"note\">{}.</p>", escape(missing));
+    for missing in &report.missing {
+        let _ = writeln!(
+            text,
+            "<p class=\"note\">Not measured. {}</p>",
+            escape(missing)
+        );
     }
     if !report.calm.is_calm() {
         text.push_str("<p class=\"note\">Other programs were busy meanwhile. Times on this page are worth little; instructions, system calls, descriptors and copies are as good as ever.</p>\n");
@@ -186,7 +190,7 @@ fn by_size(report: &Report) -> Option<Plot> {
         }
     };
     let mut ticks: Vec<(f64, String)> = Vec::new();
-    for row in rows().filter(|row| row.variant == Variant::Lucarne.name()) {
+    for row in rows().filter(|row| row.variant == Variant::LucarneOpaqueFd.name()) {
         ticks.push((pixels(row)? * 1e6, row.size.clone()));
     }
     (ticks.len() > 1).then(|| Plot {
@@ -194,7 +198,11 @@ fn by_size(report: &Report) -> Option<Plot> {
         y: "µs until in hand",
         ticks,
         log: true,
-        lines: vec![line(Variant::Lucarne), line(Variant::Raw)],
+        lines: vec![
+            line(Variant::Lucarne),
+            line(Variant::Raw),
+            line(Variant::LucarneOpaqueFd),
+        ],
     })
 }
 

@@ -1,6 +1,8 @@
 //! Pairs of child processes, and slices of measuring.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use lucarne::Extent;
@@ -18,6 +20,8 @@ pub(crate) struct End {
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     what: String,
+    /// Where it complains.
+    errors: PathBuf,
 }
 
 impl End {
@@ -54,11 +58,13 @@ impl End {
         ] {
             command.args([name, &value.to_string()]);
         }
+        let errors = folder.path().join(role.name()).with_extension("errors");
         // Rasterising on threads of its own would hide what a hand-off costs, and take the other side's core.
         let mut child = command
             .env("LP_NUM_THREADS", "0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(File::create(&errors)?)
             .spawn()?;
         let input = child.stdin.take();
         let output = child.stdout.take().ok_or("a child without an output")?;
@@ -67,6 +73,7 @@ impl End {
             input,
             output: BufReader::new(output),
             what: format!("{} {} at {}", plan.variant, role.name(), plan.extent),
+            errors,
         })
     }
 
@@ -76,7 +83,15 @@ impl End {
         if self.child.wait()?.success() {
             return Ok(());
         }
-        Err(format!("{} failed", self.what).into())
+        Err(self.complaint())
+    }
+
+    fn complaint(&self) -> Box<dyn std::error::Error> {
+        let errors = std::fs::read_to_string(&self.errors).unwrap_or_default();
+        match errors.trim() {
+            "" => format!("{} ended before its time", self.what).into(),
+            errors => errors.into(),
+        }
     }
 
     pub(crate) fn tell(&mut self, what: &impl Serialize) -> Result<()> {
@@ -88,7 +103,7 @@ impl End {
     pub(crate) fn hear<T: DeserializeOwned>(&mut self) -> Result<T> {
         let mut line = String::new();
         if self.output.read_line(&mut line)? == 0 {
-            return Err(format!("{} ended before its time", self.what).into());
+            return Err(self.complaint());
         }
         Ok(serde_json::from_str(&line)?)
     }

@@ -17,7 +17,7 @@ pub(crate) struct Report {
     pub(crate) machine: Machine,
     pub(crate) calm: Calm,
     /// What was left out, and why.
-    pub(crate) missing: Option<String>,
+    pub(crate) missing: Vec<String>,
     pub(crate) seed: u64,
     pub(crate) rounds: u32,
     pub(crate) seconds: f64,

@@ -23,7 +23,7 @@ pub(crate) struct Found {
     pub(crate) points: Vec<Point>,
     pub(crate) once: Vec<Once>,
     /// What was left out, and why.
-    pub(crate) missing: Option<String>,
+    pub(crate) missing: Vec<String>,
 }
 
 /// Does all that is wanted; `tell` hears what is going on.
@@ -56,12 +56,14 @@ pub(crate) fn run(wanted: &Wanted, mut tell: impl FnMut(&str)) -> Result<Found> 
     let run = measure::run(&wanted.times, &mut tell, |series| {
         wanted.gates && more(series)
     })?;
+    let missing = missing.map(str::to_owned).into_iter();
+    let missing = missing.chain(run.missing.iter().cloned()).collect();
     Ok(Found {
         run,
         counts,
         points,
         once,
-        missing: missing.map(str::to_owned),
+        missing,
     })
 }
 

@@ -61,7 +61,7 @@ fn head(report: &Report) -> String {
         let _ = writeln!(text, "  BROKEN    lucarne, on purpose: {fault:?}");
     }
     let _ = writeln!(text, "  others    {}", others(report));
-    if let Some(missing) = &report.missing {
+    for missing in &report.missing {
         let _ = writeln!(text, "  MISSING   {missing}");
     }
     text.push_str("  columns   paced: published to in hand, published to seen, processor time per frame of both sides | free: frames per second, processor time\n");
