@@ -2,14 +2,28 @@
 
 use serde::Serialize;
 
+use crate::count::{Count, Side};
 use crate::messages::Variant;
 use crate::rows::{Ratios, Row};
+use crate::slopes::{Point, flatness};
 
 /// Later than over the floor a frame may be in hand, at the median, in microseconds. (Seeing its pixels is no part of the
 /// hand-off, and the floor has none.)
 const OVER_FLOOR: f64 = 15.0;
 /// Allocations per frame that count as none: a vector that grows once in a slice.
 const NO_ALLOCATION: f64 = 0.01;
+/// System calls per frame and side where both sleep. A hundredth more is one in all the frames that were counted.
+const SYSTEM_CALLS: f64 = 2.04;
+
+/// What came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Verdict {
+    Holds,
+    Fails,
+    /// The machine was too busy, or differed too much from itself, to tell.
+    Undecided,
+}
 
 /// One thing that must hold.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -18,42 +32,66 @@ pub(crate) struct Gate {
     pub(crate) name: &'static str,
     /// What was measured.
     pub(crate) got: f64,
-    /// The same ratio to `raw-sync-file`, which makes the same calls to Vulkan: what of it is Lucarne's own.
+    /// The same ratio to `raw-sync-file`, which makes the same calls to Vulkan where a driver has real sync_files: what of it is
+    /// Lucarne's own.
     pub(crate) like_for_like: Option<f64>,
     /// The same of `raw-again`, which differs from `raw` by chance alone.
     pub(crate) by_chance: Option<f64>,
     pub(crate) limit: f64,
     /// Whether more is better.
     pub(crate) at_least: bool,
-    pub(crate) holds: bool,
+    pub(crate) verdict: Verdict,
+}
+
+impl Gate {
+    /// `timed`: another program can change it.
+    fn judge(mut self, timed: bool, calm: bool) -> Self {
+        let holds = |value: f64| {
+            if self.at_least {
+                value >= self.limit
+            } else {
+                value <= self.limit
+            }
+        };
+        // As far as the same code strays from itself, in either direction.
+        let chance = self.by_chance.filter(|chance| timed && *chance > 0.0);
+        let strays = chance.map_or(1.0, |chance| chance.max(1.0 / chance));
+        let better = if self.at_least {
+            self.got * strays
+        } else {
+            self.got / strays
+        };
+        let can_tell = !timed || calm && holds(if self.at_least { 1.0 / strays } else { strays });
+        self.verdict = match (holds(self.got), can_tell) {
+            (true, true) => Verdict::Holds,
+            (false, true) => Verdict::Fails,
+            // Worse than chance explains.
+            (false, false) if chance.is_some() && !holds(better) => Verdict::Fails,
+            (_, false) => Verdict::Undecided,
+        };
+        self
+    }
 }
 
 /// What a gate looks at; `None` where what it compares with was not measured.
 #[derive(Clone, Copy)]
 enum Look {
-    /// A ratio to the hand-written loop.
+    /// A ratio to the hand-written loop, of times.
     Ratio(fn(&Ratios) -> f64),
-    /// Something that needs no other row.
-    Figure(fn(&Row) -> Option<f64>),
-}
-
-impl Look {
-    fn at(self, row: &Row, to: Option<&Ratios>) -> Option<f64> {
-        match self {
-            Self::Ratio(of) => to.map(of),
-            Self::Figure(of) => of(row),
-        }
-    }
+    /// A time that needs no other row.
+    Time(fn(&Row) -> Option<f64>),
+    /// A number that no other program changes.
+    Number(fn(&Row) -> f64),
 }
 
 /// Name, what it looks at, limit, whether more is better.
 const GATES: [(&str, Look, f64, bool); 10] = {
-    use Look::{Figure, Ratio};
+    use Look::{Number, Ratio, Time};
     [
         ("p50 / raw", Ratio(|to| to.p50), 1.10, false),
         (
             "in hand - floor, us",
-            Figure(|row| row.over_floor),
+            Time(|row| row.over_floor),
             OVER_FLOOR,
             false,
         ),
@@ -73,62 +111,128 @@ const GATES: [(&str, Look, f64, bool); 10] = {
         ),
         (
             "descriptors opened and kept",
-            Figure(|row| Some(row.descriptors as f64)),
+            Number(|row| row.descriptors as f64),
             0.0,
             false,
         ),
         (
             "copies per frame",
-            Figure(|row| Some(row.copies.into())),
+            Number(|row| row.copies.into()),
             0.0,
             false,
         ),
         (
             "allocations per frame",
-            Figure(|row| Some(row.allocations)),
+            Number(|row| row.allocations),
             NO_ALLOCATION,
             false,
         ),
         (
             "frames torn, repeated or lost",
-            Figure(|row| Some(wrong(row))),
+            Number(|row| (row.torn + row.repeated + row.lost) as f64),
             0.0,
             false,
         ),
     ]
 };
 
-fn wrong(row: &Row) -> f64 {
-    (row.torn + row.repeated + row.lost) as f64
-}
-
 /// All gates that these rows can be asked about, size by size.
-pub(crate) fn gates(rows: &[Row]) -> Vec<Gate> {
+pub(crate) fn of_rows(rows: &[Row], calm: bool) -> Vec<Gate> {
     let is = |row: &&Row, variant: Variant| row.variant == variant.name();
     let mut gates = Vec::new();
     for row in rows.iter().filter(|row| is(row, Variant::Lucarne)) {
         let mut others = rows.iter().filter(|other| other.size == row.size);
         let again = others.find(|other| is(other, Variant::RawAgain));
         for (name, look, limit, at_least) in GATES {
-            let Some(got) = look.at(row, row.to_raw.as_ref()) else {
-                continue;
+            let to = |ratios: Option<&Ratios>| match look {
+                Look::Ratio(of) => ratios.map(of),
+                Look::Time(_) | Look::Number(_) => None,
             };
-            gates.push(Gate {
+            let got = match look {
+                Look::Ratio(of) => row.to_raw.as_ref().map(of),
+                Look::Time(of) => of(row),
+                Look::Number(of) => Some(of(row)),
+            };
+            let Some(got) = got else { continue };
+            let gate = Gate {
                 size: row.size.clone(),
                 name,
                 got,
-                like_for_like: match look {
-                    Look::Ratio(of) => row.to_raw_sync_file.as_ref().map(of),
-                    Look::Figure(_) => None,
-                },
-                by_chance: again.and_then(|row| look.at(row, row.to_raw.as_ref())),
+                like_for_like: to(row.to_raw_sync_file.as_ref()),
+                by_chance: to(again.and_then(|row| row.to_raw.as_ref())),
                 limit,
                 at_least,
-                holds: if at_least { got >= limit } else { got <= limit },
-            });
+                verdict: Verdict::Undecided,
+            };
+            gates.push(gate.judge(!matches!(look, Look::Number(_)), calm));
         }
     }
     gates
+}
+
+/// Instructions and system calls, side by side. Nothing else on the machine changes them.
+pub(crate) fn of_counts(counts: &[Count]) -> Vec<Gate> {
+    let find = |variant| counts.iter().find(|count| count.variant == variant);
+    let (Some(lucarne), Some(raw)) = (find(Variant::Lucarne), find(Variant::Raw)) else {
+        return Vec::new();
+    };
+    let like = find(Variant::RawSyncFile);
+    let mut gates = Vec::new();
+    let mut side = |names: [&'static str; 2], of: fn(&Count) -> Option<&Side>| {
+        let (Some(mine), Some(theirs)) = (of(lucarne), of(raw)) else {
+            return;
+        };
+        let like = like.and_then(of);
+        let gate = |name, got, like_for_like, limit| Gate {
+            size: lucarne.size.clone(),
+            name,
+            got,
+            like_for_like,
+            by_chance: None,
+            limit,
+            at_least: false,
+            verdict: Verdict::Undecided,
+        };
+        let instructions = like.map(|like| mine.own / like.own);
+        let [first, second] = names;
+        gates.push(gate(first, mine.own / theirs.own, instructions, 1.5).judge(false, true));
+        gates.push(gate(second, mine.system_calls, None, SYSTEM_CALLS).judge(false, true));
+    };
+    let names = [
+        "instructions of the producer / raw",
+        "system calls of the producer",
+    ];
+    side(names, |count| Some(&count.producer));
+    let names = [
+        "instructions of the consumer / raw",
+        "system calls of the consumer",
+    ];
+    side(names, |count| count.consumer.as_ref());
+    gates
+}
+
+/// What must not grow: with a frame's size, and with the number of consumers.
+pub(crate) fn of_slopes(rows: &[Row], points: &[Point], calm: bool) -> Vec<Gate> {
+    let gate = |size: &str, name, got| Gate {
+        size: size.to_owned(),
+        name,
+        got,
+        like_for_like: None,
+        by_chance: None,
+        limit: 1.2,
+        at_least: false,
+        verdict: Verdict::Undecided,
+    };
+    let lucarne = |row: &&Row| row.variant == Variant::Lucarne.name();
+    let size = rows
+        .iter()
+        .filter(lucarne)
+        .find(|row| row.size == "3840x2160");
+    let size = size.and_then(|row| row.to_1080p);
+    let size = size.map(|got| gate("3840x2160", "in hand / 1920x1080", got).judge(true, calm));
+    let flat = flatness(points);
+    let flat = flat.map(|got| gate("-", "a consumer of 64 / one of 4", got).judge(false, true));
+    size.into_iter().chain(flat).collect()
 }
 
 #[cfg(test)]
@@ -157,9 +261,9 @@ mod tests {
         let mut ratios = row.to_raw.expect("set above");
         change(&mut row, &mut ratios);
         row.to_raw = Some(ratios);
-        let gates = gates(&[row]);
+        let gates = of_rows(&[row], true);
         assert_eq!(gates.len(), GATES.len());
-        let failing = gates.iter().filter(|gate| !gate.holds);
+        let failing = gates.iter().filter(|gate| gate.verdict == Verdict::Fails);
         failing.map(|gate| gate.name).collect()
     }
 
@@ -203,11 +307,71 @@ mod tests {
             over_floor: None,
             ..row()
         };
-        assert_eq!(gates(&[row]).len(), 4);
+        assert_eq!(of_rows(&[row], true).len(), 4);
         let other = Row {
             variant: Variant::Raw.name().to_owned(),
             ..Row::default()
         };
-        assert!(gates(&[other]).is_empty());
+        assert!(of_rows(&[other], true).is_empty());
+        assert!(of_counts(&[]).is_empty() && of_slopes(&[], &[], true).is_empty());
+    }
+
+    fn p50(got: f64, again: f64, calm: bool) -> Verdict {
+        let to = |p50| Ratios {
+            p50,
+            ..row().to_raw.expect("it has some")
+        };
+        let mine = Row {
+            to_raw: Some(to(got)),
+            ..row()
+        };
+        let other = Row {
+            variant: Variant::RawAgain.name().to_owned(),
+            to_raw: Some(to(again)),
+            ..row()
+        };
+        of_rows(&[mine, other], calm)[0].verdict
+    }
+
+    #[test]
+    fn a_machine_that_cannot_tell_passes_nothing() {
+        assert_eq!(p50(1.05, 1.01, true), Verdict::Holds);
+        assert_eq!(p50(1.15, 1.01, true), Verdict::Fails);
+        // The same code differs from itself by more than the gate allows.
+        assert_eq!(p50(1.05, 1.2, true), Verdict::Undecided);
+        assert_eq!(p50(1.05, 0.8, true), Verdict::Undecided);
+        assert_eq!(p50(1.2, 1.2, true), Verdict::Undecided);
+        // Others were busy.
+        assert_eq!(p50(1.05, 1.01, false), Verdict::Undecided);
+        // No chance explains this.
+        assert_eq!(p50(3.0, 1.2, true), Verdict::Fails);
+        assert_eq!(p50(3.0, 1.01, false), Verdict::Fails);
+    }
+
+    fn count(variant: Variant, own: f64) -> Count {
+        let side = Side {
+            own,
+            system_calls: 1.0,
+            ..Side::default()
+        };
+        Count {
+            variant,
+            size: "64x64".to_owned(),
+            ready: Default::default(),
+            producer: side.clone(),
+            consumer: Some(side),
+        }
+    }
+
+    #[test]
+    fn instructions_are_judged_on_a_busy_machine_too() {
+        let verdicts = |own| {
+            let counts = [count(Variant::Raw, 400.0), count(Variant::Lucarne, own)];
+            let gates = of_counts(&counts);
+            gates.iter().map(|gate| gate.verdict).collect::<Vec<_>>()
+        };
+        use Verdict::{Fails, Holds};
+        assert_eq!(verdicts(590.0), [Holds; 4]);
+        assert_eq!(verdicts(610.0), [Fails, Holds, Fails, Holds]);
     }
 }

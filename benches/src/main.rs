@@ -5,18 +5,25 @@
 
 #![deny(unsafe_code)]
 
+mod calm;
 mod count;
 mod gates;
 mod gl;
 mod link;
 mod measure;
 mod messages;
+mod options;
+mod page;
 mod pairs;
 mod report;
 mod roles;
 mod rows;
+mod session;
+mod slopes;
 mod stamp;
 mod stats;
+mod svg;
+mod table;
 mod variants;
 mod vk;
 
@@ -29,7 +36,9 @@ use clap::{Parser, Subcommand};
 use lucarne::Extent;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
-use messages::{Fault, Role, Variant};
+use gates::Verdict;
+use messages::{Fault, Role, Shape, Variant};
+use options::Options;
 
 /// Counts, for every variant alike.
 #[global_allocator]
@@ -52,49 +61,6 @@ struct Arguments {
     options: Options,
 }
 
-#[derive(Debug, clap::Args)]
-struct Options {
-    /// One size, few and short rounds: a first impression
-    #[arg(long)]
-    quick: bool,
-    /// Print one JSON object instead of tables
-    #[arg(long)]
-    json: bool,
-    /// Width and height of the frames in pixels; may be given more than once [default: 640x480 and 1920x1080]
-    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = extent)]
-    size: Vec<Extent>,
-    /// Count instructions alone, which a busy machine does not change, and measure no time
-    #[arg(long)]
-    counts: bool,
-    /// How long each variant is measured in each round and mode [default: 1, quick: 0.5]
-    #[arg(long, value_name = "SECONDS")]
-    seconds: Option<f64>,
-    /// How long each runs before that, each time [default: a quarter of the seconds]
-    #[arg(long, value_name = "SECONDS")]
-    warm_up: Option<f64>,
-    /// How many rounds [default: 10, quick: 4]
-    #[arg(long, value_name = "COUNT")]
-    rounds: Option<u32>,
-    /// Frames per second of the paced mode
-    #[arg(long, value_name = "RATE", default_value_t = 60.0)]
-    rate: f64,
-    /// Only these variants; may be given more than once
-    #[arg(long, value_enum, value_name = "VARIANT")]
-    only: Vec<Variant>,
-    /// Seed of the rounds' order [default: the time]
-    #[arg(long)]
-    seed: Option<u64>,
-    /// Leave it to the kernel where both processes run
-    #[arg(long)]
-    unpinned: bool,
-    /// Put a fault into the Lucarne variant: a gate must fail
-    #[arg(long = "break", value_enum, value_name = "FAULT")]
-    fault: Option<Fault>,
-    /// End with status 1 where a gate fails
-    #[arg(long)]
-    gates: bool,
-}
-
 #[derive(Debug, Subcommand)]
 enum End {
     /// One end of a pair; the bench starts these itself
@@ -102,7 +68,7 @@ enum End {
     End {
         #[arg(value_enum)]
         role: Role,
-        #[arg(value_enum)]
+        #[arg(value_parser = Variant::named)]
         variant: Variant,
         #[arg(value_parser = extent)]
         size: Extent,
@@ -111,8 +77,24 @@ enum End {
         core: Option<usize>,
         #[arg(long = "break", value_enum)]
         fault: Option<Fault>,
+        #[command(flatten)]
+        shape: Shape,
+    },
+    /// Measures what happens once; the bench itself starts this
+    #[command(hide = true)]
+    Once {
+        #[arg(value_parser = extent)]
+        size: Extent,
+        folder: PathBuf,
     },
 }
+
+/// A gate failed.
+const FAILED: u8 = 1;
+/// Something went wrong, as after arguments that are not understood.
+const ERROR: u8 = 2;
+/// The machine was too busy to tell.
+const UNDECIDED: u8 = 3;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -124,57 +106,40 @@ fn main() -> ExitCode {
             folder,
             core,
             fault,
+            shape,
         }) => {
             let setup = variants::Setup {
                 variant,
                 extent: size,
                 folder,
                 fault,
+                shape,
             };
             let served = roles::serve(role, &setup, core);
             served
-                .map(|()| true)
+                .map(|()| 0)
                 .map_err(|error| format!("{variant} {} at {size}: {error}", role.name()).into())
         }
+        Some(End::Once { size, folder }) => session::serve_once(size, &folder).map(|()| 0),
         None => bench(&arguments.options),
     };
     match outcome {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(status) => ExitCode::from(status),
         Err(error) => {
             // Nobody is left to tell if this fails.
             let _ = writeln!(std::io::stderr(), "lucarne-bench: {error}");
-            ExitCode::FAILURE
+            ExitCode::from(ERROR)
         }
     }
 }
 
-/// Runs it all; false where a gate fails that was asked to hold.
-fn bench(options: &Options) -> Result<bool> {
-    let plan = options.plan()?;
-    if options.counts {
-        for variant in [
-            Variant::Raw,
-            Variant::RawSyncFile,
-            Variant::Lucarne,
-            Variant::Floor,
-        ] {
-            let count = count::count(
-                variant,
-                count::CountPlan {
-                    extent: Extent::new(64, 64),
-                    cores: plan.cores,
-                    fault: plan.fault,
-                    frames: 30,
-                },
-            )?;
-            writeln!(std::io::stdout(), "{}", serde_json::to_string(&count)?)?;
-        }
-        return Ok(true);
-    }
+/// Runs it all, and gives the exit status.
+fn bench(options: &Options) -> Result<u8> {
+    let wanted = options.wanted()?;
     let mut stderr = std::io::stderr();
     let terminal = stderr.is_terminal();
-    let run = measure::run(&plan, |what| {
+    let watch = calm::Watch::new();
+    let found = session::run(&wanted, |what| {
         if terminal {
             let _ = write!(stderr, "\r\x1b[K{what}");
         }
@@ -182,56 +147,24 @@ fn bench(options: &Options) -> Result<bool> {
     if terminal {
         let _ = write!(stderr, "\r\x1b[K");
     }
-    let report = report::Report::new(&plan, &run);
+    let report = report::Report::new(&wanted, found, watch.calm());
+    let json = serde_json::to_string_pretty(&report)?;
+    if let Some(folder) = &options.report {
+        std::fs::create_dir_all(folder)?;
+        std::fs::write(folder.join("report.json"), &json)?;
+        std::fs::write(folder.join("report.html"), page::page(&report))?;
+    }
     let mut stdout = std::io::stdout().lock();
     if options.json {
-        writeln!(stdout, "{}", serde_json::to_string_pretty(&report)?)?;
+        writeln!(stdout, "{json}")?;
     } else {
-        write!(stdout, "{}", report.table())?;
+        write!(stdout, "{}", table::table(&report))?;
     }
-    Ok(!options.gates || report.good())
-}
-
-impl Options {
-    fn plan(&self) -> Result<measure::Plan> {
-        let (rounds, seconds) = if self.quick { (4, 0.5) } else { (10, 1.0) };
-        let seconds = self.seconds.unwrap_or(seconds);
-        let plan = measure::Plan {
-            variants: match &self.only[..] {
-                [] => <Variant as clap::ValueEnum>::value_variants().to_vec(),
-                only => only.to_vec(),
-            },
-            extents: match (&self.size[..], self.quick) {
-                ([], false) => vec![Extent::new(640, 480), Extent::new(1920, 1080)],
-                ([], true) => vec![Extent::new(640, 480)],
-                (sizes, _) => sizes.to_vec(),
-            },
-            rounds: self.rounds.unwrap_or(rounds),
-            seconds,
-            warm_up: self.warm_up.unwrap_or(seconds / 4.0),
-            rate: self.rate,
-            seed: self.seed.map_or_else(seed, Ok)?,
-            cores: if self.unpinned { None } else { cores()? },
-            fault: self.fault,
-        };
-        let sane = |value: f64, most: f64| value > 0.0 && value <= most;
-        if !sane(plan.seconds, 600.0) || !sane(plan.rate, 10_000.0) || plan.warm_up < 0.0 {
-            return Err("seconds are more than 0 and at most 600, the rate at most 10000".into());
-        }
-        Ok(plan)
-    }
-}
-
-fn seed() -> Result<u64> {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
-    Ok(now.as_secs())
-}
-
-/// The first two cores that this process may use; none where there is only one.
-fn cores() -> Result<Option<(usize, usize)>> {
-    let set = rustix::thread::sched_getaffinity(None)?;
-    let mut cores = (0..rustix::thread::CpuSet::MAX_CPU).filter(|core| set.is_set(*core));
-    Ok(cores.next().zip(cores.next()))
+    Ok(match report.worst() {
+        Some(Verdict::Fails) if options.gates => FAILED,
+        Some(Verdict::Undecided) if options.gates => UNDECIDED,
+        _ => 0,
+    })
 }
 
 fn extent(text: &str) -> std::result::Result<Extent, String> {

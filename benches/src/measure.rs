@@ -3,7 +3,7 @@
 use lucarne::Extent;
 
 use crate::Result;
-use crate::messages::{Fault, Mode, Order, Variant};
+use crate::messages::{Fault, Mode, Order, Ready, Shape, Variant};
 use crate::pairs::{Pair, PairPlan, Slice};
 use crate::stats::Random;
 
@@ -12,7 +12,12 @@ use crate::stats::Random;
 pub(crate) struct Plan {
     pub(crate) variants: Vec<Variant>,
     pub(crate) extents: Vec<Extent>,
+    /// Sizes at which only the way of a frame is measured, and only of `raw`, `lucarne` and
+    /// `lucarne-opaque-fd`.
+    pub(crate) large: Vec<Extent>,
     pub(crate) rounds: u32,
+    /// Until this many, further rounds follow as long as gates cannot tell.
+    pub(crate) most_rounds: u32,
     pub(crate) seconds: f64,
     pub(crate) warm_up: f64,
     pub(crate) rate: f64,
@@ -29,6 +34,7 @@ pub(crate) struct Series {
     /// Copies of each frame, on both sides.
     pub(crate) copies: u32,
     pub(crate) paced: Vec<Slice>,
+    /// Empty at large sizes.
     pub(crate) free: Vec<Slice>,
 }
 
@@ -36,68 +42,129 @@ pub(crate) struct Series {
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) series: Vec<Series>,
-    /// The drivers, as they call themselves.
-    pub(crate) drivers: [String; 2],
-    pub(crate) emulated: bool,
+    /// Those at the plan's large sizes.
+    pub(crate) large: Vec<Series>,
+    pub(crate) rounds: u32,
+    /// What each pair said of itself.
+    pub(crate) ready: Vec<[Ready; 2]>,
+    /// Large sizes that are too large for something here.
+    pub(crate) missing: Vec<String>,
 }
 
-/// Measures everything; `tell` hears what is going on.
-pub(crate) fn run(plan: &Plan, mut tell: impl FnMut(&str)) -> Result<Run> {
-    let mut pairs = Vec::new();
-    let mut series = Vec::new();
-    for extent in &plan.extents {
-        for variant in &plan.variants {
-            let pair = Pair::start(PairPlan {
-                variant: *variant,
-                extent: *extent,
-                cores: plan.cores,
-                fault: plan.fault,
-                counted: false,
-            })?;
-            series.push(Series {
-                variant: *variant,
-                extent: *extent,
-                copies: pair.ready.iter().map(|ready| ready.copies).sum(),
-                paced: Vec::new(),
-                free: Vec::new(),
-            });
-            pairs.push(pair);
-        }
-    }
+/// A pair, and what it showed so far.
+struct Measured {
+    pair: Pair,
+    series: Series,
+    large: bool,
+}
+
+/// Measures everything; `tell` hears what is going on, `open` says whether more rounds would help.
+pub(crate) fn run(
+    plan: &Plan,
+    mut tell: impl FnMut(&str),
+    open: impl Fn(&[Series]) -> bool,
+) -> Result<Run> {
+    let (mut pairs, missing) = pairs(plan)?;
     let mut random = Random::new(plan.seed);
-    for round in 1..=plan.rounds {
-        let each = |mode| (0..pairs.len()).map(move |pair| (pair, mode));
-        let mut slices: Vec<_> = each(Mode::Paced).chain(each(Mode::Free)).collect();
+    let mut rounds = 0;
+    while rounds < plan.rounds || rounds < plan.most_rounds && open(&series(&pairs, false)) {
+        rounds += 1;
+        let mut slices: Vec<_> = slices(&pairs, rounds);
         random.shuffle(&mut slices);
         for (index, mode) in slices {
-            let PairPlan {
-                variant, extent, ..
-            } = pairs[index].plan;
-            tell(&format!(
-                "round {round} of {}: {variant} at {extent}",
-                plan.rounds
-            ));
-            let slice = pairs[index].run(Order {
+            let Measured { pair, series, .. } = &mut pairs[index];
+            let (variant, extent) = (series.variant, series.extent);
+            tell(&format!("round {rounds}: {variant} at {extent}"));
+            let order = Order {
                 mode,
                 warm_up: plan.warm_up,
                 seconds: plan.seconds,
                 rate: plan.rate,
-            })?;
+            };
+            let slice = pair.run(order, rounds)?;
             match mode {
-                Mode::Paced => series[index].paced.push(slice),
-                Mode::Free | Mode::Counted => series[index].free.push(slice),
+                Mode::Free => series.free.push(slice),
+                Mode::Paced | Mode::Counted => series.paced.push(slice),
             }
         }
     }
-    let of = |side: usize| {
-        let named = pairs.iter().map(|pair| pair.ready[side].device.clone());
-        named.max_by_key(String::len).unwrap_or_default()
-    };
     Ok(Run {
-        drivers: [of(0), of(1)],
-        emulated: pairs
-            .iter()
-            .any(|pair| pair.ready.iter().any(|one| one.emulated)),
-        series,
+        series: series(&pairs, false),
+        large: series(&pairs, true),
+        rounds,
+        missing,
+        ready: pairs.iter().map(|one| one.pair.ready.clone()).collect(),
     })
+}
+
+fn series(pairs: &[Measured], large: bool) -> Vec<Series> {
+    let those = pairs.iter().filter(|one| one.large == large);
+    those.map(|one| one.series.clone()).collect()
+}
+
+/// All pairs, and which there are not, and why.
+fn pairs(plan: &Plan) -> Result<(Vec<Measured>, Vec<String>)> {
+    let compared = |variant: &&Variant| {
+        use Variant::{Lucarne, LucarneOpaqueFd, Raw};
+        matches!(variant, Raw | Lucarne | LucarneOpaqueFd)
+    };
+    let mut wanted = Vec::new();
+    for extent in &plan.extents {
+        wanted.extend(
+            plan.variants
+                .iter()
+                .map(|variant| (*variant, *extent, false)),
+        );
+    }
+    for extent in &plan.large {
+        let variants = plan.variants.iter().filter(compared);
+        wanted.extend(variants.map(|variant| (*variant, *extent, true)));
+    }
+    let (mut pairs, mut missing) = (Vec::new(), Vec::new());
+    for (variant, extent, large) in wanted {
+        let pair = Pair::start(PairPlan {
+            variant,
+            extent,
+            cores: plan.cores,
+            fault: plan.fault,
+            counted: false,
+            shape: Shape::default(),
+        });
+        let pair = match pair {
+            // A dma-buf of 8K is more than udmabuf allows where nobody has raised its limit.
+            Err(error) if large => {
+                missing.push(error.to_string());
+                continue;
+            }
+            pair => pair?,
+        };
+        let series = Series {
+            variant,
+            extent,
+            copies: pair.ready.iter().map(|ready| ready.copies).sum(),
+            paced: Vec::new(),
+            free: Vec::new(),
+        };
+        pairs.push(Measured {
+            pair,
+            series,
+            large,
+        });
+    }
+    Ok((pairs, missing))
+}
+
+/// What this round measures. The first round measures everything.
+fn slices(pairs: &[Measured], round: u32) -> Vec<(usize, Mode)> {
+    let due = |one: &Measured| (round - 1).is_multiple_of(one.series.variant.every());
+    let mut slices = Vec::new();
+    for (index, one) in pairs.iter().enumerate().filter(|(_, one)| due(one)) {
+        if !one.series.variant.within() {
+            slices.push((index, Mode::Paced));
+        }
+        if !one.large {
+            slices.push((index, Mode::Free));
+        }
+    }
+    slices
 }

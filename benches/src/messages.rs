@@ -28,6 +28,12 @@ pub(crate) enum Variant {
     Shm,
     /// The dma-buf's descriptor is sent, and imported, with every frame.
     ImportPerFrame,
+    /// Written by hand, within one process and thread: no sockets, no page.
+    #[value(skip)]
+    RawInProcess,
+    /// lucarne alone, within one process and thread: its pool and its turns.
+    #[value(skip)]
+    LucarneInProcess,
 }
 
 impl Variant {
@@ -43,6 +49,44 @@ impl Variant {
             Self::LucarneHostMemory => "lucarne-host-memory",
             Self::Shm => "shm",
             Self::ImportPerFrame => "import-per-frame",
+            Self::RawInProcess => "raw-in-process",
+            Self::LucarneInProcess => "lucarne-in-process",
+        }
+    }
+
+    /// The one of this name.
+    pub(crate) fn named(name: &str) -> Result<Self, String> {
+        let within = [Self::RawInProcess, Self::LucarneInProcess];
+        let mut all = Self::value_variants().iter().chain(&within);
+        all.find(|one| one.name() == name)
+            .copied()
+            .ok_or_else(|| format!("no variant is called {name}"))
+    }
+
+    /// The hand-written one that it is compared with.
+    pub(crate) fn beside(self) -> Self {
+        if self.within() {
+            Self::RawInProcess
+        } else {
+            Self::Raw
+        }
+    }
+
+    /// Whether it is one process alone.
+    pub(crate) fn within(self) -> bool {
+        matches!(self, Self::RawInProcess | Self::LucarneInProcess)
+    }
+
+    /// In how many rounds it is measured: in every one where a gate looks at it, in every fourth otherwise.
+    pub(crate) fn every(self) -> u32 {
+        match self {
+            Self::Floor | Self::Raw | Self::RawAgain | Self::RawSyncFile | Self::Lucarne => 1,
+            Self::LucarneOpaqueFd
+            | Self::LucarneHostMemory
+            | Self::Shm
+            | Self::ImportPerFrame
+            | Self::RawInProcess
+            | Self::LucarneInProcess => 4,
         }
     }
 }
@@ -65,6 +109,74 @@ pub(crate) enum Fault {
     Leak,
     /// The consumer sleeps for a millisecond before it looks at a frame.
     Sleep,
+}
+
+/// What a stream has more or fewer of than usual; the floor alone knows about all of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::Args)]
+pub(crate) struct Shape {
+    /// Consumers, all in one process.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) consumers: usize,
+    #[arg(long, default_value_t = crate::link::SLOTS)]
+    pub(crate) slots: usize,
+    /// Streams beside the one that is measured, each with a consumer, and without frames.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) idle: usize,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            consumers: 1,
+            slots: crate::link::SLOTS,
+            idle: 0,
+        }
+    }
+}
+
+/// What happens once in the life of a stream, or seldom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Step {
+    /// A producer asks its drivers what they can do, and gives its stream a name.
+    Bind,
+    /// A consumer does, and finds the stream.
+    Connect,
+    /// Both agree; three frames are allocated, exported, sent and imported.
+    Negotiate,
+    /// The first frame's way, from one thread to itself.
+    FirstFrame,
+    /// The same of the second, for comparison.
+    NextFrame,
+    /// Three frames of another size.
+    Resize,
+    /// A second consumer, until it has imported everything.
+    Join,
+}
+
+impl Step {
+    /// What people call it.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Bind => "bind",
+            Self::Connect => "connect",
+            Self::Negotiate => "negotiate, allocate, import",
+            Self::FirstFrame => "first frame",
+            Self::NextFrame => "next frame",
+            Self::Resize => "resize",
+            Self::Join => "a consumer joins",
+        }
+    }
+}
+
+/// How long one of them took.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Once {
+    pub(crate) step: Step,
+    /// Microseconds, with the drivers'.
+    pub(crate) micros: f64,
+    /// Of these, within calls that do what drivers do: asking, exporting, importing, submitting, waiting.
+    pub(crate) drivers: f64,
 }
 
 /// Which end of a pair a child process is.
@@ -137,6 +249,8 @@ pub(crate) struct Used {
 pub(crate) struct Produced {
     /// Frames that counted.
     pub(crate) frames: u64,
+    /// From the first frame that counted to the last, in nanoseconds.
+    pub(crate) time: u64,
     pub(crate) before: Used,
     pub(crate) after: Used,
     /// Of each paced frame: its number, when its slot was there, and when it was about to be published, in nanoseconds on

@@ -1,6 +1,8 @@
 //! Pairs of child processes, and slices of measuring.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use lucarne::Extent;
@@ -8,20 +10,22 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
-use crate::messages::{Consumed, Fault, Order, Produced, Ready, Role, Used, Variant};
+use crate::messages::{Consumed, Fault, Order, Produced, Ready, Role, Shape, Used, Variant};
 use crate::{Result, count};
 
 /// A child process that obeys orders. Ends with this value.
 #[derive(Debug)]
-struct End {
+pub(crate) struct End {
     child: Child,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     what: String,
+    /// Where it complains.
+    errors: PathBuf,
 }
 
 impl End {
-    fn start(role: Role, plan: &PairPlan, folder: &TempDir) -> Result<Self> {
+    pub(crate) fn start(role: Role, plan: &PairPlan, folder: &TempDir) -> Result<Self> {
         let program = std::env::current_exe()?;
         let mut command = if plan.counted {
             count::wrapped(&program, &count::file(folder.path(), role))
@@ -42,11 +46,25 @@ impl End {
         if let Some(fault) = fault.and_then(|fault| clap::ValueEnum::to_possible_value(&fault)) {
             command.args(["--break", fault.get_name()]);
         }
+        let Shape {
+            consumers,
+            slots,
+            idle,
+        } = plan.shape;
+        for (name, value) in [
+            ("--consumers", consumers),
+            ("--slots", slots),
+            ("--idle", idle),
+        ] {
+            command.args([name, &value.to_string()]);
+        }
+        let errors = folder.path().join(role.name()).with_extension("errors");
         // Rasterising on threads of its own would hide what a hand-off costs, and take the other side's core.
         let mut child = command
             .env("LP_NUM_THREADS", "0")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(File::create(&errors)?)
             .spawn()?;
         let input = child.stdin.take();
         let output = child.stdout.take().ok_or("a child without an output")?;
@@ -55,28 +73,37 @@ impl End {
             input,
             output: BufReader::new(output),
             what: format!("{} {} at {}", plan.variant, role.name(), plan.extent),
+            errors,
         })
     }
 
     /// Waits until it has ended by itself.
-    fn end(mut self) -> Result<()> {
+    pub(crate) fn end(mut self) -> Result<()> {
         drop(self.input.take());
         if self.child.wait()?.success() {
             return Ok(());
         }
-        Err(format!("{} failed", self.what).into())
+        Err(self.complaint())
     }
 
-    fn tell(&mut self, what: &impl Serialize) -> Result<()> {
+    fn complaint(&self) -> Box<dyn std::error::Error> {
+        let errors = std::fs::read_to_string(&self.errors).unwrap_or_default();
+        match errors.trim() {
+            "" => format!("{} ended before its time", self.what).into(),
+            errors => errors.into(),
+        }
+    }
+
+    pub(crate) fn tell(&mut self, what: &impl Serialize) -> Result<()> {
         let input = self.input.as_mut().ok_or("it has ended")?;
         writeln!(input, "{}", serde_json::to_string(what)?)?;
         Ok(())
     }
 
-    fn hear<T: DeserializeOwned>(&mut self) -> Result<T> {
+    pub(crate) fn hear<T: DeserializeOwned>(&mut self) -> Result<T> {
         let mut line = String::new();
         if self.output.read_line(&mut line)? == 0 {
-            return Err(format!("{} ended before its time", self.what).into());
+            return Err(self.complaint());
         }
         Ok(serde_json::from_str(&line)?)
     }
@@ -103,15 +130,16 @@ pub(crate) struct PairPlan {
     pub(crate) fault: Option<Fault>,
     /// Whether both run in callgrind.
     pub(crate) counted: bool,
+    pub(crate) shape: Shape,
 }
 
 /// A producer and a consumer that hand over frames in one way.
 #[derive(Debug)]
 pub(crate) struct Pair {
-    pub(crate) plan: PairPlan,
     pub(crate) ready: [Ready; 2],
     producer: End,
-    consumer: End,
+    /// None of those that are one process.
+    consumer: Option<End>,
     folder: TempDir,
 }
 
@@ -120,10 +148,15 @@ impl Pair {
     pub(crate) fn start(plan: PairPlan) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("lucarne-bench").tempdir()?;
         let mut producer = End::start(Role::Producer, &plan, &folder)?;
-        let mut consumer = End::start(Role::Consumer, &plan, &folder)?;
-        let ready = [producer.hear()?, consumer.hear()?];
+        let mut consumer = if plan.variant.within() {
+            None
+        } else {
+            Some(End::start(Role::Consumer, &plan, &folder)?)
+        };
+        let first: Ready = producer.hear()?;
+        let second = consumer.as_mut().map(End::hear).transpose()?;
+        let ready = [first, second.unwrap_or_default()];
         Ok(Self {
-            plan,
             ready,
             producer,
             consumer,
@@ -132,18 +165,33 @@ impl Pair {
     }
 
     /// Measures once.
-    pub(crate) fn run(&mut self, order: Order) -> Result<Slice> {
-        self.consumer.tell(&order)?;
+    pub(crate) fn run(&mut self, order: Order, round: u32) -> Result<Slice> {
+        if let Some(consumer) = &mut self.consumer {
+            consumer.tell(&order)?;
+        }
         self.producer.tell(&order)?;
-        let produced = self.producer.hear()?;
-        let consumed = self.consumer.hear()?;
-        Ok(Slice::new(&produced, &consumed))
+        let produced: Produced = self.producer.hear()?;
+        let consumed = match &mut self.consumer {
+            Some(consumer) => consumer.hear()?,
+            // It has seen every frame itself.
+            None => Consumed {
+                frames: produced.frames,
+                time: produced.time,
+                ..Consumed::default()
+            },
+        };
+        Ok(Slice {
+            round,
+            ..Slice::new(&produced, &consumed)
+        })
     }
 
     /// Lets both end, and gives the folder with what they wrote.
     pub(crate) fn end(self) -> Result<TempDir> {
         self.producer.end()?;
-        self.consumer.end()?;
+        if let Some(consumer) = self.consumer {
+            consumer.end()?;
+        }
         Ok(self.folder)
     }
 }
@@ -151,6 +199,8 @@ impl Pair {
 /// What one slice showed.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Slice {
+    /// Of which round it is.
+    pub(crate) round: u32,
     /// From published to in hand, of each paced frame, in microseconds.
     pub(crate) in_hand: Vec<f64>,
     /// From published to seen.
@@ -165,6 +215,8 @@ pub(crate) struct Slice {
     pub(crate) producer_cpu: f64,
     /// Allocations by Rust code of both sides, for each frame.
     pub(crate) allocations: f64,
+    /// Descriptors that the producer has open.
+    pub(crate) open: u64,
     /// How many descriptors more are open on both sides.
     pub(crate) descriptors: i64,
     pub(crate) frames: u64,
@@ -203,6 +255,7 @@ impl Slice {
         slice.allocations = grown(|used| used.allocations) / frames;
         let producer = produced.after.cpu as f64 - produced.before.cpu as f64;
         slice.producer_cpu = producer / 1000.0 / frames;
+        slice.open = produced.after.descriptors;
         let open = |used: &Used| used.descriptors.cast_signed();
         slice.descriptors = open(&produced.after) - open(&produced.before) + open(&consumed.after)
             - open(&consumed.before);
@@ -227,6 +280,7 @@ mod tests {
         };
         let produced = Produced {
             frames: 3,
+            time: 0,
             before: used(0, 5, 10),
             after: used(60_000, 5, 10),
             log: vec![(1, 1000, 2000), (2, 11_000, 12_000), (3, 21_000, 22_000)],

@@ -1,18 +1,23 @@
-//! The report: for people a table, for programs one JSON object.
-
-use std::fmt::Write;
+//! The report: what programs read as one JSON object, and people as tables and as a page.
 
 use serde::Serialize;
 
-use crate::gates::Gate;
-use crate::measure::{Plan, Run};
-use crate::messages::Fault;
+use crate::calm::Calm;
+use crate::count::Count;
+use crate::gates::{self, Gate, Verdict};
+use crate::messages::{Fault, Once};
+use crate::options::Wanted;
 use crate::rows::{Row, rows};
+use crate::session::Found;
+use crate::slopes::Point;
 
 /// Everything that is known after a run.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Report {
     pub(crate) machine: Machine,
+    pub(crate) calm: Calm,
+    /// What was left out, and why.
+    pub(crate) missing: Vec<String>,
     pub(crate) seed: u64,
     pub(crate) rounds: u32,
     pub(crate) seconds: f64,
@@ -22,6 +27,11 @@ pub(crate) struct Report {
     /// What was broken on purpose.
     pub(crate) broken: Option<Fault>,
     pub(crate) rows: Vec<Row>,
+    /// The way of a frame at sizes at which nothing else was measured.
+    pub(crate) large: Vec<Row>,
+    pub(crate) counts: Vec<Count>,
+    pub(crate) points: Vec<Point>,
+    pub(crate) once: Vec<Once>,
     pub(crate) gates: Vec<Gate>,
 }
 
@@ -40,21 +50,26 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    fn new(run: &Run) -> Self {
+    fn new(found: &Found) -> Self {
         let read = |path| std::fs::read_to_string(path).unwrap_or_default();
         let cpus = read("/proc/cpuinfo");
         let model = cpus
             .lines()
             .find_map(|line| line.strip_prefix("model name"));
         let model = model.and_then(|line| line.split_once(':'));
-        let [vulkan, opengl] = run.drivers.clone();
+        let counted = found.counts.iter().map(|count| &count.ready);
+        let ready: Vec<_> = found.run.ready.iter().chain(counted).collect();
+        let driver = |side: usize| {
+            let all = ready.iter().map(|both| both[side].device.clone());
+            all.max_by_key(String::len).unwrap_or_default()
+        };
         Self {
             processor: model.map_or("", |(_, name)| name).trim().to_owned(),
             cores: std::thread::available_parallelism().map_or(0, usize::from),
             kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
-            vulkan,
-            opengl,
-            emulated: run.emulated,
+            vulkan: driver(0),
+            opengl: driver(1),
+            emulated: ready.iter().any(|both| both.iter().any(|one| one.emulated)),
             build: if cfg!(debug_assertions) {
                 "debug"
             } else {
@@ -65,128 +80,39 @@ impl Machine {
 }
 
 impl Report {
-    pub(crate) fn new(plan: &Plan, run: &Run) -> Self {
-        let rows = rows(&run.series);
+    pub(crate) fn new(wanted: &Wanted, found: Found, calm: Calm) -> Self {
+        let plan = &wanted.times;
+        let Found { run, .. } = &found;
+        let all: Vec<_> = run.series.iter().chain(&run.large).cloned().collect();
+        let mut rows = rows(&all);
+        let large = rows.split_off(run.series.len());
+        let mut gates = gates::of_rows(&rows, calm.is_calm());
+        gates.extend(gates::of_counts(&found.counts));
+        let both: Vec<Row> = rows.iter().chain(&large).cloned().collect();
+        gates.extend(gates::of_slopes(&both, &found.points, calm.is_calm()));
         Self {
-            machine: Machine::new(run),
+            machine: Machine::new(&found),
+            calm,
             seed: plan.seed,
-            rounds: plan.rounds,
+            rounds: run.rounds,
             seconds: plan.seconds,
             rate: plan.rate,
             cores: plan.cores,
             broken: plan.fault,
-            gates: crate::gates::gates(&rows),
             rows,
+            large,
+            gates,
+            missing: found.missing,
+            counts: found.counts,
+            points: found.points,
+            once: found.once,
         }
     }
 
-    /// Whether every gate holds.
-    pub(crate) fn good(&self) -> bool {
-        self.gates.iter().all(|gate| gate.holds)
+    /// What the gates say together: one that fails counts for more than one that cannot tell.
+    pub(crate) fn worst(&self) -> Option<Verdict> {
+        let has = |verdict| self.gates.iter().any(|gate| gate.verdict == verdict);
+        let mut order = [Verdict::Fails, Verdict::Undecided, Verdict::Holds].into_iter();
+        order.find(|verdict| has(*verdict))
     }
-
-    pub(crate) fn table(&self) -> String {
-        let mut text = self.head();
-        let mut sizes: Vec<&str> = self.rows.iter().map(|row| row.size.as_str()).collect();
-        sizes.dedup();
-        for size in sizes {
-            // Writing to a string cannot fail, here and below.
-            let _ = write!(text, "\n{size:<20}");
-            text.push_str(
-                " in hand  -floor   p50 us     /raw   p99 us     /raw   cpu us     /raw |       fps     /raw   cpu us     /raw | copies allocs   fds wrong\n",
-            );
-            for row in self.rows.iter().filter(|row| row.size == size) {
-                text.push_str(&line(row));
-            }
-        }
-        text.push_str(&self.verdicts());
-        text
-    }
-
-    fn head(&self) -> String {
-        let Machine {
-            processor,
-            cores,
-            kernel,
-            vulkan,
-            opengl,
-            emulated,
-            build,
-        } = &self.machine;
-        let mut text =
-            format!("Frames from Vulkan to OpenGL, between two processes ({build} build)\n");
-        let pinned = match self.cores {
-            Some((producer, consumer)) => {
-                format!("producer on core {producer}, consumer on core {consumer}")
-            }
-            None => "not pinned".to_owned(),
-        };
-        let memory = if *emulated {
-            "dma-buf emulated: this machine has no /dev/udmabuf"
-        } else {
-            "dma-buf as the kernel has it"
-        };
-        let fault = match self.broken {
-            Some(fault) => format!("\n  BROKEN    lucarne, on purpose: {fault:?}"),
-            None => String::new(),
-        };
-        let _ = writeln!(
-            text,
-            "  machine   {processor}, {cores} cores, Linux {kernel}; {pinned}\n  Vulkan    {vulkan}\n  OpenGL    {opengl}\n  memory    {memory}\n  run       {} rounds in random order (seed {}), {} s each; paced at {} frames per second, then free{fault}",
-            self.rounds, self.seed, self.seconds, self.rate
-        );
-        text.push_str("  columns   paced: published to in hand, published to seen, processor time per frame of both sides | free: frames per second, processor time\n");
-        text
-    }
-
-    fn verdicts(&self) -> String {
-        let mut text = String::new();
-        if self.gates.is_empty() {
-            return text;
-        }
-        let _ = writeln!(
-            text,
-            "\n{:<48}{:>8}{:>9}{:>15}{:>11}",
-            "gates", "limit", "lucarne", "like for like", "raw again"
-        );
-        for gate in &self.gates {
-            let sign = if gate.at_least { ">=" } else { "<=" };
-            let verdict = if gate.holds { "holds" } else { "FAILS" };
-            let shown = |value: Option<f64>| {
-                value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"))
-            };
-            let (like, chance) = (shown(gate.like_for_like), shown(gate.by_chance));
-            let _ = writeln!(
-                text,
-                "{verdict}  {:<10}{:<30}{sign} {:>5.2}{:>9.2}{like:>15}{chance:>11}",
-                gate.size, gate.name, gate.limit, gate.got
-            );
-        }
-        text
-    }
-}
-
-fn line(row: &Row) -> String {
-    let to = row.to_raw.unwrap_or_default();
-    let floor = row.over_floor.unwrap_or_default();
-    let (paced, free) = (&row.paced, &row.free);
-    let wrong = row.torn + row.repeated + row.lost;
-    format!(
-        "{:<20}{:>8.1} {floor:>7.1} {:>8.1} {:>8.2} {:>8.1} {:>8.2} {:>8.1} {:>8.2} |{:>10.0} {:>8.3} {:>8.1} {:>8.2} |{:>7} {:>6.2} {:>5} {wrong:>5}\n",
-        row.variant,
-        paced.in_hand,
-        paced.p50,
-        to.p50,
-        paced.p99,
-        to.p99,
-        paced.cpu,
-        to.cpu_paced,
-        free.rate,
-        to.rate,
-        free.cpu,
-        to.cpu_free,
-        row.copies,
-        row.allocations,
-        row.descriptors
-    )
 }

@@ -113,6 +113,7 @@ fn produce(end: &mut dyn Produce, order: Order, count: &mut u32) -> Result<Produ
     let mut next = started;
     begin_to_count();
     let mut counts = false;
+    let mut began = 0;
     loop {
         if order.mode != Mode::Free {
             next += period;
@@ -138,12 +139,16 @@ fn produce(end: &mut dyn Produce, order: Order, count: &mut u32) -> Result<Produ
         if counts {
             slice.frames += 1;
         }
+        if first {
+            began = sent.began;
+        }
         if counts && slice.log.len() < slice.log.capacity() {
             slice.log.push((stamp.count, sent.began, sent.published));
         }
         if stamp.last {
             end_of_counting();
             slice.after = used()?;
+            slice.time = sent.began - began;
             return Ok(slice);
         }
     }

@@ -8,6 +8,9 @@ use crate::messages::Variant;
 use crate::pairs::Slice;
 use crate::stats::{paired_difference, paired_ratio, quantile};
 
+/// Frames of which a hundredth is more than one.
+const ENOUGH: usize = 150;
+
 /// What one variant showed at one size. Times are in microseconds.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct Row {
@@ -31,6 +34,8 @@ pub(crate) struct Row {
     pub(crate) to_raw_sync_file: Option<Ratios>,
     /// How much later than over `floor` a frame is in hand, at the median, round by round.
     pub(crate) over_floor: Option<f64>,
+    /// How long its way into the other's hand takes beside the same variant's at 1920x1080, round by round.
+    pub(crate) to_1080p: Option<f64>,
 }
 
 /// Sixty frames a second.
@@ -77,10 +82,16 @@ pub(crate) fn rows(series: &[Series]) -> Vec<Row> {
     };
     let row = |one: &Series| {
         let mut row = figures(one);
-        row.to_raw = find(Variant::Raw, one.extent).map(|raw| ratios(one, raw));
+        row.to_raw = find(one.variant.beside(), one.extent).map(|raw| ratios(one, raw));
         row.to_raw_sync_file = find(Variant::RawSyncFile, one.extent).map(|raw| ratios(one, raw));
-        row.over_floor = find(Variant::Floor, one.extent)
-            .and_then(|floor| paired_difference(&in_hand(&one.paced), &in_hand(&floor.paced)));
+        row.over_floor = find(Variant::Floor, one.extent).and_then(|floor| {
+            let (mine, floors) = together(&one.paced, &floor.paced, in_hand);
+            paired_difference(&mine, &floors)
+        });
+        row.to_1080p = find(one.variant, Extent::new(1920, 1080)).and_then(|other| {
+            let (mine, others) = together(&one.paced, &other.paced, in_hand);
+            paired_ratio(&mine, &others)
+        });
         row
     };
     series.iter().map(row).collect()
@@ -95,7 +106,7 @@ fn figures(one: &Series) -> Row {
         variant: one.variant.name().to_owned(),
         size: one.extent.to_string(),
         paced: Paced {
-            in_hand: median(&in_hand(&one.paced)),
+            in_hand: median(&each(&one.paced, in_hand)),
             p50: quantile(&pooled, 0.5).unwrap_or_default(),
             p99: quantile(&pooled, 0.99).unwrap_or_default(),
             with_drawing: median(&with_drawing),
@@ -117,24 +128,54 @@ fn figures(one: &Series) -> Row {
         to_raw: None,
         to_raw_sync_file: None,
         over_floor: None,
+        to_1080p: None,
     }
 }
 
 fn ratios(of: &Series, to: &Series) -> Ratios {
-    let paired = |of: Vec<f64>, to: Vec<f64>| paired_ratio(&of, &to).unwrap_or_default();
     let ratio = |field: fn(&Slice) -> f64, of: &[Slice], to: &[Slice]| {
-        paired(each(of, field), each(to, field))
+        let (of, to) = together(of, to, field);
+        paired_ratio(&of, &to).unwrap_or_default()
     };
-    // One slice has too few frames for this quantile: those of all rounds together.
-    let p99 = |one: &Series| quantile(&pooled(&one.paced), 0.99).into_iter().collect();
     Ratios {
-        p50: paired(medians(&of.paced), medians(&to.paced)),
-        p99: paired(p99(of), p99(to)),
+        p50: ratio(latency, &of.paced, &to.paced),
+        p99: p99(&of.paced, &to.paced),
         with_drawing: ratio(with_drawing, &of.paced, &to.paced),
         cpu_paced: ratio(|slice| slice.cpu, &of.paced, &to.paced),
         rate: ratio(|slice| slice.rate, &of.free, &to.free),
         cpu_free: ratio(|slice| slice.cpu, &of.free, &to.free),
     }
+}
+
+/// A figure of both, of those rounds in which both were measured.
+fn together(of: &[Slice], to: &[Slice], field: fn(&Slice) -> f64) -> (Vec<f64>, Vec<f64>) {
+    let other = |slice: &Slice| to.iter().find(|other| other.round == slice.round);
+    let both = of.iter().filter_map(|slice| Some((slice, other(slice)?)));
+    both.map(|(of, to)| (field(of), field(to))).unzip()
+}
+
+/// One slice has too few frames for this quantile. So rounds are taken together until there are enough, several times over, and
+/// the median of these ratios counts: a burst of something else is in one of them.
+fn p99(of: &[Slice], to: &[Slice]) -> f64 {
+    let (mut mine, mut theirs) = (Vec::new(), Vec::new());
+    let mut ratios = Vec::new();
+    let mut last = None;
+    for slice in of {
+        let Some(other) = to.iter().find(|other| other.round == slice.round) else {
+            continue;
+        };
+        mine.extend(&slice.latency);
+        theirs.extend(&other.latency);
+        last = quantile(&mine, 0.99).zip(quantile(&theirs, 0.99));
+        if mine.len() >= ENOUGH && theirs.len() >= ENOUGH {
+            ratios.extend(last.take().map(|(of, to)| of / to));
+            (mine, theirs) = (Vec::new(), Vec::new());
+        }
+    }
+    if ratios.is_empty() {
+        ratios.extend(last.map(|(of, to)| of / to));
+    }
+    median(&ratios)
 }
 
 fn each(slices: &[Slice], field: fn(&Slice) -> f64) -> Vec<f64> {
@@ -145,12 +186,12 @@ fn median(samples: &[f64]) -> f64 {
     quantile(samples, 0.5).unwrap_or_default()
 }
 
-fn medians(slices: &[Slice]) -> Vec<f64> {
-    each(slices, |slice| median(&slice.latency))
+fn latency(slice: &Slice) -> f64 {
+    median(&slice.latency)
 }
 
-fn in_hand(slices: &[Slice]) -> Vec<f64> {
-    each(slices, |slice| median(&slice.in_hand))
+fn in_hand(slice: &Slice) -> f64 {
+    median(&slice.in_hand)
 }
 
 fn with_drawing(slice: &Slice) -> f64 {
@@ -177,7 +218,10 @@ mod tests {
             descriptors: 1,
             ..Slice::default()
         };
-        let slices: Vec<Slice> = latencies.iter().map(slice).collect();
+        let mut slices: Vec<Slice> = latencies.iter().map(slice).collect();
+        for (round, slice) in (1..).zip(&mut slices) {
+            slice.round = round;
+        }
         Series {
             variant,
             extent: Extent::new(640, 480),
@@ -203,5 +247,27 @@ mod tests {
         assert_eq!(row.over_floor, Some(33.0));
         assert_eq!((row.frames, row.descriptors), (12, 4));
         assert_eq!(rows[1].to_raw.map(|ratios| ratios.p50), Some(1.0));
+    }
+
+    #[test]
+    fn only_rounds_with_both_are_compared() {
+        let raw = series(Variant::Raw, &[10.0, 100.0, 1000.0], 4.0);
+        let mut shm = series(Variant::Shm, &[30.0, 3000.0], 4.0);
+        shm.paced[1].round = 3;
+        let ratios = rows(&[raw, shm])[1].to_raw.expect("raw is there");
+        assert!((ratios.p50 - 3.0).abs() < 1e-9, "{ratios:?}");
+    }
+
+    #[test]
+    fn a_burst_in_one_round_is_in_one_p99_of_several() {
+        let slices = |burst: f64| -> Vec<Slice> {
+            let slice = |round| Slice {
+                round,
+                latency: vec![if round == 2 { burst } else { 10.0 }; 60],
+                ..Slice::default()
+            };
+            (1..=9).map(slice).collect()
+        };
+        assert!((p99(&slices(900.0), &slices(10.0)) - 1.0).abs() < 1e-9);
     }
 }

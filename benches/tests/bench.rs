@@ -21,6 +21,8 @@ fn bench(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_lucarne-bench"))
         .args([
             "--json",
+            "--part",
+            "times",
             "--rounds",
             "1",
             "--seconds",
@@ -77,19 +79,31 @@ fn every_variant_hands_over_every_frame_whole() {
         "lucarne-host-memory",
         "shm",
         "import-per-frame",
+        "raw-in-process",
+        "lucarne-in-process",
     ];
     assert_eq!(
         (of_size("97x65"), of_size("64x64")),
         (all.to_vec(), all.to_vec())
     );
     for row in rows {
-        // A consumer ends when it has read the number of the last frame out of that frame's pixels; each slice has two.
-        assert!(number(&row["frames"]) >= 4.0, "{row}");
+        // A consumer ends when it has read the number of the last frame out of that frame's pixels; each
+        // slice has two. Within one process none is paced.
+        let within = row["variant"]
+            .as_str()
+            .expect("a name")
+            .ends_with("process");
+        let slices = if within { 1.0 } else { 2.0 };
+        assert!(number(&row["frames"]) >= 2.0 * slices, "{row}");
         for wrong in ["torn", "repeated", "lost"] {
             assert_eq!(row[wrong], 0, "{row}");
         }
-        // Every paced frame was published before it was seen.
-        assert!(number(&row["paced"]["p50"]) > 0.0, "{row}");
+        // Every paced frame was published before it was seen; within one thread none waits for its turn.
+        let within = row["variant"]
+            .as_str()
+            .expect("a name")
+            .ends_with("process");
+        assert_eq!(number(&row["paced"]["p50"]) > 0.0, !within, "{row}");
         assert!(number(&row["free"]["rate"]) > 0.0, "{row}");
         assert_eq!(row["descriptors"], 0, "{row}");
         let copies = if row["variant"] == "shm" { 3 } else { 0 };
@@ -116,7 +130,7 @@ fn a_leak_closes_its_gate_and_ends_the_bench_with_an_error() {
         .iter()
         .filter(|gate| gate["name"] == "descriptors opened and kept");
     let gate = found.next().expect("it is always judged");
-    assert_eq!(gate["holds"], false, "{gate}");
+    assert_eq!(gate["verdict"], "fails", "{gate}");
     assert!(number(&gate["got"]) >= 4.0, "one for each frame: {gate}");
     assert_eq!(status, Some(1));
 }
@@ -127,4 +141,40 @@ fn sizes_without_room_for_what_is_drawn_are_refused() {
     assert_eq!(output.status.code(), Some(2));
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(complaint.contains("from 64 to 16384"), "{complaint}");
+}
+
+#[test]
+fn callgrind_counts_what_a_frame_costs_and_what_a_consumer_does() {
+    let valgrind = Command::new("valgrind").arg("--version").output();
+    if !valgrind.is_ok_and(|output| output.status.success()) {
+        skip("valgrind", "no valgrind here");
+        return;
+    }
+    // The floor has no driver, and so it starts quickly.
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = Command::new(env!("CARGO_BIN_EXE_lucarne-bench"))
+        .args(["--json", "--quick", "--part", "slopes", "--report"])
+        .arg(folder.path())
+        .output()
+        .expect("cargo built it");
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    let report: Value = serde_json::from_slice(&output.stdout).expect(&complaint);
+    let points = report["points"].as_array().expect("points");
+    let costs: Vec<f64> = points
+        .iter()
+        .map(|point| number(&point["instructions"]))
+        .collect();
+    // Of 1, 4 and 64 consumers.
+    assert!(
+        costs.is_sorted() && costs[0] > 100.0 && costs[2] > 5.0 * costs[1],
+        "{costs:?}"
+    );
+    let gates = report["gates"].as_array().expect("gates");
+    assert_eq!(gates[0]["name"], "a consumer of 64 / one of 4", "{gates:?}");
+    let page = std::fs::read_to_string(folder.path().join("report.html")).expect("the page");
+    assert!(
+        page.contains("<svg") && page.ends_with("</html>\n"),
+        "{page}"
+    );
+    assert!(!page.contains("http"), "it needs no network");
 }

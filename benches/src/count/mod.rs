@@ -12,7 +12,7 @@ use lucarne::Extent;
 use serde::Serialize;
 
 use crate::Result;
-use crate::messages::{Fault, Mode, Order, Role, Variant};
+use crate::messages::{Fault, Mode, Order, Ready, Role, Shape, Variant};
 use crate::pairs::{Pair, PairPlan};
 use callgrind::Profile;
 pub(crate) use split::Side;
@@ -33,8 +33,11 @@ const RATE: f64 = 30.0;
 pub(crate) struct Count {
     pub(crate) variant: Variant,
     pub(crate) size: String,
+    #[serde(skip)]
+    pub(crate) ready: [Ready; 2],
     pub(crate) producer: Side,
-    pub(crate) consumer: Side,
+    /// None of those that are one process.
+    pub(crate) consumer: Option<Side>,
 }
 
 /// What a pair is made for, and for how many frames.
@@ -44,6 +47,7 @@ pub(crate) struct CountPlan {
     pub(crate) cores: Option<(usize, usize)>,
     pub(crate) fault: Option<Fault>,
     pub(crate) frames: u32,
+    pub(crate) shape: Shape,
 }
 
 /// Whether callgrind is here.
@@ -78,6 +82,7 @@ pub(crate) fn count(variant: Variant, plan: CountPlan) -> Result<Count> {
         cores: plan.cores,
         fault: plan.fault,
         counted: true,
+        shape: plan.shape,
     })?;
     let order = |mode, frames: u32| Order {
         mode,
@@ -86,8 +91,9 @@ pub(crate) fn count(variant: Variant, plan: CountPlan) -> Result<Count> {
         rate: RATE,
     };
     // Whatever is done once: caches fill, symbols are bound, every slot was used.
-    pair.run(order(Mode::Counted, 8))?;
-    let slice = pair.run(order(Mode::Counted, plan.frames))?;
+    pair.run(order(Mode::Counted, 8), 0)?;
+    let slice = pair.run(order(Mode::Counted, plan.frames), 0)?;
+    let ready = pair.ready.clone();
     let folder = pair.end()?;
     let side = |role| -> Result<Side> {
         // The first dump is of warming up, and what comes after the second is of going away.
@@ -98,7 +104,12 @@ pub(crate) fn count(variant: Variant, plan: CountPlan) -> Result<Count> {
     Ok(Count {
         variant,
         size: plan.extent.to_string(),
+        ready,
         producer: side(Role::Producer)?,
-        consumer: side(Role::Consumer)?,
+        consumer: if variant.within() {
+            None
+        } else {
+            Some(side(Role::Consumer)?)
+        },
     })
 }

@@ -5,9 +5,8 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use lucarne::{Extent, Frame, Memory};
-use rustix::process::{Resource, Rlimit};
 
-use super::Setup;
+use super::{Setup, allow_descriptors};
 use crate::Result;
 use crate::gl::{Context, Importer, Plane};
 use crate::messages::Fault;
@@ -36,11 +35,7 @@ impl Faults {
         let copy = || vec![7; if is(Fault::Memcpy) { bytes } else { 0 }];
         let mut limit = 0;
         if is(Fault::Leak) {
-            let limits = rustix::process::getrlimit(Resource::Nofile);
-            let current = limits.maximum;
-            let maximum = current;
-            rustix::process::setrlimit(Resource::Nofile, Rlimit { current, maximum })?;
-            limit = maximum.unwrap_or(u64::MAX).saturating_sub(RESERVE);
+            limit = allow_descriptors()?.saturating_sub(RESERVE);
         }
         Ok(Self {
             fault,

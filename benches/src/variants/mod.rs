@@ -2,7 +2,9 @@
 
 mod fault;
 mod floor;
+mod in_process;
 mod naive;
+pub(crate) mod once;
 mod raw;
 mod shm;
 mod stream;
@@ -11,9 +13,10 @@ mod turn;
 use std::path::{Path, PathBuf};
 
 use lucarne::{Extent, MemoryPath};
+use rustix::process::{Resource, Rlimit};
 
 use crate::Result;
-use crate::messages::{Fault, Ready, Variant};
+use crate::messages::{Fault, Ready, Shape, Variant};
 use crate::stamp::Stamp;
 use turn::Wait;
 
@@ -25,6 +28,7 @@ pub(crate) struct Setup {
     /// A folder of the pair's own, where the two meet.
     pub(crate) folder: PathBuf,
     pub(crate) fault: Option<Fault>,
+    pub(crate) shape: Shape,
 }
 
 impl Setup {
@@ -86,6 +90,8 @@ pub(crate) fn producer(setup: &Setup) -> Result<Box<dyn Produce>> {
         }
         Variant::Shm => Box::new(shm::Producer::open(setup)?),
         Variant::ImportPerFrame => Box::new(naive::Producer::open(setup)?),
+        Variant::RawInProcess => Box::new(in_process::Raw::open(setup)?),
+        Variant::LucarneInProcess => Box::new(in_process::Lucarne::open(setup)?),
     })
 }
 
@@ -101,7 +107,18 @@ pub(crate) fn consumer(setup: &Setup) -> Result<Box<dyn Consume>> {
         }
         Variant::Shm => Box::new(shm::Consumer::open(setup)?),
         Variant::ImportPerFrame => Box::new(naive::Consumer::open(setup)?),
+        Variant::RawInProcess | Variant::LucarneInProcess => {
+            return Err("it has one end alone".into());
+        }
     })
+}
+
+/// Allows this process as many descriptors as it may have, and says how many those are.
+fn allow_descriptors() -> Result<u64> {
+    let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
+    let current = maximum;
+    rustix::process::setrlimit(Resource::Nofile, Rlimit { current, maximum })?;
+    Ok(maximum.unwrap_or(u64::MAX))
 }
 
 /// Nanoseconds on `CLOCK_MONOTONIC`. Callgrind leaves it out by its name.

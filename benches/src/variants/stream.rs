@@ -12,7 +12,6 @@ use super::fault::Faults;
 use super::{Consume, Produce, Seen, Sent, Setup, now};
 use crate::Result;
 use crate::gl::{Context, FORMAT};
-use crate::link::SLOTS;
 use crate::messages::Ready;
 use crate::stamp::Stamp;
 use crate::vk::{Marks, TIMEOUT, Vulkan};
@@ -26,18 +25,18 @@ type Importing = Box<dyn FnMut(&Frame) -> lucarne::Result<View>>;
 /// How streams are made here.
 pub(super) fn options(request: Request, setup: &Setup) -> stream::ProducerOptions {
     stream::ProducerOptions::of(request)
-        .slots(SLOTS)
+        .slots(setup.shape.slots)
         .patience(TIMEOUT)
         .directory(setup.folder())
 }
 
-/// Waits until somebody watches.
-pub(super) fn join<A: Allocate>(stream: &mut stream::Producer<A>) -> Result<()> {
+/// Waits until so many watch.
+pub(super) fn join<A: Allocate>(stream: &mut stream::Producer<A>, consumers: usize) -> Result<()> {
     let until = Instant::now() + TIMEOUT;
-    while stream.consumers() == 0 {
+    while stream.consumers() < consumers {
         stream.dispatch()?;
         if Instant::now() >= until {
-            return Err("no consumer came".into());
+            return Err("too few consumers came".into());
         }
         std::thread::sleep(Duration::from_millis(1));
     }
@@ -47,20 +46,21 @@ pub(super) fn join<A: Allocate>(stream: &mut stream::Producer<A>) -> Result<()> 
 /// Connects, and waits until the first generation has been imported.
 pub(super) fn watch<I: Import>(
     setup: &Setup,
+    name: &str,
     offer: &Offer,
     import: I,
 ) -> Result<stream::Consumer<I>> {
     let until = Instant::now() + TIMEOUT;
     let pause = || std::thread::sleep(Duration::from_millis(1));
     // A producer that can be seen listens.
-    while !setup.folder().join(NAME).exists() && Instant::now() < until {
+    while !setup.folder().join(name).exists() && Instant::now() < until {
         pause();
     }
     // Its producer is this very program: without that there are no opaque descriptors.
     let options = ConsumerOptions::new(Delivery::Every)
         .directory(setup.folder())
         .trust_producer();
-    let mut stream = stream::Consumer::connect(NAME, offer, options, import)?;
+    let mut stream = stream::Consumer::connect(name, offer, options, import)?;
     loop {
         stream.dispatch()?;
         match stream.event() {
@@ -111,7 +111,7 @@ impl Producer {
             Ok((Picture { marks, image }, frame))
         });
         let mut stream = stream::Producer::bind(NAME, &offer, options, allocate)?;
-        join(&mut stream)?;
+        join(&mut stream, 1)?;
         Ok(Self {
             stream,
             vulkan,
@@ -180,7 +180,7 @@ impl Consumer {
             let window = shared.window(texture.name()).map_err(refused)?;
             Ok(View { texture, window })
         });
-        let stream = watch(setup, &offer, import)?;
+        let stream = watch(setup, NAME, &offer, import)?;
         Ok(Self {
             stream,
             faults: Faults::new(setup)?,
