@@ -78,13 +78,12 @@ impl<'a> Engine<'a> {
     /// Takes both images, copies one into the other, and gives both back.
     fn copy(&mut self, from: (&Image, &Fence), to: (&Image, &Fence)) -> Fence {
         let taken = [(from, FROM), (to, TO)];
-        let gates = taken.iter().zip(&mut self.waits);
-        let semaphores: Vec<vk::Semaphore> = gates
+        let mut semaphores = Vec::new();
+        for (((image, fence), _), wait) in taken.iter().zip(&mut self.waits) {
             // SAFETY: WaitSemaphore::import: the last submission has finished; `submit` waits for it.
-            .filter_map(|(((image, fence), _), wait)| {
-                unsafe { wait.import(image, fence, TIMEOUT) }.expect("a gate")
-            })
-            .collect();
+            let semaphore = unsafe { wait.import(image, fence, TIMEOUT) }.expect("a gate");
+            semaphores.extend(semaphore);
+        }
         let commands = self.begin();
         for ((image, _), access) in taken {
             acquire(self, image, access).expect("free");

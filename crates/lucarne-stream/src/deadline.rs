@@ -7,6 +7,15 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::error::{Error, Result};
 
+/// The time on `CLOCK_MONOTONIC`, as of the kernel's last tick: a few milliseconds old, and cheap.
+pub(crate) fn coarse_now() -> Duration {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+    Duration::new(
+        u64::try_from(now.tv_sec).unwrap_or(0),
+        u32::try_from(now.tv_nsec).unwrap_or(0),
+    )
+}
+
 /// A moment until which is waited.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {

@@ -32,6 +32,15 @@ impl<I> fmt::Debug for Incoming<I> {
 }
 
 impl<I> Incoming<I> {
+    /// The slot after this one: they are used in turn.
+    pub(super) fn after(&self, slot: usize) -> usize {
+        if slot + 1 < self.frames.len() {
+            slot + 1
+        } else {
+            0
+        }
+    }
+
     fn release(&self, taken: &Taken, fence: Fence) -> Result<()> {
         let sent = self.send_fence(taken, fence);
         // Whatever became of the fence, the slot goes back: the producer needs it.

@@ -101,6 +101,18 @@ struct Coming<I> {
     retired: bool,
 }
 
+impl<I> Coming<I> {
+    /// Whether the producer says that it has sent more than was read.
+    fn has_mail(&self) -> bool {
+        self.incoming.ring.mail() != self.mail
+    }
+
+    /// Whether there is something to look at: a frame, or a message.
+    fn has_news(&self) -> bool {
+        self.incoming.ring.has_frame_after(self.last) || self.has_mail()
+    }
+}
+
 /// A consumer of a named stream.
 ///
 /// It has no thread: everything happens within [`receive`](Self::receive) and [`dispatch`](Self::dispatch). An event loop
@@ -243,20 +255,18 @@ impl<A: Import> Consumer<A> {
         }
     }
 
-    /// As [`try_receive`](Self::try_receive), but waits for a frame, `timeout` at most.
+    /// As [`try_receive`](Self::try_receive), but waits for a frame: `timeout` at most, or up to 50 ms more when the producer
+    /// has something else to say meanwhile.
     ///
     /// # Errors
     ///
     /// As for `try_receive`; [`Error::Timeout`].
     pub fn receive(&mut self, timeout: Duration) -> Result<Received<A::Image>> {
-        if let Some(received) = self.next_frame()? {
-            return Ok(received);
+        let slept = self.doze(timeout)?;
+        match self.next_frame()? {
+            Some(received) => Ok(received),
+            None => self.wait(timeout, slept),
         }
-        let until = Deadline::new(timeout);
-        if let Some(received) = self.doze(timeout)? {
-            return Ok(received);
-        }
-        self.wait(&until)
     }
 
     /// The next frame that is there, with a look at the socket now and then.
@@ -269,37 +279,43 @@ impl<A: Import> Consumer<A> {
     }
 
     /// Sleeps for the moment that lies between the frames of a stream that runs, at the ring: the producer wakes with half the
-    /// work that a message is. Nothing else wakes here, so that it is not for long.
-    fn doze(&mut self, timeout: Duration) -> Result<Option<Received<A::Image>>> {
+    /// work that a message is. Nothing else wakes here, so that it is not for long. Says how long it surely took.
+    fn doze(&mut self, timeout: Duration) -> Result<Duration> {
+        let awake = Ok(Duration::ZERO);
         let [coming] = &self.comings[..] else {
-            return Ok(None);
+            return awake;
         };
-        if self.link != Link::Up || self.unread || coming.retired {
-            return Ok(None);
+        if coming.has_news() || self.unread || coming.retired || self.link != Link::Up {
+            return awake;
         }
-        let incoming = Arc::clone(&coming.incoming);
-        incoming.ring.announce_sleep(Bed::Word);
+        let ring = &coming.incoming.ring;
+        ring.announce_sleep(Bed::Word);
         // What was published before the announcement is seen here; what comes after wakes.
-        let mut received = self.take()?;
-        if received.is_none() && !self.mail_waits() {
-            incoming.ring.sleep(timeout.min(DOZE))?;
-            received = self.take()?;
+        if coming.has_news() {
+            ring.awake();
+            return awake;
         }
-        incoming.ring.awake();
-        Ok(received)
+        let time = timeout.min(DOZE);
+        let woken = ring.sleep(time)?;
+        ring.awake();
+        Ok(if woken { Duration::ZERO } else { time })
     }
 
-    /// Waits at the socket, where everything wakes.
+    /// Waits at the socket, where everything wakes, after it slept at the ring.
     #[cold]
-    fn wait(&mut self, until: &Deadline) -> Result<Received<A::Image>> {
-        // Its producer may have gone while this slept at the ring.
+    fn wait(&mut self, timeout: Duration, slept: Duration) -> Result<Received<A::Image>> {
+        let until = Deadline::new(timeout.saturating_sub(slept));
+        // Its producer may have gone meanwhile.
         self.unread = true;
         loop {
             if let Some(received) = self.try_receive()? {
                 return Ok(received);
             }
             if until.is_over() {
-                return Err(until.error("a frame's arrival"));
+                return Err(Error::Timeout {
+                    waiting_for: "a frame's arrival",
+                    after: timeout,
+                });
             }
             // The socket itself, as the epoll descriptor holds nothing else: one wait less for the kernel to pass on.
             poll(self.socket.as_fd(), PollFlags::IN, until.left())?;
@@ -333,58 +349,68 @@ impl<A: Import> Consumer<A> {
 
     /// Whether the producer says that it has sent more than was read.
     fn mail_waits(&self) -> bool {
-        let mut comings = self.comings.iter();
-        self.link == Link::Up && comings.any(|coming| coming.incoming.ring.mail() != coming.mail)
+        self.link == Link::Up && self.comings.iter().any(Coming::has_mail)
     }
 
     fn take(&mut self) -> Result<Option<Received<A::Image>>> {
-        match self.look() {
-            Err(error) => {
-                self.hang_up(&error);
-                Err(error)
-            }
-            found => found,
+        let found = match &self.comings[..] {
+            [only] if !only.retired => self.take_of(0),
+            _ => self.look(),
+        };
+        if let Err(error) = &found {
+            self.hang_up(error);
         }
+        found
     }
 
     /// Looks through all rings: Latest wants the newest generation's frames, Every the oldest's first.
+    #[cold]
     fn look(&mut self) -> Result<Option<Received<A::Image>>> {
         let count = self.comings.len();
-        let delivery = self.options.delivery;
         for step in 0..count {
-            let at = match delivery {
+            let at = match self.options.delivery {
                 Delivery::Latest => count - 1 - step,
                 Delivery::Every => step,
             };
-            let coming = &mut self.comings[at];
-            let ring = &coming.incoming.ring;
-            let Some(taken) = ring.take(delivery, coming.last, coming.guess)? else {
-                continue;
-            };
-            coming.last = taken.sequence;
-            coming.guess = (taken.slot + 1) % coming.incoming.frames.len();
-            let missed = taken.sequence.saturating_sub(self.last + 1);
-            let lent = StreamFrame {
-                incoming: coming.incoming.clone(),
-                taken,
-                // Whoever comes late has missed nothing that it asked for, and knows no frame that others are compared with.
-                dropped: if self.last == 0 { 0 } else { missed },
-                follows: missed == 0,
-            };
-            if taken.sequence <= self.last {
-                // An older generation's, after a newer one's.
-                drop(Received::new(lent, Fence::Signaled));
-                continue;
+            if let Some(received) = self.take_of(at)? {
+                return Ok(Some(received));
             }
-            check_damage(&taken, lent.incoming.configure.extent)?;
-            let acquire = self.acquire_fence(&lent.incoming, &taken)?;
-            self.last = taken.sequence;
-            return Ok(Some(Received::new(lent, acquire)));
         }
-        if self.comings.iter().any(|coming| coming.retired) {
-            self.drain();
-        }
+        self.drain();
         Ok(None)
+    }
+
+    /// The next frame of one ring.
+    fn take_of(&mut self, at: usize) -> Result<Option<Received<A::Image>>> {
+        let coming = &mut self.comings[at];
+        let ring = &coming.incoming.ring;
+        let Some(taken) = ring.take(self.options.delivery, coming.last, coming.guess)? else {
+            return Ok(None);
+        };
+        coming.last = taken.sequence;
+        coming.guess = coming.incoming.after(taken.slot);
+        let missed = taken.sequence.saturating_sub(self.last + 1);
+        let lent = StreamFrame {
+            incoming: coming.incoming.clone(),
+            taken,
+            // Whoever comes late has missed nothing that it asked for, and knows no frame that others are compared with.
+            dropped: if self.last == 0 { 0 } else { missed },
+            follows: missed == 0,
+        };
+        if taken.sequence <= self.last {
+            // An older generation's, after a newer one's.
+            drop(Received::new(lent, Fence::Signaled));
+            return Ok(None);
+        }
+        if taken.note.damage.is_some() {
+            check_damage(&taken, lent.incoming.configure.extent)?;
+        }
+        let acquire = match taken.note.fence {
+            FenceRoute::Signaled if self.fences.is_empty() => Fence::Signaled,
+            _ => self.acquire_fence(&lent.incoming, &taken)?,
+        };
+        self.last = taken.sequence;
+        Ok(Some(Received::new(lent, acquire)))
     }
 
     fn acquire_fence(&mut self, incoming: &Incoming<A::Image>, taken: &Taken) -> Result<Fence> {

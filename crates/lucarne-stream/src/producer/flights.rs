@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lucarne::{Fence, Frame, MemoryPath, Pool, Sent, kernel::FenceRole};
+use lucarne::{Fence, Frame, Free, MemoryPath, Pool, Sent, kernel::FenceRole};
 
 use super::Producer;
 use super::gates::{Gates, ReleaseFence};
@@ -48,8 +48,18 @@ impl Flights {
 
     /// A slot of the pool whose readers are done. Those that are still being read go back behind the others.
     fn acquire(&self, pool: &Pool) -> Option<(lucarne::Writing, Fence)> {
+        let first = pool.acquire()?;
+        if self.gates.is_open(first.index()) {
+            return Some(first.acquire());
+        }
+        self.acquire_another(pool, first)
+    }
+
+    #[cold]
+    fn acquire_another(&self, pool: &Pool, first: Free) -> Option<(lucarne::Writing, Fence)> {
         let mut closed = [const { None }; MAX_SLOTS];
-        for aside in &mut closed {
+        closed[0] = Some(first);
+        for aside in &mut closed[1..] {
             let free = pool.acquire()?;
             if self.gates.is_open(free.index()) {
                 return Some(free.acquire());
@@ -65,11 +75,9 @@ impl Flights {
             return;
         };
         flight.readers = flight.readers.saturating_sub(readers);
-        if flight.readers == 0
-            && let Some(flight) = self.slots[slot].take()
-        {
-            let (reading, acquire) = flight.sent.receive().acquire();
-            reading.release(acquire);
+        if flight.readers == 0 {
+            // Its own writing gates the next one; what its readers have still to do, the gates know.
+            self.slots[slot] = None;
         }
     }
 
@@ -205,13 +213,15 @@ impl<A: Allocate> Producer<A> {
             note,
         };
         let mut readers = 0;
-        let mut back = [0; MAX_SLOTS];
+        let mut back = [0_u8; MAX_SLOTS];
         let broken = self.peers.each(|peer, _| {
             readers += usize::from(peer.publish(&outgoing, &mut back)?);
             Ok(())
         });
-        for (older, readers) in back.into_iter().enumerate().filter(|(_, back)| *back > 0) {
-            self.flights.take_back(older, readers);
+        if back != [0; MAX_SLOTS] {
+            for (older, readers) in back.into_iter().enumerate().filter(|(_, back)| *back > 0) {
+                self.flights.take_back(older, readers.into());
+            }
         }
         (readers, broken)
     }

@@ -16,6 +16,8 @@ pub(super) const FENCE: u64 = u64::MAX;
 #[derive(Debug)]
 pub(super) struct Gates {
     slots: [Vec<ReleaseFence>; MAX_SLOTS],
+    /// How many there are in all.
+    count: usize,
 }
 
 /// What a reader has still to do with a slot.
@@ -36,6 +38,7 @@ impl Gates {
     pub(super) fn new() -> Self {
         Self {
             slots: [const { Vec::new() }; MAX_SLOTS],
+            count: 0,
         }
     }
 
@@ -52,6 +55,7 @@ impl Gates {
             let _ = epoll::add(epoll, file.as_fd(), token, flags);
         }
         self.slots[slot].push(release);
+        self.count += 1;
     }
 
     pub(super) fn is_open(&self, slot: usize) -> bool {
@@ -83,6 +87,9 @@ impl Gates {
     }
 
     fn retain(&mut self, epoll: &OwnedFd, mut keeps: impl FnMut(&ReleaseFence) -> bool) {
+        if self.count == 0 {
+            return;
+        }
         for slot in &mut self.slots {
             slot.retain(|one| {
                 let is_kept = keeps(one);
@@ -93,6 +100,7 @@ impl Gates {
                 is_kept
             });
         }
+        self.count = self.slots.iter().map(Vec::len).sum();
     }
 
     /// How long the first fence has left.

@@ -19,7 +19,7 @@ use lucarne::kernel::PeerCredentials;
 use lucarne::{Extent, Fence, Format, Offer, Request, Rung};
 use rustix::event::epoll;
 
-use crate::deadline::Deadline;
+use crate::deadline::{self, Deadline};
 use crate::discovery;
 use crate::error::{Error, Result};
 use crate::events::Events;
@@ -117,7 +117,7 @@ pub struct Producer<A: Allocate> {
     sequence: u64,
     paused: bool,
     /// When the sockets were served last.
-    looked: Instant,
+    looked: Duration,
     events: Events<ProducerEvent>,
 }
 
@@ -151,7 +151,7 @@ impl<A: Allocate> Producer<A> {
             flights: Flights::new(),
             sequence: 0,
             paused: false,
-            looked: Instant::now(),
+            looked: deadline::coarse_now(),
             events: Events::new(),
         })
     }
@@ -165,7 +165,7 @@ impl<A: Allocate> Producer<A> {
     ///
     /// [`Error::Os`].
     pub fn try_acquire(&mut self) -> Result<Option<Writing<A::Image>>> {
-        if self.looked.elapsed() >= HOUSEKEEPING {
+        if deadline::coarse_now().saturating_sub(self.looked) >= HOUSEKEEPING {
             self.dispatch()?;
         }
         if let Some(slot) = self.free_slot() {
@@ -190,6 +190,14 @@ impl<A: Allocate> Producer<A> {
     ///
     /// [`Error::Timeout`]; [`Error::Os`].
     pub fn acquire(&mut self, timeout: Duration) -> Result<Writing<A::Image>> {
+        match self.try_acquire()? {
+            Some(slot) => Ok(slot),
+            None => self.wait(timeout),
+        }
+    }
+
+    #[cold]
+    fn wait(&mut self, timeout: Duration) -> Result<Writing<A::Image>> {
         let until = Deadline::new(timeout);
         loop {
             if let Some(slot) = self.try_acquire()? {

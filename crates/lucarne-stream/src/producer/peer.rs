@@ -210,7 +210,7 @@ impl Peer {
     pub(super) fn publish(
         &mut self,
         frame: &Outgoing<'_>,
-        back: &mut [usize; MAX_SLOTS],
+        back: &mut [u8; MAX_SLOTS],
     ) -> Result<bool> {
         let FenceFor {
             generation,
@@ -235,8 +235,8 @@ impl Peer {
         let ring = &mut self.rings[at].end;
         let asleep = ring.publish(slot, sequence, &frame.note);
         if is_latest {
-            for (older, back) in back.iter_mut().enumerate() {
-                *back += usize::from(older != slot && ring.take_back(older));
+            for (older, back) in back.iter_mut().enumerate().take(ring.slots()) {
+                *back += u8::from(older != slot && ring.take_back(older));
             }
         }
         match asleep {
@@ -286,7 +286,7 @@ impl Peer {
         let Some(at) = self.ring_of(generation) else {
             return Ok(());
         };
-        for slot in 0..MAX_SLOTS {
+        for slot in 0..self.rings[at].end.slots() {
             let ring = &mut self.rings[at].end;
             let Some(sequence) = ring.out(slot) else {
                 continue;

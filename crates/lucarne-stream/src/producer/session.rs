@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
 
@@ -12,6 +12,7 @@ use super::peer::{Joined, Peer};
 use super::peers::Broken;
 use super::{Producer, ProducerEvent};
 use crate::closing;
+use crate::deadline;
 use crate::error::{Error, Result};
 use crate::generation::Allocate;
 use crate::socket::Socket;
@@ -42,7 +43,7 @@ impl<A: Allocate> Producer<A> {
             Err(rustix::io::Errno::INTR) => return Ok(()),
             Err(errno) => return Err(Error::os("epoll_wait", errno)),
         };
-        self.looked = Instant::now();
+        self.looked = deadline::coarse_now();
         self.listener.wake(&self.epoll);
         for event in ready {
             let token = event.data.u64();

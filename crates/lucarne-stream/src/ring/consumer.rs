@@ -68,6 +68,7 @@ impl<W: Words> RingConsumer<W> {
     /// [`Delivery::Every`]. `None` where there is none. Never waits.
     ///
     /// `guess` is the slot that is looked into first: slots mostly come in turn, and the others need not be read then.
+    #[inline]
     pub(crate) fn take(
         &self,
         delivery: Delivery,
@@ -202,6 +203,7 @@ impl<W: Words> RingConsumer<W> {
 
     /// Gives a frame back that was taken; `mailed` where its release fence was sent on the socket before. Says whether the
     /// producer has to be woken.
+    #[inline]
     pub(crate) fn release(&self, slot: usize, sequence: u64, mailed: bool) -> bool {
         let phase = if mailed {
             Phase::ReleasedMailed
@@ -216,6 +218,12 @@ impl<W: Words> RingConsumer<W> {
         wake_wanted(&self.words, PRODUCER_SLEEPS).is_some()
     }
 
+    /// Whether the producer says that it has published after `last`.
+    #[inline]
+    pub(crate) fn has_frame_after(&self, last: u64) -> bool {
+        self.words.load(HEAD, Ordering::Acquire) != last
+    }
+
     /// Whether a frame after `last` may still be taken.
     pub(crate) fn has_more(&self, last: u64) -> bool {
         let head = self.words.load(HEAD, Ordering::Acquire);
@@ -227,16 +235,19 @@ impl<W: Words> RingConsumer<W> {
     }
 
     /// How many messages the producer says it has sent on the socket.
+    #[inline]
     pub(crate) fn mail(&self) -> u64 {
         self.words.load(MAIL, Ordering::Acquire)
     }
 
     /// Says that the consumer is about to sleep; the caller takes once more before it does.
+    #[inline]
     pub(crate) fn announce_sleep(&self, bed: Bed) {
         announce_sleep(&self.words, CONSUMER_SLEEPS, bed);
     }
 
     /// The consumer is awake again: no wake-ups are needed.
+    #[inline]
     pub(crate) fn awake(&self) {
         self.words.store(CONSUMER_SLEEPS, 0, Ordering::Relaxed);
     }

@@ -51,6 +51,7 @@ impl<W: Words> RingProducer<W> {
 
     /// Publishes a frame, whose slot must not be out, under a sequence number higher than any before. Says whether the
     /// consumer has to be woken, and where.
+    #[inline]
     pub(crate) fn publish(&mut self, slot: usize, sequence: u64, note: &FrameNote) -> Option<Bed> {
         debug_assert!(slot < self.slots && self.out[slot].is_none());
         let words = &self.words;
@@ -71,6 +72,7 @@ impl<W: Words> RingProducer<W> {
     }
 
     /// Takes a published frame back, if the consumer has not taken it: true if the slot is the producer's again.
+    #[inline]
     pub(crate) fn take_back(&mut self, slot: usize) -> bool {
         let Some(sequence) = self.out[slot] else {
             return false;
@@ -85,6 +87,7 @@ impl<W: Words> RingProducer<W> {
     }
 
     /// Looks whether a slot that is out has come back.
+    #[inline]
     pub(crate) fn collect(&mut self, slot: usize) -> Result<Collected, Breach> {
         let Some(sequence) = self.out[slot] else {
             return Ok(Collected::Held);
@@ -110,7 +113,14 @@ impl<W: Words> RingProducer<W> {
         Ok(collected)
     }
 
+    /// How many slots there are.
+    #[inline]
+    pub(crate) fn slots(&self) -> usize {
+        self.slots
+    }
+
     /// The sequence number of the frame in this slot, while it is out.
+    #[inline]
     pub(crate) fn out(&self, slot: usize) -> Option<u64> {
         self.out.get(slot).copied().flatten()
     }
@@ -128,11 +138,13 @@ impl<W: Words> RingProducer<W> {
     }
 
     /// Says that the producer is about to sleep; the caller collects once more before it does.
+    #[inline]
     pub(crate) fn announce_sleep(&self) {
         announce_sleep(&self.words, PRODUCER_SLEEPS, Bed::Socket);
     }
 
     /// The producer is awake again: no wake-ups are needed.
+    #[inline]
     pub(crate) fn awake(&self) {
         self.words.store(PRODUCER_SLEEPS, 0, Ordering::Relaxed);
     }

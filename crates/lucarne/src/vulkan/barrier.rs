@@ -194,7 +194,7 @@ pub(super) fn record_acquire(
             Owner::Nobody => taken.old_layout(vk::ImageLayout::UNDEFINED),
             _ => taken
                 .old_layout(vk::ImageLayout::GENERAL)
-                .src_queue_family_index(others(device, image.frame().memory().path()))
+                .src_queue_family_index(image.others())
                 .dst_queue_family_index(family),
         };
         return pipeline_barrier(device, commands, all, access.stage(), taken);
@@ -245,7 +245,7 @@ pub(super) fn record_release(
     let to_others = given
         .new_layout(vk::ImageLayout::GENERAL)
         .src_queue_family_index(family)
-        .dst_queue_family_index(others(device, image.frame().memory().path()));
+        .dst_queue_family_index(image.others());
     let end = vk::PipelineStageFlags::BOTTOM_OF_PIPE;
     if !image.in_host_memory() {
         return pipeline_barrier(device, commands, access.stage(), end, to_others);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ash::vk;
 
-use super::barrier::Owner;
+use super::barrier::{Owner, others};
 use super::conv;
 use super::device::DeviceInner;
 use super::object::Owned;
@@ -51,6 +51,8 @@ pub struct Image {
     frame: Frame,
     format: vk::Format,
     usage: Usage,
+    /// The queue family that stands for whoever else uses the memory.
+    others: u32,
     device: Arc<DeviceInner>,
 }
 
@@ -83,6 +85,7 @@ impl Image {
         let commands = Mutex::new(Commands::new(device, owner)?);
         Ok(Self {
             objects: InUse::new(Objects { commands, bound }),
+            others: others(device, frame.memory().path()),
             frame,
             format: conv::vk_format(info),
             usage,
@@ -118,6 +121,11 @@ impl Image {
 
     pub(super) fn device(&self) -> &Arc<DeviceInner> {
         &self.device
+    }
+
+    /// The queue family that stands for whoever else uses the image's memory.
+    pub(super) fn others(&self) -> u32 {
+        self.others
     }
 
     /// Whether the image lies in host memory.

@@ -6,13 +6,6 @@ use std::time::Duration;
 
 use ash::vk;
 
-use super::super::barrier::others;
-use super::super::device::DeviceInner;
-use super::super::image::Image;
-use super::super::object::Owned;
-use super::super::staging::{self, Direction, Staging};
-use super::super::submission::{Done, Finish, InUse};
-use super::super::{conv, failed, handoff, offer};
 use super::rgb_to_ycbcr::{Parameters, Pass};
 use crate::color::{ChromaLocation, ColorDescription, YcbcrConversion};
 use crate::error::{Error, Requirement, Result};
@@ -21,6 +14,13 @@ use crate::frame::{Fence, Frame, Memory};
 use crate::kernel::{DmaBuf, Memfd};
 use crate::layout::{Extent, FrameLayout};
 use crate::negotiate::{MemoryPath, Usage};
+use crate::vulkan::barrier::others;
+use crate::vulkan::device::DeviceInner;
+use crate::vulkan::image::Image;
+use crate::vulkan::object::Owned;
+use crate::vulkan::staging::{self, Direction, Staging};
+use crate::vulkan::submission::{Done, Finish, InUse};
+use crate::vulkan::{conv, failed, handoff, offer};
 
 /// Two planes, of luma and of chroma pairs, for each two by two pixels one.
 const FORMATS: [Format; 5] = [

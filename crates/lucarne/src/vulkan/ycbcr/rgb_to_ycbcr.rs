@@ -7,12 +7,6 @@ use std::time::Duration;
 
 use ash::vk;
 
-use super::super::access::Access;
-use super::super::device::{Device, DeviceInner};
-use super::super::failed;
-use super::super::image::Image;
-use super::super::object::Owned;
-use super::super::submission::Finish;
 use super::buffer::YcbcrBuffer;
 use crate::color::ColorDescription;
 use crate::error::{Error, Requirement, Result};
@@ -20,6 +14,12 @@ use crate::format::Format;
 use crate::frame::Fence;
 use crate::layout::Extent;
 use crate::negotiate::MemoryPath;
+use crate::vulkan::access::Access;
+use crate::vulkan::device::{Device, DeviceInner};
+use crate::vulkan::failed;
+use crate::vulkan::image::Image;
+use crate::vulkan::object::Owned;
+use crate::vulkan::submission::Finish;
 
 /// Bytes of the shader's `Pass`: every device has room for 128.
 const PUSH_BYTES: u8 = 96;
