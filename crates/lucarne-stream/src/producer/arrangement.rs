@@ -264,6 +264,8 @@ impl<S> Arrangement<S> {
         let State::Trial(trial) = &self.state else {
             return put_off;
         };
+        // A request whose own time is over still waits for the trial.
+        let put_off = put_off.filter(|left| self.due != Due::Renewal || !left.is_zero());
         let since = now.saturating_duration_since(trial.since);
         let ends = [self.patience, self.patience.saturating_mul(2)];
         let end = ends.into_iter().find(|end| *end > since);
