@@ -254,8 +254,7 @@ impl<S> Arrangement<S> {
     /// How long until there may be another step without anybody's doing.
     pub(super) fn timeout(&self, now: Instant) -> Option<Duration> {
         let put_off = match (self.due, self.last) {
-            // The program's wish waits for a trial, whose time is below.
-            (Due::Nothing, _) | (_, Attempt::None) | (Due::Renewal, Attempt::Made(_)) => None,
+            (Due::Nothing, _) | (_, Attempt::None) => None,
             (_, Attempt::Made(at) | Attempt::Short(at)) => Some(
                 self.patience
                     .saturating_sub(now.saturating_duration_since(at)),
@@ -264,6 +263,8 @@ impl<S> Arrangement<S> {
         let State::Trial(trial) = &self.state else {
             return put_off;
         };
+        // A request whose own time is over still waits for the trial.
+        let put_off = put_off.filter(|left| self.due != Due::Renewal || !left.is_zero());
         let since = now.saturating_duration_since(trial.since);
         let ends = [self.patience, self.patience.saturating_mul(2)];
         let end = ends.into_iter().find(|end| *end > since);

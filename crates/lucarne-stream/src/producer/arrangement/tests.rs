@@ -457,6 +457,9 @@ impl Scene {
             assert!(held.iter().all(|one| *one <= self.arrangement.generations));
         }
         assert!(self.current() <= newest);
+        // Whoever sleeps that long does not spin.
+        let timeout = self.arrangement.timeout(self.now);
+        assert_ne!(timeout, Some(Duration::ZERO));
     }
 }
 
