@@ -75,9 +75,11 @@ impl Flights {
             return;
         };
         flight.readers = flight.readers.saturating_sub(readers);
-        if flight.readers == 0 {
+        if flight.readers == 0
+            && let Some(flight) = self.slots[slot].take()
+        {
             // Its own writing gates the next one; what its readers have still to do, the gates know.
-            self.slots[slot] = None;
+            drop(flight.sent);
         }
     }
 
