@@ -88,9 +88,8 @@ pub(super) fn of_turns(adapter: &AdapterInner, enabled: Enabled<'_>) -> FenceSup
     let mut fences = of_driver(adapter, enabled);
     if fences.export.is_yes() && waits_on_cpu(adapter) {
         fences.export = Support::no(Requirement::other(format!(
-            "needs a driver that goes on while its fence is pending: {} is software, whose sync_files have always signalled \
-             (quirk {}; Device::with_driver_fences exports them all the same)",
-            adapter.name(),
+            "its driver is software, whose sync_files have always signalled (quirk {}; Device::with_driver_fences has them \
+             all the same)",
             quirks::SOFTWARE_FENCES_HAVE_SIGNALLED.name
         )));
     }
