@@ -297,6 +297,8 @@ fn formats_with_one_reason_are_told_together_and_long_lists_end() {
     let text = refusal.rungs[1].reason.to_string();
     let more = format!("and {} more: OpenGL", formats.len() - 6);
     assert!(text.contains(&more), "{text}");
+    let names = text.split(" and ").next().expect("names");
+    assert_eq!(names.split(", ").count(), 6, "{text}");
     assert_eq!(refusal.candidates().count(), formats.len());
 }
 
