@@ -282,10 +282,14 @@ impl<A: Import> Consumer<A> {
     /// work that a message is. Nothing else wakes here, so that it is not for long. Says how long it surely took.
     fn doze(&mut self, timeout: Duration) -> Result<Duration> {
         let awake = Ok(Duration::ZERO);
+        // What it was woken for at its socket, and has not read since.
+        if self.unread {
+            self.dispatch()?;
+        }
         let [coming] = &self.comings[..] else {
             return awake;
         };
-        if coming.has_news() || self.unread || coming.retired || self.link != Link::Up {
+        if coming.has_news() || coming.retired || self.link != Link::Up {
             return awake;
         }
         let ring = &coming.incoming.ring;

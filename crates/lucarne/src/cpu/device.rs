@@ -29,8 +29,8 @@ impl Adapter {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] with what to do, when its device node is absent or may not be
-    /// opened; [`Error::Invalid`] for a heap whose name is none.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) with what to do, when its device node is absent or may not be
+    /// opened; [`Error::Invalid`](crate::Error::Invalid) for a heap whose name is none.
     pub fn open(&self) -> Result<Device> {
         let source = match self.allocator() {
             Allocator::Udmabuf => Source::Udmabuf(Udmabuf::open()?),

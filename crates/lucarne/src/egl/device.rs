@@ -125,15 +125,7 @@ impl Device {
         context: egl::Context,
         owned: bool,
     ) -> Result<Self> {
-        let load = |name: &str| {
-            library
-                .egl
-                .get_proc_address(name)
-                .map_or(std::ptr::null(), |function| function as *const _)
-        };
-        // SAFETY: glow's from_loader_function wants pointers to the functions of the current context's API: its
-        // callers have checked that `context` is current, and eglGetProcAddress returns those.
-        let gl = unsafe { glow::Context::from_loader_function(load) };
+        let gl = load(library);
         let functions = GlFunctions::load(&library.egl);
         let gl_extensions: BTreeSet<String> = gl.supported_extensions().iter().cloned().collect();
         let egl_device = Adapter::of_display(library, display);
@@ -145,16 +137,16 @@ impl Device {
         let driver = Driver::of_gl(&text(glow::VENDOR), &renderer, &version);
         // SAFETY: glGetIntegerv with a name that every version knows.
         let max_texture = unsafe { gl.get_parameter_i32(glow::MAX_TEXTURE_SIZE) };
+        let has_gl = |name| gl_extensions.contains(name);
         let mut id = DeviceId {
             render_node: egl_device.as_ref().and_then(Adapter::render_node),
             primary_node: egl_device.as_ref().and_then(Adapter::primary_node),
             software: quirks::is_software(&renderer),
             ..DeviceId::default()
         };
-        if gl_extensions.contains("GL_EXT_memory_object") {
+        if has_gl("GL_EXT_memory_object") {
             (id.device_uuid, id.driver_uuid) = uuids(&gl, &functions)?;
         }
-        let has_gl = |name| gl_extensions.contains(name);
         let inner = DeviceInner {
             library,
             display,
@@ -292,6 +284,19 @@ fn headless(library: &Library, display: egl::Display) -> Result<egl::Context> {
         return Err(Error::driver("eglMakeCurrent", error));
     }
     Ok(context)
+}
+
+/// OpenGL's functions, for the context that is current.
+fn load(library: &Library) -> glow::Context {
+    let load = |name: &str| {
+        library
+            .egl
+            .get_proc_address(name)
+            .map_or(std::ptr::null(), |function| function as *const _)
+    };
+    // SAFETY: glow's from_loader_function wants pointers to the functions of the current context's API: the caller knows
+    // that one is current, and eglGetProcAddress returns those.
+    unsafe { glow::Context::from_loader_function(load) }
 }
 
 fn display_extensions(library: &Library, display: egl::Display) -> BTreeSet<String> {

@@ -1,7 +1,6 @@
 //! Host memory: in place where a software rasteriser takes a memfd for a dma-buf, as all it does is to map it;
 //! uploaded at each read elsewhere.
 
-use std::cell::RefCell;
 use std::rc::Rc;
 
 use glow::HasContext;
@@ -76,7 +75,7 @@ pub(super) fn uploaded(
     device.check_gl("glTexStorage2D")?;
     sampling(device, target, Some(gl));
     made.keep();
-    let source = Source::Upload(RefCell::new(mapping));
+    let source = Source::Upload(mapping);
     Ok(Texture::new(device, name, target, source, frame))
 }
 
@@ -107,7 +106,6 @@ pub(super) fn upload(device: &DeviceInner, texture: &Texture) -> Result<()> {
             .gl
             .bind_texture(glow::TEXTURE_2D, Some(texture.name()));
     }
-    let mapping = mapping.borrow();
     // Its address is given as it is: making a slice of memory that a peer may write is not allowed.
     let pixels = mapping.address().as_ptr().wrapping_add(offset);
     // SAFETY: glTexSubImage2D reads `height` rows of `row_length` pixels from `pixels`, which the frame's layout

@@ -1,6 +1,5 @@
 //! A texture whose pixels are a frame's.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
@@ -64,7 +63,7 @@ pub(super) enum Source {
     /// In the frame, through a GL memory object.
     MemoryObject(u32),
     /// In the texture's own storage, uploaded from the frame's memory at each read.
-    Upload(RefCell<Mapping>),
+    Upload(Mapping),
 }
 
 impl Texture {

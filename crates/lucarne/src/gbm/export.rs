@@ -20,7 +20,8 @@ impl Device {
     ///
     /// The driver chooses among the agreed modifiers (`gbm_bo_create_with_modifiers2`); the frame's layout says which,
     /// and where each memory plane lies. A linear buffer is made wider and higher than the frame, so that its pitch is a
-    /// multiple of [`LINEAR_PITCH_ALIGNMENT`](crate::layout::LINEAR_PITCH_ALIGNMENT) bytes and it has room for a multiple of [`LINEAR_HEIGHT_ALIGNMENT`](crate::layout::LINEAR_HEIGHT_ALIGNMENT) rows.
+    /// multiple of [`LINEAR_PITCH_ALIGNMENT`](crate::layout::LINEAR_PITCH_ALIGNMENT) bytes and it has room for a multiple
+    /// of [`LINEAR_HEIGHT_ALIGNMENT`](crate::layout::LINEAR_HEIGHT_ALIGNMENT) rows.
     /// The frame owns its descriptors; each kernel buffer is held once, however many planes lie in it.
     ///
     /// # Errors
