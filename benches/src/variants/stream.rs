@@ -142,9 +142,9 @@ impl Produce for Producer {
         let access = Access::TransferDestination;
         let device = &self.vulkan.device;
         let done = device.write(image, slot.gate(), TIMEOUT, access, draw)?;
-        let timestamp = stream::now();
-        self.stream.send(slot, done, timestamp)?;
-        let published = u64::try_from(timestamp.as_nanos())?;
+        let published = now();
+        self.stream
+            .send(slot, done, Duration::from_nanos(published))?;
         Ok(Sent { began, published })
     }
 }

@@ -237,7 +237,15 @@ impl<A: Allocate> Producer<A> {
     }
 
     /// Ends the connections with which something failed.
+    #[inline]
     pub(super) fn hang_up_on(&mut self, broken: Broken) {
+        if !broken.is_empty() {
+            self.hang_up_on_each(broken);
+        }
+    }
+
+    #[cold]
+    fn hang_up_on_each(&mut self, broken: Broken) {
         for (id, error) in broken {
             self.hang_up(id, &error);
         }

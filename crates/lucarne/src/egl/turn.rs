@@ -38,11 +38,15 @@ impl Device {
     /// [`Error::NotCurrent`] where the GPU waits or pixels are uploaded; [`Error::Timeout`] when the fence does not signal
     /// in time; [`Error::Driver`].
     pub fn read(&self, texture: &Texture, acquire: &Fence, timeout: Duration) -> Result<()> {
+        let call = "egl::Device::read";
+        if texture.copies_per_frame() == 0 {
+            return wait(self.inner(), acquire, timeout, call);
+        }
         begin(
             self.inner(),
             [texture].into_iter(),
             (acquire, timeout),
-            "egl::Device::read",
+            call,
         )
     }
 
@@ -103,24 +107,10 @@ fn wait_for_commands(device: &DeviceInner, timeout: Duration) -> Result<()> {
         unsafe { device.gl.finish() };
         return Ok(());
     }
-    let _stale = device.gl_error();
     // SAFETY: glFenceSync with a current context of OpenGL (ES) 3 or later.
     let sync = unsafe { device.gl.fence_sync(glow::SYNC_GPU_COMMANDS_COMPLETE, 0) }
         .map_err(|error| Error::driver("glFenceSync", error))?;
-    let nanoseconds = i32::try_from(timeout.as_nanos()).unwrap_or(i32::MAX);
-    // A timeout beyond what the clock can hold is none.
-    let deadline = Instant::now().checked_add(timeout);
-    let answer = loop {
-        let flags = glow::SYNC_FLUSH_COMMANDS_BIT;
-        // SAFETY: glClientWaitSync of a sync object of this context.
-        let answer = unsafe { device.gl.client_wait_sync(sync, flags, nanoseconds) };
-        // The bindings take two seconds at most.
-        if answer != glow::TIMEOUT_EXPIRED
-            || deadline.is_some_and(|deadline| Instant::now() >= deadline)
-        {
-            break answer;
-        }
-    };
+    let answer = wait_for_sync(device, sync, timeout);
     // SAFETY: glDeleteSync, once.
     unsafe { device.gl.delete_sync(sync) };
     match answer {
@@ -134,4 +124,24 @@ fn wait_for_commands(device: &DeviceInner, timeout: Duration) -> Result<()> {
             .err()
             .unwrap_or_else(|| Error::driver("glClientWaitSync", "GL_WAIT_FAILED"))),
     }
+}
+
+/// `glClientWaitSync`, again and again where `timeout` is longer than the bindings can say.
+fn wait_for_sync(device: &DeviceInner, sync: glow::Fence, timeout: Duration) -> u32 {
+    let wait = |time: Duration| {
+        let nanoseconds = i32::try_from(time.as_nanos()).unwrap_or(i32::MAX);
+        let flags = glow::SYNC_FLUSH_COMMANDS_BIT;
+        // SAFETY: glClientWaitSync of a sync object of this context.
+        unsafe { device.gl.client_wait_sync(sync, flags, nanoseconds) }
+    };
+    let longest = Duration::from_nanos(i32::MAX.unsigned_abs().into());
+    // Mostly it is over at once, and the clock need not be read.
+    let mut answer = wait(timeout);
+    let mut left = timeout.saturating_sub(longest);
+    while answer == glow::TIMEOUT_EXPIRED && !left.is_zero() {
+        let start = Instant::now();
+        answer = wait(left);
+        left = left.saturating_sub(start.elapsed());
+    }
+    answer
 }

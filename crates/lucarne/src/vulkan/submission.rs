@@ -289,7 +289,6 @@ impl Finish for Commands {
 }
 
 /// Up to two semaphores and their values, as a submission lists them: a turn allocates nothing.
-#[derive(Default)]
 struct Points {
     semaphores: [vk::Semaphore; 2],
     values: [u64; 2],
@@ -298,13 +297,19 @@ struct Points {
 
 impl Points {
     fn new(first: Option<TimelineValue>, second: Option<TimelineValue>) -> Self {
-        let mut points = Self::default();
-        for (at, point) in first.into_iter().chain(second).enumerate() {
-            points.semaphores[at] = point.semaphore;
-            points.values[at] = point.value;
-            points.count = at + 1;
+        let (one, two) = match (first, second) {
+            (None, only) => (only, None),
+            both => both,
+        };
+        let semaphore = |point: Option<TimelineValue>| {
+            point.map_or(vk::Semaphore::null(), |point| point.semaphore)
+        };
+        let value = |point: Option<TimelineValue>| point.map_or(0, |point| point.value);
+        Self {
+            semaphores: [semaphore(one), semaphore(two)],
+            values: [value(one), value(two)],
+            count: usize::from(one.is_some()) + usize::from(two.is_some()),
         }
-        points
     }
 
     fn semaphores(&self) -> &[vk::Semaphore] {
