@@ -153,7 +153,7 @@ fn plots(report: &Report) -> String {
         ),
         (
             axis(report, Axis::Streams, "descriptors per stream", |point| {
-                point.descriptors.map(|count| count as f64)
+                Some(point.descriptors? as f64 / point.at as f64)
             }),
             "Descriptors that the producer's process has open, divided by the streams: what an idle stream does cost.",
         ),
