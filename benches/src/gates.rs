@@ -178,7 +178,7 @@ pub(crate) fn of_counts(counts: &[Count]) -> Vec<Gate> {
     };
     let like = find(Variant::RawSyncFile);
     let mut gates = Vec::new();
-    let mut side = |names: [&'static str; 2], of: fn(&Count) -> Option<&Side>| {
+    let mut side = |names: [&'static str; 3], of: fn(&Count) -> Option<&Side>| {
         let (Some(mine), Some(theirs)) = (of(lucarne), of(raw)) else {
             return;
         };
@@ -194,17 +194,21 @@ pub(crate) fn of_counts(counts: &[Count]) -> Vec<Gate> {
             verdict: Verdict::Undecided,
         };
         let instructions = like.map(|like| mine.own / like.own);
-        let [first, second] = names;
+        let drivers = like.map(|like| mine.driver / like.driver);
+        let [first, second, third] = names;
         gates.push(gate(first, mine.own / theirs.own, instructions, 1.5).judge(false, true));
-        gates.push(gate(second, mine.system_calls, None, SYSTEM_CALLS).judge(false, true));
+        gates.push(gate(second, mine.driver / theirs.driver, drivers, 1.5).judge(false, true));
+        gates.push(gate(third, mine.system_calls, None, SYSTEM_CALLS).judge(false, true));
     };
     let names = [
         "instructions of the producer / raw",
+        "drivers' in the producer / raw",
         "system calls of the producer",
     ];
     side(names, |count| Some(&count.producer));
     let names = [
         "instructions of the consumer / raw",
+        "drivers' in the consumer / raw",
         "system calls of the consumer",
     ];
     side(names, |count| count.consumer.as_ref());
@@ -351,6 +355,7 @@ mod tests {
     fn count(variant: Variant, own: f64) -> Count {
         let side = Side {
             own,
+            driver: 1000.0,
             system_calls: 1.0,
             ..Side::default()
         };
@@ -371,7 +376,8 @@ mod tests {
             gates.iter().map(|gate| gate.verdict).collect::<Vec<_>>()
         };
         use Verdict::{Fails, Holds};
-        assert_eq!(verdicts(590.0), [Holds; 4]);
-        assert_eq!(verdicts(610.0), [Fails, Holds, Fails, Holds]);
+        assert_eq!(verdicts(590.0), [Holds; 6]);
+        let one_side = [Fails, Holds, Holds];
+        assert_eq!(verdicts(610.0), [one_side, one_side].concat());
     }
 }

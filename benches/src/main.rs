@@ -159,6 +159,9 @@ fn bench(options: &Options) -> Result<u8> {
         writeln!(stdout, "{json}")?;
     } else {
         write!(stdout, "{}", table::table(&report))?;
+        if let Some(folder) = &options.report {
+            writeln!(stdout, "plots: {}", folder.join("report.html").display())?;
+        }
     }
     Ok(match report.worst() {
         Some(Verdict::Fails) if options.gates => FAILED,

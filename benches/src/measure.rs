@@ -130,7 +130,7 @@ fn pairs(plan: &Plan) -> Result<(Vec<Measured>, Vec<String>)> {
             counted: false,
             shape: Shape::default(),
         });
-        let pair = match pair {
+        let mut pair = match pair {
             // A dma-buf of 8K is more than udmabuf allows where nobody has raised its limit.
             Err(error) if large => {
                 missing.push(error.to_string());
@@ -138,6 +138,7 @@ fn pairs(plan: &Plan) -> Result<(Vec<Measured>, Vec<String>)> {
             }
             pair => pair?,
         };
+        settle(&mut pair)?;
         let series = Series {
             variant,
             extent,
@@ -152,6 +153,17 @@ fn pairs(plan: &Plan) -> Result<(Vec<Measured>, Vec<String>)> {
         });
     }
     Ok((pairs, missing))
+}
+
+/// Draws a few frames: the first into each image clears all of it.
+fn settle(pair: &mut Pair) -> Result<()> {
+    let order = Order {
+        mode: Mode::Free,
+        warm_up: 0.0,
+        seconds: 0.05,
+        rate: 60.0,
+    };
+    pair.run(order, 0).map(drop)
 }
 
 /// What this round measures. The first round measures everything.

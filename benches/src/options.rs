@@ -31,7 +31,7 @@ pub(crate) struct Options {
     #[arg(long)]
     pub(crate) json: bool,
     /// Write report.html and report.json into this folder
-    #[arg(long, value_name = "FOLDER")]
+    #[arg(long, value_name = "FOLDER", overrides_with = "report")]
     pub(crate) report: Option<PathBuf>,
     /// Only this part of the run; may be given more than once
     #[arg(long, value_enum, value_name = "PART")]

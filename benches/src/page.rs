@@ -62,7 +62,7 @@ fn head(report: &Report) -> String {
         ),
         ("others", others(report)),
     ];
-    text.push_str("<div class=\"wide\"><table>");
+    text.push_str("<table class=\"facts\">");
     for (name, value) in rows {
         // Writing to a string cannot fail, here and below.
         let _ = write!(
@@ -71,7 +71,7 @@ fn head(report: &Report) -> String {
             escape(&value)
         );
     }
-    text.push_str("</table></div>\n");
+    text.push_str("</table>\n");
     if let Some(fault) = report.broken {
         let _ = writeln!(
             text,
@@ -131,8 +131,13 @@ fn plots(report: &Report) -> String {
             "What one more consumer costs the producer, for each frame: all of its instructions without those that it needs for one consumer, divided by the others. A flat line means that many cost no more each than few.",
         ),
         (
-            axis(report, Axis::Consumers, "µs per frame", |point| point.cpu),
-            "The producer's processor time, with the kernel's, as fast as it can. All consumers are in one process, which takes them one after the other.",
+            axis(
+                report,
+                Axis::Consumers,
+                "µs per frame and consumer",
+                |point| Some(point.cpu? / point.at as f64),
+            ),
+            "The producer's processor time, with the kernel's, as fast as it can, divided by the consumers. All of them are in one process, which serves them one after the other.",
         ),
         (
             axis(report, Axis::Slots, "instructions per frame", |point| {
@@ -147,10 +152,10 @@ fn plots(report: &Report) -> String {
             "One stream is busy; the others have a consumer each and no frames. They should cost the busy one nothing.",
         ),
         (
-            axis(report, Axis::Streams, "descriptors", |point| {
-                point.descriptors.map(|count| count as f64)
+            axis(report, Axis::Streams, "descriptors per stream", |point| {
+                Some(point.descriptors? as f64 / point.at as f64)
             }),
-            "Descriptors that the producer's process has open: what an idle stream does cost.",
+            "Descriptors that the producer's process has open, divided by the streams: what an idle stream does cost.",
         ),
     ];
     let mut text = String::new();

@@ -31,7 +31,7 @@ pub(crate) fn run(wanted: &Wanted, mut tell: impl FnMut(&str)) -> Result<Found> 
     let valgrind = count::is_there();
     let counting = wanted.counts.is_some() || wanted.slopes.is_some();
     let missing = (counting && !valgrind)
-        .then(|| "no instructions are counted: there is no valgrind here (package valgrind)");
+        .then_some("no instructions are counted: there is no valgrind here (package valgrind)");
     if let (Some(missing), true) = (missing, wanted.gates) {
         return Err(format!("--gates: {missing}").into());
     }
@@ -57,7 +57,13 @@ pub(crate) fn run(wanted: &Wanted, mut tell: impl FnMut(&str)) -> Result<Found> 
         wanted.gates && more(series)
     })?;
     let missing = missing.map(str::to_owned).into_iter();
-    let missing = missing.chain(run.missing.iter().cloned()).collect();
+    let missing = missing
+        .chain(
+            run.missing
+                .iter()
+                .map(|text| text.replace("lucarne-bench: ", "")),
+        )
+        .collect();
     Ok(Found {
         run,
         counts,

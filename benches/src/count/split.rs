@@ -29,6 +29,16 @@ pub(crate) struct Side {
     pub(crate) tree: Vec<tree::Line>,
 }
 
+/// How the names of the files begin that libc and the dynamic linker are in.
+const SYSTEM: [&str; 6] = [
+    "libc.so",
+    "libc-",
+    "libm.",
+    "libgcc",
+    "ld-linux",
+    "libpthread",
+];
+
 /// Where a function comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
@@ -43,21 +53,9 @@ pub(super) enum Origin {
 impl Origin {
     pub(super) fn of(function: &Function) -> Self {
         let object = function.object.as_str();
-        let starts = |name: &&str| object.starts_with(name);
         if object.starts_with("lucarne-bench") {
             Self::Program
-        } else if [
-            "libc.so",
-            "libc-",
-            "libm.",
-            "libgcc",
-            "ld-linux",
-            "libpthread",
-            "vgpreload",
-        ]
-        .iter()
-        .any(|name| starts(name))
-        {
+        } else if SYSTEM.iter().any(|name| object.starts_with(name)) {
             Self::System
         } else {
             Self::Driver

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use lucarne::vulkan::{Access, Image};
 use lucarne::{Agreement, Error, Extent, Frame, MemoryPath, Offer, Request, Usage};
-use lucarne_stream::{self as stream, Allocate, ConsumerEvent, ConsumerOptions, Delivery, Import};
+use lucarne_stream::{
+    self as stream, Allocate, ConsumerEvent, ConsumerOptions, Delivery, Import, ProducerEvent,
+};
 
 use super::fault::Faults;
 use super::{Consume, Produce, Seen, Sent, Setup, now};
@@ -35,6 +37,11 @@ pub(super) fn join<A: Allocate>(stream: &mut stream::Producer<A>, consumers: usi
     let until = Instant::now() + TIMEOUT;
     while stream.consumers() < consumers {
         stream.dispatch()?;
+        while let Some(event) = stream.event() {
+            if let ProducerEvent::Left { reason, .. } = event {
+                return Err(reason.into());
+            }
+        }
         if Instant::now() >= until {
             return Err("too few consumers came".into());
         }

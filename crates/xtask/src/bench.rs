@@ -26,8 +26,10 @@ pub(crate) struct Options {
 
 /// Runs it; its exit status is passed on.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
-    install::ensure(Purpose::Demo, options.consent, workspace, options.verbose)?;
+    install::ensure(Purpose::Bench, options.consent, workspace, options.verbose)?;
     build(workspace, options.verbose)?;
+    // A --report of the caller's own comes later, and wins.
+    let report = workspace.target.join("bench");
     // Through cargo and its runner, which preloads the emulated /dev/udmabuf where there is none.
     let mut cargo = process::cargo();
     cargo
@@ -39,7 +41,9 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
             "--package",
             "lucarne-bench",
             "--",
+            "--report",
         ])
+        .arg(&report)
         .args(&options.bench);
     let status = cargo
         .status()

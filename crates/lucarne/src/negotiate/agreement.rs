@@ -60,8 +60,8 @@ impl fmt::Display for RefusedRung {
 ///     let missing = agreement.requirements();
 ///     missing.into_iter().filter_map(|(_, one)| wanted(one)).collect()
 /// }
-/// # use lucarne::{Extent, Request, cpu, negotiate};
-/// # let offer = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?.offer();
+/// # use lucarne::{Extent, Request, Usage, cpu, negotiate};
+/// # let offer = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?.offer(Usage::SAMPLE)?;
 /// # let agreement = negotiate(&offer, &offer, &Request::new(Extent::new(640, 480)))?;
 /// # assert!(to_enable(&agreement).is_empty(), "a CPU has none");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -109,9 +109,9 @@ impl Agreement {
 ///
 /// ```
 /// use lucarne::negotiate::{Reason, Side};
-/// use lucarne::{Extent, MemoryPath, Request, cpu, negotiate};
+/// use lucarne::{Extent, MemoryPath, Request, Usage, cpu, negotiate};
 ///
-/// let offer = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?.offer();
+/// let offer = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?.offer(Usage::SAMPLE)?;
 /// let request = Request::new(Extent::new(640, 480)).paths(&[MemoryPath::OpaqueFd]);
 /// let refusal = negotiate(&offer, &offer, &request).expect_err("a CPU has no such memory");
 /// for refused in &refusal.rungs {

@@ -99,9 +99,9 @@ pub struct FenceSupport {
 /// Everything one device can do for sharing.
 ///
 /// ```
-/// use lucarne::{Format, MemoryPath, cpu};
+/// use lucarne::{Format, MemoryPath, Usage, cpu};
 ///
-/// let offer = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?.offer();
+/// let offer = cpu::Adapter::new(cpu::Allocator::HostMemory).open()?.offer(Usage::SAMPLE)?;
 /// assert!(offer.path(MemoryPath::HostMemory).is_yes());
 /// // Why not opaque memory?
 /// assert!(offer.path(MemoryPath::OpaqueFd).reason().contains("only the driver that made"));

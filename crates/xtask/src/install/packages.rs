@@ -9,6 +9,7 @@ use crate::process;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Demo,
+    Bench,
     Test,
 }
 
@@ -31,6 +32,9 @@ const DEMO: [&str; 16] = [
     "libxrandr2",
     "libx11-xcb1",
 ];
+
+/// Counts instructions.
+const BENCH: [&str; 1] = ["valgrind"];
 
 /// Validation, windows and a bus to test in, the headers that constants are compared with, and what the guest is made of.
 const TEST: [&str; 15] = [
@@ -66,7 +70,8 @@ impl Purpose {
     pub(crate) fn packages(self) -> Vec<&'static str> {
         match self {
             Self::Demo => DEMO.to_vec(),
-            Self::Test => DEMO.into_iter().chain(TEST).collect(),
+            Self::Bench => DEMO.into_iter().chain(BENCH).collect(),
+            Self::Test => DEMO.into_iter().chain(BENCH).chain(TEST).collect(),
         }
     }
 }
@@ -175,8 +180,9 @@ mod tests {
     }
 
     #[test]
-    fn tests_need_what_the_demo_needs() {
+    fn tests_need_what_the_others_need() {
         let test = Purpose::Test.packages();
         assert!(Purpose::Demo.packages().iter().all(|p| test.contains(p)));
+        assert!(Purpose::Bench.packages().iter().all(|p| test.contains(p)));
     }
 }
