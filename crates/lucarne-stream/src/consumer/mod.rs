@@ -289,7 +289,7 @@ impl<A: Import> Consumer<A> {
         let [coming] = &self.comings[..] else {
             return awake;
         };
-        if coming.has_news() || coming.retired || self.link != Link::Up {
+        if coming.has_news() || coming.retired || !matches!(self.link, Link::Up) {
             return awake;
         }
         let ring = &coming.incoming.ring;
@@ -300,9 +300,12 @@ impl<A: Import> Consumer<A> {
             return awake;
         }
         let time = timeout.min(DOZE);
-        let woken = ring.sleep(time)?;
+        let woken = ring.sleep(time);
         ring.awake();
-        Ok(if woken { Duration::ZERO } else { time })
+        if woken? {
+            return awake;
+        }
+        Ok(time)
     }
 
     /// Waits at the socket, where everything wakes, after it slept at the ring.
@@ -353,7 +356,7 @@ impl<A: Import> Consumer<A> {
 
     /// Whether the producer says that it has sent more than was read.
     fn mail_waits(&self) -> bool {
-        self.link == Link::Up && self.comings.iter().any(Coming::has_mail)
+        matches!(self.link, Link::Up) && self.comings.iter().any(Coming::has_mail)
     }
 
     fn take(&mut self) -> Result<Option<Received<A::Image>>> {

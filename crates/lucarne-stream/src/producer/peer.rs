@@ -235,8 +235,11 @@ impl Peer {
         let ring = &mut self.rings[at].end;
         let asleep = ring.publish(slot, sequence, &frame.note);
         if is_latest {
-            for (older, back) in back.iter_mut().enumerate().take(ring.slots()) {
-                *back += u8::from(older != slot && ring.take_back(older));
+            let mut out = ring.mask() & !(1 << slot);
+            while out != 0 {
+                let older = out.trailing_zeros() as usize;
+                out &= out - 1;
+                back[older] += u8::from(ring.take_back(older));
             }
         }
         match asleep {
@@ -286,7 +289,10 @@ impl Peer {
         let Some(at) = self.ring_of(generation) else {
             return Ok(());
         };
-        for slot in 0..self.rings[at].end.slots() {
+        let mut out = self.rings[at].end.mask();
+        while out != 0 {
+            let slot = out.trailing_zeros() as usize;
+            out &= out - 1;
             let ring = &mut self.rings[at].end;
             let Some(sequence) = ring.out(slot) else {
                 continue;

@@ -254,6 +254,7 @@ impl<W: Words> RingConsumer<W> {
 }
 
 impl RingConsumer<SharedWords> {
+    #[inline]
     /// Sleeps after `announce_sleep` with [`Bed::Word`] and a last look: until the producer wakes it, or for `time`.
     pub(crate) fn sleep(&self, time: Duration) -> lucarne::Result<bool> {
         self.words.sleep(CONSUMER_SLEEPS, Bed::Word as u32, time)

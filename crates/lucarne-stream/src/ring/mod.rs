@@ -209,7 +209,11 @@ impl FrameNote {
     }
 
     /// The route, and how many rectangles there are where the damage is known.
+    #[inline]
     fn read_flags(word: u64) -> Option<(FenceRoute, Option<usize>)> {
+        if word == 0 {
+            return Some((FenceRoute::Signaled, None));
+        }
         let route = match word & 3 {
             0 => FenceRoute::Signaled,
             1 => FenceRoute::Attached,

@@ -31,6 +31,8 @@ pub(crate) struct RingProducer<W> {
     slots: usize,
     /// The sequence number that each slot was published with, while it is out.
     out: [Option<u64>; MAX_SLOTS],
+    /// A bit for each slot that is out.
+    mask: u32,
     mail: u64,
 }
 
@@ -45,6 +47,7 @@ impl<W: Words> RingProducer<W> {
             words,
             slots,
             out: [None; MAX_SLOTS],
+            mask: 0,
             mail: 0,
         }
     }
@@ -66,6 +69,7 @@ impl<W: Words> RingProducer<W> {
         let state = pack(sequence, Phase::Published);
         words.store(at(slot, STATE), state, Ordering::Release);
         self.out[slot] = Some(sequence);
+        self.mask |= 1 << slot;
         // Release: whoever sees the head sees every frame up to it, and so takes them in order.
         words.store(HEAD, sequence, Ordering::Release);
         wake_wanted(words, CONSUMER_SLEEPS)
@@ -81,7 +85,7 @@ impl<W: Words> RingProducer<W> {
         let free = pack(sequence, Phase::Free);
         let back = self.words.exchange(at(slot, STATE), published, free);
         if back.is_ok() {
-            self.out[slot] = None;
+            self.forget(slot);
         }
         back.is_ok()
     }
@@ -109,14 +113,19 @@ impl<W: Words> RingProducer<W> {
                 });
             }
         };
-        self.out[slot] = None;
+        self.forget(slot);
         Ok(collected)
     }
 
-    /// How many slots there are.
+    fn forget(&mut self, slot: usize) {
+        self.out[slot] = None;
+        self.mask &= !(1 << slot);
+    }
+
+    /// The slots that are out, a bit each.
     #[inline]
-    pub(crate) fn slots(&self) -> usize {
-        self.slots
+    pub(crate) fn mask(&self) -> u32 {
+        self.mask
     }
 
     /// The sequence number of the frame in this slot, while it is out.

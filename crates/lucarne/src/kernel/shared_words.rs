@@ -79,6 +79,7 @@ impl SharedWords {
     /// # Panics
     ///
     /// As for [`SharedWords::word`].
+    #[inline]
     pub fn sleep(&self, index: usize, expected: u32, timeout: Duration) -> Result<bool> {
         // A time beyond the kernel's is none.
         let limit = futex::Timespec::try_from(timeout).ok();
