@@ -56,10 +56,11 @@ impl Gate {
         // As far as the same code strays from itself, in either direction.
         let chance = self.by_chance.filter(|chance| timed && *chance > 0.0);
         let strays = chance.map_or(1.0, |chance| chance.max(1.0 / chance));
+        // Twice over, as that was measured once.
         let better = if self.at_least {
-            self.got * strays
+            self.got * strays * strays
         } else {
-            self.got / strays
+            self.got / strays / strays
         };
         let can_tell = !timed || calm && holds(if self.at_least { 1.0 / strays } else { strays });
         self.verdict = match (holds(self.got), can_tell) {
@@ -345,6 +346,7 @@ mod tests {
         assert_eq!(p50(1.05, 1.2, true), Verdict::Undecided);
         assert_eq!(p50(1.05, 0.8, true), Verdict::Undecided);
         assert_eq!(p50(1.2, 1.2, true), Verdict::Undecided);
+        assert_eq!(p50(20.0, 10.0, true), Verdict::Undecided);
         // Others were busy.
         assert_eq!(p50(1.05, 1.01, false), Verdict::Undecided);
         // No chance explains this.

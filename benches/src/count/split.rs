@@ -159,3 +159,76 @@ fn tidy(file: &str) -> String {
     let mine = file.find("crates/").or_else(|| file.find("benches/"));
     mine.map_or(file, |at| &file[at..]).to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two frames: a turn, which draws, calls a driver, libc and its own queue, and reads the clock.
+    const DUMP: &str = "\
+events: Ir sysCount sysTime
+ob=(1) /somewhere/lucarne-bench
+fl=(1) /somewhere/benches/src/roles.rs
+fn=(1) lucarne_bench::roles::counted_frame
+10 4
+cfi=(2) /somewhere/crates/lucarne/src/turn.rs
+cfn=(2) lucarne::turn
+calls=2 5
+10 1000 5 90
+fl=(2)
+fn=(2)
+5 100
+fi=(3) /rustc/abc/library/core/src/option.rs
++1 40
+fe=(2)
+cfn=(3) lucarne_bench::vk::Marks::record
+calls=2 1
+* 500
+cob=(2) /usr/lib/libvulkan_lvp.so
+cfn=(4) 0x1234
+calls=2 0
+7 300 2
+cob=(3) /usr/lib/libc.so.6
+cfn=(5) memcpy
+calls=4 0
+7 20
+cob=(3)
+cfn=(6) clock_gettime@@GLIBC_2.17
+calls=2 0
+7 10 2
+fn=(3)
+1 500
+
+fn=(7) lucarne_bench::never_called_in_a_frame
+1 9000 7
+";
+
+    #[test]
+    fn what_is_drawn_and_what_drivers_do_is_not_the_hand_offs_own() {
+        let side = Side::new(&Profile::parse(DUMP), 2).expect("it counts something");
+        // (4 + 140 + 20 + 10) / 2
+        assert_eq!((side.own, side.driver), (87.0, 150.0));
+        assert_eq!((side.clock_reads, side.system_calls), (1.0, 0.0));
+        assert_eq!(side.driver_system_calls, 1.0);
+        let file = |name: &str| side.files.iter().find(|(file, _)| file == name);
+        let inlined = file("core/src/option.rs").expect("it was inlined");
+        assert_eq!(inlined.1, 20.0);
+        assert!(
+            file("crates/lucarne/src/turn.rs").is_some(),
+            "{:?}",
+            side.files
+        );
+        let names: Vec<&str> = side.tree.iter().map(|line| line.name.as_str()).collect();
+        let driver = "0x1234 [libvulkan_lvp.so]";
+        assert_eq!(
+            names[..2],
+            ["lucarne::turn", driver],
+            "what draws is not shown"
+        );
+    }
+
+    #[test]
+    fn a_run_without_a_frame_is_an_error() {
+        assert!(Side::new(&Profile::parse("events: Ir\n"), 0).is_err());
+    }
+}
