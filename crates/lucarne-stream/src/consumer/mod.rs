@@ -238,7 +238,7 @@ impl<A: Import> Consumer<A> {
             return Ok(Some(received));
         }
         if self.unread {
-            self.dispatch()?;
+            self.read_everything()?;
         }
         self.announce_sleep(Bed::Socket);
         // What was published before the announcement is seen here; what comes after wakes.
@@ -247,6 +247,8 @@ impl<A: Import> Consumer<A> {
             self.awake();
             return Ok(received);
         }
+        // Whatever wakes it lies in the socket, also for a program that polls by itself and asks again.
+        self.unread = true;
         match &self.link {
             Link::Up => Ok(None),
             Link::Ended => Err(Error::Ended),
@@ -284,7 +286,7 @@ impl<A: Import> Consumer<A> {
         let awake = Ok(Duration::ZERO);
         // What it was woken for at its socket, and has not read since.
         if self.unread {
-            self.dispatch()?;
+            self.read_everything()?;
         }
         let [coming] = &self.comings[..] else {
             return awake;
@@ -356,7 +358,11 @@ impl<A: Import> Consumer<A> {
 
     /// Whether the producer says that it has sent more than was read.
     fn mail_waits(&self) -> bool {
-        matches!(self.link, Link::Up) && self.comings.iter().any(Coming::has_mail)
+        matches!(self.link, Link::Up)
+            && self
+                .comings
+                .iter()
+                .any(|coming| !coming.retired && coming.has_mail())
     }
 
     fn take(&mut self) -> Result<Option<Received<A::Image>>> {

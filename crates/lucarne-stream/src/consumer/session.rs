@@ -43,9 +43,18 @@ impl<A: Import> Consumer<A> {
     ///
     /// Those of the protocol that [`try_receive`](Self::try_receive) names; [`Error::Os`].
     pub fn dispatch(&mut self) -> Result<()> {
+        self.serve(true)
+    }
+
+    /// As [`dispatch`](Self::dispatch), where no frame waits that a Wake may be for: wake-ups do not pile up in the socket.
+    pub(super) fn read_everything(&mut self) -> Result<()> {
+        self.serve(false)
+    }
+
+    fn serve(&mut self, to_wake: bool) -> Result<()> {
         self.unlooked = 0;
         self.unread = false;
-        self.read_socket(true)?;
+        self.read_socket(to_wake)?;
         self.drain();
         Ok(())
     }

@@ -201,13 +201,17 @@ impl<S> Arrangement<S> {
         now: Instant,
     ) {
         self.generations += 1;
-        let requested = self.due == Due::Renewal;
+        let mut requested = self.due == Due::Renewal;
         (self.due, self.last) = (Due::Nothing, Attempt::Made(now));
         let (current, since) = match std::mem::replace(&mut self.state, State::Idle) {
             State::Idle => (None, now),
             State::Settled(current) => (Some(current), now),
-            // Replaced, it has no more time than the first one had.
-            State::Trial(replaced) => (replaced.current, replaced.since),
+            State::Trial(replaced) => {
+                // What was requested is so in its place, too.
+                requested |= replaced.requested;
+                // It has no more time than the first one had.
+                (replaced.current, replaced.since)
+            }
         };
         let next = Arc::new(Generation {
             number: self.generations,

@@ -185,8 +185,8 @@ impl Peer {
         for ring in self.rings.iter_mut().chain(&mut self.trial) {
             ring.end.mailed();
             // A fence goes before its frame, which wakes.
-            if !matches!(message, Message::Fence(_)) {
-                ring.end.wake_for_mail();
+            if !matches!(message, Message::Fence(_)) && ring.end.mail_wakes() {
+                ring.end.wake_at_word();
             }
         }
         Ok(())

@@ -44,7 +44,7 @@ impl LoomWords {
     fn new(broken: Broken) -> Self {
         let used = |index: &usize| {
             matches!(*index, MAGIC | GENERATION | SLOTS)
-                || matches!(*index, CONSUMER_SLEEPS | PRODUCER_SLEEPS | HEAD)
+                || matches!(*index, CONSUMER_SLEEPS | PRODUCER_SLEEPS | HEAD | MAIL)
                 || (*index >= FIRST_SLOT && (*index - FIRST_SLOT) % SLOT_WORDS <= FLAGS)
         };
         let word = |index: usize| used(&index).then(|| AtomicU64::new(0));
@@ -151,7 +151,18 @@ fn take(
     delivery: Delivery,
     last: &mut u64,
 ) -> bool {
-    let Some(taken) = ring.take(delivery, *last, NO_GUESS).expect("no breach") else {
+    take_first(ring, frames, delivery, last, NO_GUESS)
+}
+
+/// As [`take`], after a look into the slot `guess`.
+fn take_first(
+    ring: &RingConsumer<LoomWords>,
+    frames: &Frames,
+    delivery: Delivery,
+    last: &mut u64,
+    guess: usize,
+) -> bool {
+    let Some(taken) = ring.take(delivery, *last, guess).expect("no breach") else {
         return false;
     };
     assert!(taken.sequence > *last);
@@ -168,68 +179,100 @@ fn take(
 
 /// Frames of `Every` arrive whole and in order, and a slot is written again only after its reader is done.
 fn every_frame_arrives_in_order_and_whole(broken: Broken) {
-    model(move || {
-        let (mut producer, consumer, frames) = ends(broken, 2);
-        let theirs = frames.clone();
-        let reader = thread::spawn(move || {
-            let mut last = 0;
-            for _ in 0..3 {
-                let before = last;
-                if take(&consumer, &theirs, Delivery::Every, &mut last) {
-                    assert_eq!(last, before + 1, "a frame was lost");
+    for guesses in [false, true] {
+        model(move || {
+            let (mut producer, consumer, frames) = ends(broken, 2);
+            let theirs = frames.clone();
+            let reader = thread::spawn(move || {
+                let mut last = 0;
+                for _ in 0..3 {
+                    let before = last;
+                    // The first frame lies in slot 1, the second in slot 0.
+                    let guess = if guesses {
+                        1 - usize::try_from(before % 2).unwrap_or(0)
+                    } else {
+                        NO_GUESS
+                    };
+                    if take_first(&consumer, &theirs, Delivery::Every, &mut last, guess) {
+                        assert_eq!(last, before + 1, "a frame was lost");
+                    }
                 }
+            });
+            // The later frame lies in the earlier slot, so that the order of slots is not the order of frames.
+            write_and_publish(&mut producer, &frames, 1, 1);
+            write_and_publish(&mut producer, &frames, 0, 2);
+            let back = producer.collect(1).expect("no breach");
+            if back == Collected::Released {
+                write_and_publish(&mut producer, &frames, 1, 3);
             }
+            reader.join().expect("the reader");
         });
-        // The later frame lies in the earlier slot, so that the order of slots is not the order of frames.
-        write_and_publish(&mut producer, &frames, 1, 1);
-        write_and_publish(&mut producer, &frames, 0, 2);
-        let back = producer.collect(1).expect("no breach");
-        if back == Collected::Released {
-            write_and_publish(&mut producer, &frames, 1, 3);
-        }
-        reader.join().expect("the reader");
-    });
+    }
 }
 
 /// In `Latest`, a frame is either taken by the consumer or taken back by the producer, never both.
 fn a_frame_taken_back_is_read_by_nobody(broken: Broken) {
-    model(move || {
-        let (mut producer, consumer, frames) = ends(broken, 2);
-        let theirs = frames.clone();
-        let reader = thread::spawn(move || {
-            let mut last = 0;
-            for _ in 0..2 {
-                take(&consumer, &theirs, Delivery::Latest, &mut last);
+    for guess in [NO_GUESS, 0, 1] {
+        model(move || {
+            let (mut producer, consumer, frames) = ends(broken, 2);
+            let theirs = frames.clone();
+            let reader = thread::spawn(move || {
+                let mut last = 0;
+                for _ in 0..2 {
+                    take_first(&consumer, &theirs, Delivery::Latest, &mut last, guess);
+                }
+            });
+            write_and_publish(&mut producer, &frames, 0, 1);
+            write_and_publish(&mut producer, &frames, 1, 2);
+            let free =
+                producer.take_back(0) || producer.collect(0).expect("no breach") != Collected::Held;
+            if free {
+                write_and_publish(&mut producer, &frames, 0, 3);
             }
+            reader.join().expect("the reader");
         });
-        write_and_publish(&mut producer, &frames, 0, 1);
-        write_and_publish(&mut producer, &frames, 1, 2);
-        let free =
-            producer.take_back(0) || producer.collect(0).expect("no breach") != Collected::Held;
-        if free {
-            write_and_publish(&mut producer, &frames, 0, 3);
-        }
-        reader.join().expect("the reader");
-    });
+    }
 }
 
 /// A consumer that found nothing and sleeps is woken: it sees the frame when it looks again, or the producer sees that it
-/// sleeps.
+/// sleeps, and where.
 fn no_wake_up_of_the_consumer_is_lost(broken: Broken) {
-    model(move || {
-        let (mut producer, consumer, frames) = ends(broken, 1);
-        let theirs = frames.clone();
-        let reader = thread::spawn(move || {
-            consumer.announce_sleep(Bed::Socket);
-            take(&consumer, &theirs, Delivery::Latest, &mut 0)
+    for (bed, guess) in [
+        (Bed::Socket, NO_GUESS),
+        (Bed::Word, NO_GUESS),
+        (Bed::Word, 0),
+    ] {
+        model(move || {
+            let (mut producer, consumer, frames) = ends(broken, 1);
+            let theirs = frames.clone();
+            let reader = thread::spawn(move || {
+                consumer.announce_sleep(bed);
+                take_first(&consumer, &theirs, Delivery::Latest, &mut 0, guess)
+            });
+            touch_to_write(&frames, 0);
+            let woken = producer.publish(0, 1, &note(1));
+            let seen = reader.join().expect("the reader");
+            assert!(woken.is_none_or(|woken| woken == bed), "woken elsewhere");
+            assert!(
+                seen || woken.is_some(),
+                "the consumer sleeps on, and there is a frame"
+            );
         });
-        touch_to_write(&frames, 0);
-        let woken = producer.publish(0, 1, &note(1));
+    }
+}
+
+/// A consumer that sleeps at its word is woken for a message, too.
+fn no_message_is_slept_through(broken: Broken) {
+    model(move || {
+        let (mut producer, consumer, _) = ends(broken, 1);
+        let reader = thread::spawn(move || {
+            consumer.announce_sleep(Bed::Word);
+            consumer.mail() != 0
+        });
+        producer.mailed();
+        let woken = producer.mail_wakes();
         let seen = reader.join().expect("the reader");
-        assert!(
-            seen || woken.is_some(),
-            "the consumer sleeps on, and there is a frame"
-        );
+        assert!(seen || woken, "the consumer sleeps on, and there is mail");
     });
 }
 
@@ -294,6 +337,7 @@ mod whole {
         no_wake_up_of_the_consumer_is_lost
         no_wake_up_is_lost_to_a_frame_that_is_taken_back
         no_wake_up_of_the_producer_is_lost
+        no_message_is_slept_through
     }
 }
 
@@ -319,5 +363,6 @@ mod broken {
         a_taking_back_without_fences:
             no_wake_up_is_lost_to_a_frame_that_is_taken_back(Fences), "sleeps on";
         a_sleeping_producer_without_fences: no_wake_up_of_the_producer_is_lost(Fences), "sleeps on";
+        a_message_without_fences: no_message_is_slept_through(Fences), "sleeps on";
     }
 }

@@ -146,6 +146,11 @@ impl<W: Words> RingProducer<W> {
         self.words.store(MAIL, self.mail, Ordering::Release);
     }
 
+    /// Whether a consumer has to be woken at its word for a message: at its socket it sees that by itself.
+    pub(crate) fn mail_wakes(&self) -> bool {
+        wake_wanted(&self.words, CONSUMER_SLEEPS) == Some(Bed::Word)
+    }
+
     /// Says that the producer is about to sleep; the caller collects once more before it does.
     #[inline]
     pub(crate) fn announce_sleep(&self) {
@@ -163,12 +168,5 @@ impl RingProducer<SharedWords> {
     /// Wakes a consumer that sleeps at its word.
     pub(crate) fn wake_at_word(&self) {
         self.words.wake(CONSUMER_SLEEPS);
-    }
-
-    /// Wakes a consumer that would not see a message in its socket.
-    pub(crate) fn wake_for_mail(&self) {
-        if wake_wanted(&self.words, CONSUMER_SLEEPS) == Some(Bed::Word) {
-            self.wake_at_word();
-        }
     }
 }

@@ -91,14 +91,15 @@ impl SharedWords {
         }
     }
 
-    /// Wakes whoever sleeps at the word at `index` (`FUTEX_WAKE`), in any process. Change the word before. Does not block.
+    /// Wakes one thread that sleeps at the word at `index` (`FUTEX_WAKE`), in any process: the one that has slept for longest.
+    /// Change the word before. Does not block, however many sleep there.
     ///
     /// # Panics
     ///
     /// As for [`SharedWords::word`].
     pub fn wake(&self, index: usize) {
         // It fails for nothing but an address that is none.
-        let _woken = futex::wake(self.lower_half(index), futex::Flags::empty(), u32::MAX >> 1);
+        let _woken = futex::wake(self.lower_half(index), futex::Flags::empty(), 1);
     }
 
     /// What the kernel compares of a word: for its address alone, as half a word is never read or written here.

@@ -248,6 +248,21 @@ fn a_request_waits_for_the_generation_that_is_under_way() {
     assert_eq!(scene.current(), 3);
 }
 
+/// The trial of a request is replaced, as somebody cannot import it after all, and then given up, as that one goes: what was
+/// requested comes all the same.
+#[test]
+fn a_request_outlives_the_trial_that_it_began() {
+    let mut scene = Scene::served(&[1, 2]);
+    let before = scene.current();
+    scene.renew();
+    let asked = scene.asked().map(|(_, generation)| generation);
+    scene.fail(2, asked.expect("a trial")).expect("no breach");
+    scene.leave(2);
+    scene.pass(PATIENCE);
+    scene.answer_all();
+    assert!(scene.current() > before, "the request was lost");
+}
+
 #[test]
 fn a_request_without_consumers_is_for_the_next_one() {
     let mut scene = Scene::served(&[1]);
