@@ -18,6 +18,15 @@ pub const LINEAR_PITCH_ALIGNMENT: u64 = 256;
 /// Every linear buffer this crate allocates has room for a height padded to a multiple of this many rows:
 /// importers recompute the padded size and refuse or overrun a tight buffer.
 pub const LINEAR_HEIGHT_ALIGNMENT: u32 = 16;
+/// Every linear buffer this crate allocates has this many bytes behind its last row: Broadcom's V3D driver asks for
+/// them, as its texture unit fetches ahead.
+pub const LINEAR_TAIL_BYTES: u64 = 64;
+/// The last byte that a frame's planes may reach in their memory, rows up to a height padded to
+/// [`LINEAR_HEIGHT_ALIGNMENT`] included: drivers compute where a row begins with 32 bits and a sign, and read elsewhere
+/// when that wraps.
+pub const MAX_REACH: u64 = i32::MAX as u64;
+/// A pitch may be this many times a row of [`MAX_EXTENT`] pixels: views of a part of a wider image, and padding.
+pub const MAX_PITCH_ROWS: u64 = 4;
 /// Buffers are whole pages, as `/dev/udmabuf` requires.
 pub const PAGE_BYTES: u64 = 4096;
 
@@ -127,8 +136,8 @@ impl FrameLayout {
     /// [`Error::Invalid`], naming the field, its value and its limit, for: an extent of zero or beyond
     /// [`MAX_EXTENT`]; a format whose geometry is unknown; fewer or more planes than format and modifier have;
     /// a plane left empty before the last one; an object index beyond `object_sizes`, or an object no plane uses;
-    /// a pitch shorter than a row; a plane that ends beyond its object; any offset or pitch that 32 bits, which
-    /// EGL and the kernel use, cannot hold.
+    /// a pitch shorter than a row, or longer than [`MAX_PITCH_ROWS`] rows of the widest image; a plane that ends beyond
+    /// its object; a plane that, with its height padded, reaches beyond [`MAX_REACH`], however large the object is.
     pub fn new(
         extent: Extent,
         format: Format,
@@ -142,7 +151,7 @@ impl FrameLayout {
         check_holes(planes)?;
         check_objects(planes, object_sizes)?;
         for (index, plane) in planes.iter().enumerate() {
-            check_32_bits(plane)?;
+            check_reach(info, extent, index, plane)?;
             let size = object_sizes.get(plane.object).copied().unwrap_or(0);
             check_fit(info, tiling, extent, index, plane, size)?;
         }
@@ -174,7 +183,7 @@ impl FrameLayout {
 
     /// A linear layout in one object that every known driver accepts, and that object's size in bytes: pitches
     /// are multiples of [`LINEAR_PITCH_ALIGNMENT`], each plane has room for a height padded to
-    /// [`LINEAR_HEIGHT_ALIGNMENT`] rows, and the size is whole pages.
+    /// [`LINEAR_HEIGHT_ALIGNMENT`] rows, [`LINEAR_TAIL_BYTES`] follow the last one, and the size is whole pages.
     ///
     /// # Errors
     ///
@@ -182,7 +191,7 @@ impl FrameLayout {
     pub fn linear(extent: Extent, format: Format) -> Result<(Self, u64)> {
         extent.check()?;
         let info = format.info().ok_or_else(|| Error::unknown_format(format))?;
-        let too_big = || Error::invalid("extent", extent, "small enough for a 4 GiB buffer");
+        let too_big = || Error::invalid("extent", extent, "small enough for a 2 GiB buffer");
         let padded = extent.height.next_multiple_of(LINEAR_HEIGHT_ALIGNMENT);
         let mut planes = Vec::new();
         let mut end = 0_u64;
@@ -198,7 +207,10 @@ impl FrameLayout {
             let bytes = pitch.checked_mul(u64::from(rows)).ok_or_else(too_big)?;
             end = end.checked_add(bytes).ok_or_else(too_big)?;
         }
-        let size = end.next_multiple_of(PAGE_BYTES);
+        if end > MAX_REACH - LINEAR_TAIL_BYTES {
+            return Err(too_big());
+        }
+        let size = (end + LINEAR_TAIL_BYTES).next_multiple_of(PAGE_BYTES);
         let tiling = Tiling::Explicit(Modifier::LINEAR);
         let layout = Self::new(extent, format, tiling, &planes, &[size])?;
         Ok((layout, size))
@@ -263,6 +275,20 @@ impl FrameLayout {
             }
         }
         Ok(())
+    }
+
+    /// The byte behind the last one of this object that is a pixel's, whatever a driver says of it. For linear layouts:
+    /// others have rows of their own.
+    #[cfg(feature = "vulkan")]
+    pub(crate) fn end_in(&self, object: usize) -> u64 {
+        let info = self.format_info();
+        let ends = self.planes.iter().enumerate().map(|(index, plane)| {
+            let row = info.row_bytes(index, self.extent.width).unwrap_or(0);
+            let rows = info.rows(index, self.extent.height).unwrap_or(1);
+            let end = plane.offset + plane.pitch * u64::from(rows - 1) + u64::from(row);
+            if plane.object == object { end } else { 0 }
+        });
+        ends.max().unwrap_or(0)
     }
 
     /// How many memory objects the planes refer to.
@@ -342,15 +368,36 @@ fn check_objects(planes: &[Plane], object_sizes: &[u64]) -> Result<()> {
     Ok(())
 }
 
-fn check_32_bits(plane: &Plane) -> Result<()> {
-    for (field, value) in [("plane.offset", plane.offset), ("plane.pitch", plane.pitch)] {
-        if u32::try_from(value).is_err() {
-            return Err(Error::invalid(
-                field,
-                value,
-                format!("at most {} bytes", u32::MAX),
-            ));
-        }
+/// Holds what drivers compute with within their 32 bits, whatever the object's size: wrapped, a plane's size compares
+/// as small, and its rows lie elsewhere.
+fn check_reach(info: &FormatInfo, extent: Extent, index: usize, plane: &Plane) -> Result<()> {
+    let at = |value: u64| format!("{value} in plane {index}");
+    if plane.offset > MAX_REACH {
+        let limit = format!("at most {MAX_REACH} bytes, which drivers compute with");
+        return Err(Error::invalid("plane.offset", at(plane.offset), limit));
+    }
+    // A plane of compression metadata has no rows of its own, and less of them than the plane that it belongs to.
+    let like = if index < info.planes.len() { index } else { 0 };
+    let too_big = || Error::invalid("extent", extent, "small enough for 32-bit rows");
+    let widest = u64::from(info.row_bytes(like, MAX_EXTENT).ok_or_else(too_big)?);
+    let most = widest * MAX_PITCH_ROWS;
+    if plane.pitch > most {
+        let limit = format!(
+            "at most {most} bytes, {MAX_PITCH_ROWS} rows of {MAX_EXTENT} pixels of {}",
+            info.format
+        );
+        return Err(Error::invalid("plane.pitch", at(plane.pitch), limit));
+    }
+    let padded = extent.height.next_multiple_of(LINEAR_HEIGHT_ALIGNMENT);
+    let rows = u64::from(info.rows(like, padded).ok_or_else(too_big)?);
+    // Offset, pitch and rows have just been held far below what 64 bits overflow with.
+    let reach = plane.offset + plane.pitch * rows;
+    if reach > MAX_REACH {
+        let limit = format!(
+            "at most {MAX_REACH} bytes, which drivers compute with, for {rows} rows (the height padded)"
+        );
+        let field = "plane.offset + plane.pitch * rows";
+        return Err(Error::invalid(field, at(reach), limit));
     }
     Ok(())
 }

@@ -136,8 +136,8 @@ pub use frame::{
     PoolFrame, Reading, Received, Sent, Writing,
 };
 pub use layout::{
-    Extent, FrameLayout, LINEAR_HEIGHT_ALIGNMENT, LINEAR_PITCH_ALIGNMENT, MAX_EXTENT, MAX_PLANES,
-    PAGE_BYTES, Plane, Tiling,
+    Extent, FrameLayout, LINEAR_HEIGHT_ALIGNMENT, LINEAR_PITCH_ALIGNMENT, LINEAR_TAIL_BYTES,
+    MAX_EXTENT, MAX_PITCH_ROWS, MAX_PLANES, MAX_REACH, PAGE_BYTES, Plane, Tiling,
 };
 pub use modifier::{InvalidModifier, Modifier, UnknownModifierName, Vendor};
 pub use negotiate::{Agreement, MemoryPath, Offer, Refusal, Request, Rung, Usage, negotiate};

@@ -4,8 +4,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use lucarne::{
     DeviceId, Error, Extent, Format, Frame, FrameLayout, LINEAR_HEIGHT_ALIGNMENT,
-    LINEAR_PITCH_ALIGNMENT, MAX_EXTENT, Memory, Modifier, OpaqueFd, PAGE_BYTES, Plane, Result,
-    Tiling,
+    LINEAR_PITCH_ALIGNMENT, LINEAR_TAIL_BYTES, MAX_EXTENT, MAX_REACH, Memory, Modifier, OpaqueFd,
+    PAGE_BYTES, Plane, Result, Tiling,
     kernel::{DmaBuf, Memfd},
 };
 use proptest::prelude::*;
@@ -85,11 +85,17 @@ fn extents_of_zero_or_beyond_the_largest_are_refused() {
 }
 
 #[test]
-fn the_largest_extent_is_accepted() {
-    let most = Extent::new(MAX_EXTENT, MAX_EXTENT);
-    let (layout, size) = FrameLayout::linear(most, Format::XRGB8888).expect("4 GiB");
-    assert_eq!(size, 4 << 30);
-    assert_eq!(layout.planes()[0].pitch, 4 * u64::from(MAX_EXTENT));
+fn the_largest_linear_buffer_ends_below_two_gigabytes() {
+    let row = 4 * u64::from(MAX_EXTENT);
+    let most = Extent::new(MAX_EXTENT, MAX_EXTENT / 2 - 16);
+    let (layout, size) = FrameLayout::linear(most, Format::XRGB8888).expect("just below");
+    assert_eq!(size, row * u64::from(most.height) + PAGE_BYTES);
+    assert_eq!(layout.planes()[0].pitch, row);
+    for height in [most.height + 1, MAX_EXTENT / 2, MAX_EXTENT] {
+        let extent = Extent::new(MAX_EXTENT, height);
+        let own = FrameLayout::linear(extent, Format::XRGB8888);
+        assert_refused(own, "extent", &extent.to_string(), "2 GiB");
+    }
 }
 
 #[test]
@@ -139,7 +145,7 @@ fn a_plane_that_ends_beyond_its_buffer_is_refused() {
 
 #[test]
 fn a_plane_that_starts_at_the_end_of_its_buffer_is_refused() {
-    for offset in [8192, 8193, u64::from(u32::MAX)] {
+    for offset in [8192, 8193, 1 << 30] {
         let outside = linear(SMALL, &[plane(0, offset, 256)], &[8192]);
         let limit = "below the buffer's size of 8192 bytes";
         assert_refused(outside, "plane.offset", &offset.to_string(), limit);
@@ -232,26 +238,44 @@ fn object_numbers_must_exist_and_each_object_be_used() {
 }
 
 #[test]
-fn what_32_bits_cannot_hold_is_refused_and_nothing_overflows() {
-    let beyond = u64::from(u32::MAX) + 1;
-    let limit = "at most 4294967295 bytes";
-    for value in [beyond, 1 << 40, u64::MAX - 1, u64::MAX] {
+fn what_31_bits_cannot_hold_is_refused_and_nothing_overflows() {
+    let most = MAX_REACH;
+    let limit = format!("at most {most} bytes");
+    for value in [most + 1, 1 << 32, 1 << 40, u64::MAX - 1, u64::MAX] {
         let offset = linear(SMALL, &[plane(0, value, 256)], &[u64::MAX]);
-        assert_refused(offset, "plane.offset", &value.to_string(), limit);
-        let pitch = linear(SMALL, &[plane(0, 0, value)], &[u64::MAX]);
-        assert_refused(pitch, "plane.pitch", &value.to_string(), limit);
+        assert_refused(offset, "plane.offset", &value.to_string(), &limit);
     }
-    let most = u64::from(u32::MAX);
-    let tall = Extent::new(1, MAX_EXTENT);
-    let end = most + most * (u64::from(MAX_EXTENT) - 1) + 4;
-    linear(tall, &[plane(0, most, most)], &[end]).expect("the largest that there is");
-    let short = linear(tall, &[plane(0, most, most)], &[end - 1]);
-    assert_refused(
-        short,
-        "plane.offset + plane.pitch * rows",
-        &end.to_string(),
-        &(end - 1).to_string(),
-    );
+    // However much memory there is, and with the height padded, which drivers do.
+    let field = "plane.offset + plane.pitch * rows";
+    let room = most - 256 * 32;
+    linear(SMALL, &[plane(0, room, 256)], &[u64::MAX]).expect("its last byte is the last");
+    let beyond = linear(SMALL, &[plane(0, room + 1, 256)], &[u64::MAX]);
+    assert_refused(beyond, field, &(most + 1).to_string(), &limit);
+    let padded = linear(Extent::new(64, 31), &[plane(0, room + 1, 256)], &[u64::MAX]);
+    assert_refused(padded, field, &(most + 1).to_string(), "32 rows");
+    // The same for planes that have no rows of their own.
+    let ccs = tiled(0x0100_0000_0000_0006);
+    let planes = [plane(0, 0, 256), plane(0, room + 1, 256)];
+    let auxiliary = FrameLayout::new(SMALL, Format::XRGB8888, ccs, &planes, &[u64::MAX]);
+    assert_refused(auxiliary, field, "in plane 1", &limit);
+}
+
+#[test]
+fn a_pitch_beyond_what_any_image_needs_is_refused() {
+    for (format, most) in [(Format::XRGB8888, 524_288), (Format::R8, 131_072)] {
+        let layout =
+            |pitch| FrameLayout::new(SMALL, format, LINEAR, &[plane(0, 0, pitch)], &[u64::MAX]);
+        layout(most).expect("four rows of the widest image");
+        for pitch in [most + 1, 1 << 30, 1 << 31, 1 << 32, u64::MAX] {
+            let limit = format!("at most {most} bytes");
+            assert_refused(layout(pitch), "plane.pitch", &pitch.to_string(), &limit);
+        }
+    }
+    // Arm's compressed formats count other rows, and have the same limit.
+    let afbc = tiled(0x0800_0000_0000_0001);
+    let pitch = [plane(0, 0, 1 << 30)];
+    let compressed = FrameLayout::new(SMALL, Format::XRGB8888, afbc, &pitch, &[u64::MAX]);
+    assert_refused(compressed, "plane.pitch", "1073741824", "524288");
 }
 
 #[test]
@@ -330,7 +354,9 @@ proptest! {
             // Room for the padded height, not just for the rows.
             end += plane.pitch * u64::from(info.rows(index, padded).expect("a plane"));
         }
-        prop_assert!(end <= size && size - end < PAGE_BYTES, "{end} of {size}");
+        // Broadcom's driver asks for 64 bytes behind them.
+        let slack = size - end;
+        prop_assert!((LINEAR_TAIL_BYTES..LINEAR_TAIL_BYTES + PAGE_BYTES).contains(&slack), "{end} of {size}");
         let sizes = [size];
         let again = FrameLayout::new(extent, format, LINEAR, layout.planes(), &sizes);
         prop_assert_eq!(again.expect("its own size"), layout);
@@ -362,6 +388,7 @@ proptest! {
             let rows = u128::from(info.rows(index, extent.height).expect("accepted"));
             let end = u128::from(plane.offset) + u128::from(plane.pitch) * (rows - 1) + row;
             prop_assert!(end <= u128::from(sizes[plane.object]));
+            prop_assert!(end <= u128::from(MAX_REACH));
         }
     }
 }

@@ -13,7 +13,9 @@ use crate::error::{Error, Result};
 use crate::format::FormatInfo;
 use crate::frame::{Frame, Memory};
 use crate::kernel::{Mapping, Memfd};
-use crate::layout::{Extent, FrameLayout, LINEAR_HEIGHT_ALIGNMENT, PAGE_BYTES, Plane, Tiling};
+use crate::layout::{
+    Extent, FrameLayout, LINEAR_HEIGHT_ALIGNMENT, LINEAR_TAIL_BYTES, PAGE_BYTES, Plane, Tiling,
+};
 use crate::modifier::Modifier;
 use crate::negotiate::Usage;
 
@@ -40,6 +42,7 @@ pub(super) fn export(
         .pitch
         .checked_mul(rows)
         .and_then(|bytes| bytes.checked_add(place.offset))
+        .and_then(|bytes| bytes.checked_add(LINEAR_TAIL_BYTES))
         .ok_or_else(|| Error::driver("vkGetImageSubresourceLayout", "a pitch beyond 64 bits"))?;
     let granule = device
         .adapter

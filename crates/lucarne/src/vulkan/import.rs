@@ -11,7 +11,7 @@ use super::image::{Bound, Image};
 use super::memory::{allocate, bind, create_image, image_info};
 use super::object::Owned;
 use super::planes::{self, Binding};
-use super::staging::{Direction, Staging};
+use super::staging::{Direction, Staging, check_room};
 use super::{handoff, host, offer};
 use crate::device_id::Comparison;
 use crate::error::{Error, Requirement, Result};
@@ -19,6 +19,7 @@ use crate::format::FormatInfo;
 use crate::frame::{Frame, Memory, OpaqueFd};
 use crate::kernel::DmaBuf;
 use crate::layout::FrameLayout;
+use crate::modifier::Modifier;
 use crate::negotiate::{MemoryPath, OfferEntry, Usage};
 use crate::quirks;
 
@@ -35,7 +36,7 @@ impl Device {
     ///
     /// [`Error::Unsupported`] when the path's extensions are not enabled, or this device cannot import the format and
     /// modifier for `usage` (the error lists what it can); [`Error::ForeignDevice`] when the memory means nothing to
-    /// this device; [`Error::Invalid`] when the buffer is smaller than this driver needs; [`Error::Driver`].
+    /// this device; [`Error::Invalid`] when the buffer is smaller than this driver needs, or host memory far larger than the layout; [`Error::Driver`].
     ///
     /// # References
     ///
@@ -208,14 +209,14 @@ fn bind_whole(
     let handle = vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT;
     // SAFETY: vkGetImageMemoryRequirements with an image of this device that is not disjoint.
     let needs = unsafe { device.device.get_image_memory_requirements(image.raw()) };
-    if needs.size > buffer.size() {
+    let needed = needed_bytes(layout, needs.size)?;
+    if needed > buffer.size() {
         // Mesa's software driver would close a descriptor that is not its own here; others read past the end.
         return Err(Error::invalid(
             "buffer size",
             buffer.size(),
             format!(
-                "at least {} bytes, which {} needs for {layout}",
-                needs.size,
+                "at least {needed} bytes, which {} needs for {layout}",
                 device.adapter.name()
             ),
         ));
@@ -228,6 +229,25 @@ fn bind_whole(
     let memory = Owned::new(device, memory);
     bind(device, image, &memory)?;
     Ok(memory)
+}
+
+/// How much of the buffer this driver touches, where it says that it needs `told`. Mesa's software driver leaves out where
+/// the planes begin; what is still less than the rows take was computed wrongly, and is not believed.
+fn needed_bytes(layout: &FrameLayout, told: u64) -> Result<u64> {
+    let linear = layout.tiling().modifier().is_some_and(Modifier::is_linear);
+    let end = layout.end_in(0);
+    if !linear || told >= end {
+        return Ok(told);
+    }
+    let begin = layout.planes().iter().map(|plane| plane.offset).min();
+    let needed = told.saturating_add(begin.unwrap_or(0));
+    if needed < end {
+        return Err(Error::driver(
+            "vkGetImageMemoryRequirements",
+            format!("{told} bytes for {layout}, whose rows end at {end}"),
+        ));
+    }
+    Ok(needed)
 }
 
 pub(super) fn memory_type(device: &DeviceInner, allowed: u32) -> Result<u32> {
@@ -288,6 +308,7 @@ fn import_host(
     info: &FormatInfo,
     usage: Usage,
 ) -> Result<Image> {
+    check_room(frame)?;
     if let Some(made) = host::over(device, frame, info, usage)? {
         return Image::new(device, Owner::Others, made, frame.clone(), info, usage);
     }

@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::frame::Memory;
 use crate::kernel::Mapping;
+use crate::layout::FrameLayout;
 
 /// Which way the pixels go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,63 @@ pub(super) struct Staging {
     bounce: Option<Bounce>,
     mapping: Mutex<Mapping>,
     bytes: usize,
+    /// Where the frame's rows lie, if the buffer holds those alone.
+    packed: Option<Rows>,
     direction: Direction,
+}
+
+/// The rows of a frame's only plane, in bytes: what a buffer of their own holds, one behind the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rows {
+    offset: usize,
+    pitch: usize,
+    row: usize,
+    count: usize,
+}
+
+impl Rows {
+    /// `None` for a layout without planes.
+    fn of(layout: &FrameLayout) -> Option<Self> {
+        let plane = layout.planes().first()?;
+        let (info, extent) = (layout.format_info(), layout.extent());
+        Some(Self {
+            offset: usize::try_from(plane.offset).ok()?,
+            pitch: usize::try_from(plane.pitch).ok()?,
+            row: usize::try_from(info.row_bytes(0, extent.width)?).ok()?,
+            count: usize::try_from(info.rows(0, extent.height)?).ok()?,
+        })
+    }
+
+    /// Far from overflowing: a layout's rows end below [`MAX_REACH`](crate::MAX_REACH).
+    fn bytes(self) -> usize {
+        self.row * self.count
+    }
+
+    /// Where each row begins in the frame's memory.
+    fn offsets(self) -> impl Iterator<Item = usize> {
+        (0..self.count).map(move |row| self.offset + row * self.pitch)
+    }
+}
+
+/// The most memory that a frame of few pixels may bring along.
+const ROOM: u64 = 64 << 20;
+/// The most memory that a frame of many may, as so many times its pixels.
+const ROOM_FOLD: u64 = 8;
+
+/// Refuses host memory far beyond what its layout needs: a driver may pin all of it.
+pub(super) fn check_room(frame: &Frame) -> Result<()> {
+    let (Memory::HostMemory(memfd), Some(rows)) = (frame.memory(), Rows::of(frame.layout())) else {
+        return Ok(());
+    };
+    let most = ROOM.max(rows.bytes() as u64 * ROOM_FOLD);
+    if memfd.size() > most {
+        let limit = format!(
+            "at most {most} bytes for {}: {ROOM_FOLD} times its pixels, or {ROOM} where that is more",
+            frame.layout()
+        );
+        return Err(Error::invalid("memory size", memfd.size(), limit));
+    }
+    Ok(())
 }
 
 struct Bounce {
@@ -57,15 +114,27 @@ impl Staging {
             Direction::Export => vk::BufferUsageFlags::TRANSFER_DST,
             Direction::Import => vk::BufferUsageFlags::TRANSFER_SRC,
         };
-        Self::with_usage(device, frame, direction, usage)
+        let rows = Rows::of(frame.layout());
+        Self::make(device, frame, direction, usage, rows)
     }
 
-    /// A buffer that shaders write, for instance.
+    /// A buffer that shaders write, for instance, and that is laid out as the frame is.
     pub(super) fn with_usage(
         device: &Arc<DeviceInner>,
         frame: &Frame,
         direction: Direction,
         usage: vk::BufferUsageFlags,
+    ) -> Result<Self> {
+        Self::make(device, frame, direction, usage, None)
+    }
+
+    /// In the frame's memory where the device can; elsewhere of `rows` alone, or of all there is.
+    fn make(
+        device: &Arc<DeviceInner>,
+        frame: &Frame,
+        direction: Direction,
+        usage: vk::BufferUsageFlags,
+        rows: Option<Rows>,
     ) -> Result<Self> {
         let Memory::HostMemory(memfd) = frame.memory() else {
             return Err(Error::invalid(
@@ -76,12 +145,13 @@ impl Staging {
         };
         frame.layout().check_whole_pixels()?;
         let mapping = Mapping::new(memfd)?;
-        let bytes = mapping.len();
         let in_place = in_place(device, &mapping, usage)?;
+        let packed = rows.filter(|_| in_place.is_none());
+        let bytes = packed.map_or(mapping.len(), Rows::bytes);
         let (buffer, memory, bounce) = match in_place {
             Some((buffer, memory)) => (buffer, memory, None),
             None => {
-                let (buffer, memory, bounce) = bounced(device, mapping.len(), usage)?;
+                let (buffer, memory, bounce) = bounced(device, bytes, usage)?;
                 (buffer, memory, Some(bounce))
             }
         };
@@ -91,6 +161,7 @@ impl Staging {
             bounce,
             mapping: Mutex::new(mapping),
             bytes,
+            packed,
             direction,
         })
     }
@@ -131,9 +202,9 @@ impl Staging {
         buffer: vk::CommandBuffer,
         image: &Image,
     ) {
-        let region = region(image.frame());
+        let region = region(image.frame(), self.packed.is_some());
         // SAFETY: vkCmdCopyImageToBuffer: the image has TRANSFER_SRC usage and is in that layout, and the buffer has
-        // TRANSFER_DST usage and the size of the frame's layout, which holds every row of the region.
+        // TRANSFER_DST usage and holds every row of the region: laid out as in the frame, or those alone.
         unsafe {
             device.device.cmd_copy_image_to_buffer(
                 buffer,
@@ -171,9 +242,9 @@ impl Staging {
         buffer: vk::CommandBuffer,
         image: &Image,
     ) {
-        let region = region(image.frame());
+        let region = region(image.frame(), self.packed.is_some());
         // SAFETY: vkCmdCopyBufferToImage: the image has TRANSFER_DST usage and is in that layout, and the buffer has
-        // TRANSFER_SRC usage and the size of the frame's layout, which holds every row of the region. What the host
+        // TRANSFER_SRC usage and holds every row of the region: laid out as in the frame, or those alone. What the host
         // wrote before the submission is visible to it (Vulkan, "Host Write Ordering Guarantees").
         unsafe {
             device.device.cmd_copy_buffer_to_image(
@@ -196,7 +267,11 @@ impl Staging {
         // SAFETY: slice::from_raw_parts_mut: the driver mapped `bytes` bytes there; the last submission that read them
         // has finished (`Finish::finish`), and the lock keeps other writers out.
         let target = unsafe { std::slice::from_raw_parts_mut(target, self.bytes) };
-        mapping.copy_out(0, target)
+        let Some(rows) = self.packed else {
+            return mapping.copy_out(0, target);
+        };
+        let mut places = rows.offsets().zip(target.chunks_exact_mut(rows.row));
+        places.try_for_each(|(offset, row)| mapping.copy_out(offset, row))
     }
 
     /// Copies what the device wrote into the frame's memory, where the device could not do that itself.
@@ -209,17 +284,22 @@ impl Staging {
         // SAFETY: slice::from_raw_parts: the driver mapped `bytes` bytes there, initialised by the copy that has
         // finished, and nothing writes them until the next submission, which this call precedes.
         let source = unsafe { std::slice::from_raw_parts(source, self.bytes) };
-        mapping.copy_in(0, source)
+        let Some(rows) = self.packed else {
+            return mapping.copy_in(0, source);
+        };
+        let mut places = rows.offsets().zip(source.chunks_exact(rows.row));
+        places.try_for_each(|(offset, row)| mapping.copy_in(offset, row))
     }
 }
 
-/// The frame's only plane, as copies describe it.
-fn region(frame: &Frame) -> vk::BufferImageCopy {
+/// The frame's only plane, as copies describe it; or its rows alone, where they are `packed`.
+fn region(frame: &Frame, packed: bool) -> vk::BufferImageCopy {
     let layout = frame.layout();
-    let plane = layout.planes().first();
+    let plane = layout.planes().first().filter(|_| !packed);
+    // A row length of 0 stands for rows without padding (`VkBufferImageCopy`).
     let (offset, pitch) = plane.map_or((0, 0), |plane| (plane.offset, plane.pitch));
     let block = u64::from(layout.format_info().planes[0].block_bytes);
-    // Fits: `FrameLayout` holds pitches to 32 bits.
+    // Fits: `FrameLayout` holds pitches to far less than 32 bits.
     let row_length = u32::try_from(pitch / block).unwrap_or(0);
     vk::BufferImageCopy::default()
         .buffer_offset(offset)
