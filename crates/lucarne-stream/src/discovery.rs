@@ -3,7 +3,9 @@
 use std::fs::FileType;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -99,12 +101,12 @@ pub(crate) fn prepare(folder: &Path) -> Result<()> {
     let own = rustix::process::geteuid().as_raw();
     let mode = found.permissions().mode() & 0o7777;
     let problem = if !found.is_dir() {
-        format!(
-            "it is {}, but must be a folder",
-            what_is(found.file_type())
-        )
+        format!("it is {}, but must be a folder", what_is(found.file_type()))
     } else if found.uid() != own {
-        format!("it belongs to user {}, but must belong to {own}", found.uid())
+        format!(
+            "it belongs to user {}, but must belong to {own}",
+            found.uid()
+        )
     } else if mode & 0o022 != 0 {
         format!("its mode is {mode:04o}, but nobody else may write there (mode 0700)")
     } else {
@@ -285,7 +287,10 @@ mod tests {
     fn a_relative_runtime_folder_is_called_so() {
         let error = directory_in(Some("run/user".into())).expect_err("relative");
         let error = error.to_string();
-        assert!(error.contains("run/user") && error.contains("relative"), "{error}");
+        assert!(
+            error.contains("run/user") && error.contains("relative"),
+            "{error}"
+        );
         let error = directory_in(None).expect_err("not set").to_string();
         assert!(error.contains("set XDG_RUNTIME_DIR"), "{error}");
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use lucarne::Usage;
 use lucarne_stream::{Error, ProducerOptions, Watcher};
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
 use common::*;
 

@@ -11,6 +11,7 @@ mod party;
 mod peer;
 mod peers;
 mod place;
+mod reserve;
 mod session;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
