@@ -1,8 +1,11 @@
 //! Names: where streams are found, and who may have one.
 
+use std::fs::FileType;
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, FileTypeExt as _, MetadataExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,12 +30,19 @@ const DESCRIBE: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 ///
-/// [`Error::Os`] when `XDG_RUNTIME_DIR` is not set to an absolute path.
+/// [`Error::Os`] when `XDG_RUNTIME_DIR` is not set, [`Error::Path`] when it is relative.
 pub fn directory() -> Result<PathBuf> {
-    let base = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
-    match base.filter(|base| base.is_absolute()) {
-        Some(base) => Ok(base.join("lucarne")),
-        None => Err(Error::Os {
+    directory_in(std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from))
+}
+
+fn directory_in(base: Option<PathBuf>) -> Result<PathBuf> {
+    match base {
+        Some(base) if base.is_absolute() => Ok(base.join("lucarne")),
+        Some(base) if !base.as_os_str().is_empty() => Err(Error::Path {
+            path: base,
+            problem: "XDG_RUNTIME_DIR is a relative path, but must be absolute".to_owned(),
+        }),
+        _ => Err(Error::Os {
             operation: "finding the folder of streams",
             source: ErrorKind::NotFound.into(),
             help: "set XDG_RUNTIME_DIR to a folder of this user's own, as a login session does",
@@ -84,32 +94,56 @@ pub(crate) fn prepare(folder: &Path) -> Result<()> {
     if let Err(error) = made
         && error.kind() != ErrorKind::AlreadyExists
     {
-        return Err(Error::os("making the folder of streams", error));
+        return Err(Error::at(folder, "making the folder of streams", error));
     }
     let found = std::fs::symlink_metadata(folder)
-        .map_err(|error| Error::os("looking at the folder of streams", error))?;
-    let own = found.uid() == rustix::process::geteuid().as_raw();
-    if !found.is_dir() || !own || found.permissions().mode() & 0o022 != 0 {
-        return Err(Error::Os {
-            operation: "using the folder of streams",
-            source: ErrorKind::PermissionDenied.into(),
-            help: "it must be a folder that belongs to this user and that nobody else may write (mode 0700)",
-        });
+        .map_err(|error| Error::at(folder, "looking at the folder of streams", error))?;
+    let own = rustix::process::geteuid().as_raw();
+    let mode = found.permissions().mode() & 0o7777;
+    let problem = if !found.is_dir() {
+        format!("it is {}, but must be a folder", what_is(found.file_type()))
+    } else if found.uid() != own {
+        format!(
+            "it belongs to user {}, but must belong to {own}",
+            found.uid()
+        )
+    } else if mode & 0o022 != 0 {
+        format!("its mode is {mode:04o}, but nobody else may write there (mode 0700)")
+    } else {
+        return Ok(());
+    };
+    Err(Error::Path {
+        path: folder.to_owned(),
+        problem,
+    })
+}
+
+/// What something in a folder is, for people.
+pub(crate) fn what_is(kind: FileType) -> &'static str {
+    if kind.is_symlink() {
+        "a symbolic link"
+    } else if kind.is_dir() {
+        "a folder"
+    } else if kind.is_file() {
+        "a regular file"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device or a pipe"
     }
-    Ok(())
 }
 
 /// The lock of a name. The file stays: removing it would let two producers lock two files of one name.
 pub(crate) fn lock(path: &Path, name: &str) -> Result<OwnedFd> {
     let flags = OFlags::CREATE | OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let file = rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR)
-        .map_err(|errno| Error::os("opening a stream's lock file", errno))?;
+        .map_err(|errno| Error::at(path, "opening a stream's lock file", errno))?;
     match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(Errno::AGAIN) => Err(Error::InUse {
             name: name.to_owned(),
         }),
-        Err(errno) => Err(Error::os("locking a stream's name", errno)),
+        Err(errno) => Err(Error::at(path, "locking a stream's name", errno)),
     }
 }
 
@@ -157,7 +191,7 @@ pub struct Found {
 ///
 /// # Errors
 ///
-/// As for [`directory`]; [`Error::Os`] when the folder cannot be read.
+/// As for [`directory`]; [`Error::Path`] when the folder cannot be read.
 pub fn streams() -> Result<Vec<Found>> {
     streams_in(&directory()?)
 }
@@ -166,12 +200,12 @@ pub fn streams() -> Result<Vec<Found>> {
 ///
 /// # Errors
 ///
-/// [`Error::Os`] when the folder cannot be read.
+/// [`Error::Path`] when the folder cannot be read.
 pub fn streams_in(folder: &Path) -> Result<Vec<Found>> {
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(Error::os("reading the folder of streams", error)),
+        Err(error) => return Err(Error::at(folder, "reading the folder of streams", error)),
     };
     let mut names: Vec<String> = entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
@@ -190,7 +224,6 @@ pub fn streams_in(folder: &Path) -> Result<Vec<Found>> {
 
 /// Removes a socket that a dead producer left behind. Whoever begins to use the name has its lock.
 fn remove_stale(folder: &Path, name: &str) {
-    use std::os::unix::fs::FileTypeExt as _;
     let path = folder.join(name);
     let is_socket = |known: std::fs::Metadata| known.file_type().is_socket();
     if prepare(folder).is_err() || !std::fs::symlink_metadata(&path).is_ok_and(is_socket) {
@@ -244,4 +277,21 @@ pub(crate) fn now() -> u64 {
     let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
     let nanoseconds = u64::try_from(time.tv_nsec).unwrap_or(0);
     seconds * 1_000_000_000 + nanoseconds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_runtime_folder_is_called_so() {
+        let error = directory_in(Some("run/user".into())).expect_err("relative");
+        let error = error.to_string();
+        assert!(
+            error.contains("run/user") && error.contains("relative"),
+            "{error}"
+        );
+        let error = directory_in(None).expect_err("not set").to_string();
+        assert!(error.contains("set XDG_RUNTIME_DIR"), "{error}");
+    }
 }

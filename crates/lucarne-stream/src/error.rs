@@ -1,6 +1,7 @@
 //! What can go wrong between two ends of a stream, and what would make it work.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lucarne::Refusal;
@@ -27,6 +28,14 @@ pub enum Error {
         source: io::Error,
         /// What would make it work, or nothing.
         help: &'static str,
+    },
+    /// Something lies at a path that a stream needs, or cannot be there.
+    #[error("{}: {problem}", path.display())]
+    Path {
+        /// The path.
+        path: PathBuf,
+        /// What is there, and what would have been accepted.
+        problem: String,
     },
     /// The peer sent a message that is none.
     #[error("the peer broke the protocol: {0}")]
@@ -131,6 +140,14 @@ impl Error {
             operation,
             source: source.into(),
             help: "",
+        }
+    }
+
+    /// `operation` did not work at `path`.
+    pub(crate) fn at(path: &Path, operation: &str, source: impl Into<io::Error>) -> Self {
+        Self::Path {
+            path: path.to_owned(),
+            problem: format!("{operation} failed: {}", source.into()),
         }
     }
 

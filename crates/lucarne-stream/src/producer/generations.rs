@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use lucarne::{Agreement, Pool};
 
-use super::{Producer, ProducerEvent};
+use super::{Producer, ProducerEvent, reserve};
 use crate::deadline::Deadline;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::frame_message;
 use crate::generation::{Allocate, Slots};
 use crate::wire::{Configure, Reason};
@@ -35,6 +35,16 @@ impl<A: Allocate> Producer<A> {
     fn make(&mut self, agreement: Agreement) {
         let images = (0..self.options.slots).map(|_| self.allocate.allocate(&agreement));
         match images.collect::<lucarne::Result<(Vec<_>, Vec<_>)>>() {
+            // What is left is for those who get frames; they go on with what they have.
+            Ok(_) if self.peers.served() > 0 && reserve::room() == 0 => {
+                let error = lucarne::Error::Os {
+                    operation: "making a generation",
+                    source: rustix::io::Errno::MFILE.into(),
+                    help: "",
+                };
+                self.arrangement
+                    .not_made(&agreement, &error, Instant::now());
+            }
             Ok((images, frames)) => {
                 let tilings = frames.iter().map(|frame| frame.layout().tiling());
                 let modifiers = tilings.filter_map(lucarne::Tiling::modifier).collect();
@@ -62,6 +72,14 @@ impl<A: Allocate> Producer<A> {
         let (Some(joined), Some(first)) = (&peer.joined, frames.first()) else {
             return Ok(());
         };
+        // Its ring is one more descriptor, and others have come since it was let in.
+        if !peer.is_served() && reserve::room() == 0 {
+            return Err(Error::Os {
+                operation: "configuring a newcomer",
+                source: rustix::io::Errno::MFILE.into(),
+                help: "the producer keeps its last descriptors for those who get frames (RLIMIT_NOFILE)",
+            });
+        }
         let agreement = &generation.agreement;
         let configure = Configure {
             version: joined.version,

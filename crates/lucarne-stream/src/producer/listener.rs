@@ -9,7 +9,8 @@ use rustix::io::Errno;
 use rustix::net::SocketFlags;
 
 use super::HOUSEKEEPING;
-use crate::discovery::{self, address, check_name, lock, open_socket, prepare};
+use super::place::{self, Identity, Unready};
+use crate::discovery::{self, check_name, lock, open_socket, prepare};
 use crate::error::{Error, Result};
 use crate::socket::Socket;
 
@@ -26,6 +27,8 @@ const BACKLOG: i32 = 128;
 pub(super) struct Listener {
     socket: OwnedFd,
     path: PathBuf,
+    /// Which file it is: another one at the path is somebody else's.
+    identity: Identity,
     /// When the name was taken: nanoseconds on `CLOCK_MONOTONIC`.
     since: u64,
     /// Since when nobody is let in, for want of descriptors.
@@ -41,22 +44,17 @@ impl Listener {
         prepare(folder)?;
         let lock = take_lock(&folder.join(format!(".{name}.lock")), name)?;
         let path = folder.join(name);
+        place::check(&path)?;
+        let socket = open_socket()?;
         // Under another name until it listens: whoever sees the name can connect. What a dead producer left there is
         // replaced in the same step; it held the lock, and is gone.
-        let unready = folder.join(format!(".{name}.new"));
-        let address = address(&unready)?;
-        match rustix::fs::unlink(&unready) {
-            Ok(()) | Err(Errno::NOENT) => {}
-            Err(errno) => return Err(Error::os("removing a stale socket", errno)),
-        }
-        let socket = open_socket()?;
-        rustix::net::bind(&socket, &address).map_err(|errno| Error::os("bind", errno))?;
+        let unready = Unready::bind(&socket, folder.join(format!(".{name}.new")))?;
         rustix::net::listen(&socket, BACKLOG).map_err(|errno| Error::os("listen", errno))?;
-        rustix::fs::rename(&unready, &path)
-            .map_err(|errno| Error::os("naming a stream's socket", errno))?;
+        let identity = unready.rename(&path)?;
         Ok(Self {
             socket,
             path,
+            identity,
             since: discovery::now(),
             deaf: None,
             _lock: lock,
@@ -111,8 +109,10 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        // The lock is still held: this is our own socket. If it cannot be removed, the next producer of that name does.
-        let _ = rustix::fs::unlink(&self.path);
+        // If it cannot be removed, the next producer of that name does it.
+        if place::identity(&self.path).is_ok_and(|found| found == self.identity) {
+            let _ = rustix::fs::unlink(&self.path);
+        }
     }
 }
 

@@ -10,6 +10,8 @@ mod options;
 mod party;
 mod peer;
 mod peers;
+mod place;
+mod reserve;
 mod session;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -129,7 +131,8 @@ impl<A: Allocate> Producer<A> {
     /// # Errors
     ///
     /// [`Error::Name`]; [`Error::InUse`] while another producer has the name; [`Error::Invalid`] and [`Error::Core`] for
-    /// options out of their limits; [`Error::Os`].
+    /// options out of their limits; [`Error::Path`] where something else lies at the socket's path, or the folder will not do;
+    /// [`Error::Os`].
     pub fn bind(name: &str, offer: &Offer, options: ProducerOptions, allocate: A) -> Result<Self> {
         options.check()?;
         let folder = match &options.directory {

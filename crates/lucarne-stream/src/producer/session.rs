@@ -10,6 +10,7 @@ use super::gates::FENCE;
 use super::listener::LISTENER;
 use super::peer::{Joined, Peer};
 use super::peers::Broken;
+use super::reserve;
 use super::{Producer, ProducerEvent};
 use crate::closing;
 use crate::deadline;
@@ -72,12 +73,17 @@ impl<A: Allocate> Producer<A> {
     }
 
     fn accept(&mut self) {
-        for _ in 0..EVENTS {
+        // Those who get frames are served first: newcomers wait in the queue while descriptors are few.
+        let room = reserve::room();
+        for _ in 0..EVENTS.min(room) {
             match self.listener.accept() {
                 Ok(Some(socket)) => self.let_in(socket),
                 Ok(None) => return,
                 Err(_) => return self.listener.rest(&self.epoll),
             }
+        }
+        if room < EVENTS {
+            self.listener.rest(&self.epoll);
         }
     }
 
