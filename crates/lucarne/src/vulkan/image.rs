@@ -12,7 +12,7 @@ use super::device::DeviceInner;
 use super::object::Owned;
 use super::staging::Staging;
 use super::submission::{Commands, Finish, InUse};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::FormatInfo;
 use crate::frame::Frame;
 use crate::kernel::Mapping;
@@ -121,6 +121,15 @@ impl Image {
 
     pub(super) fn device(&self) -> &Arc<DeviceInner> {
         &self.device
+    }
+
+    /// Refuses an image of another device.
+    pub(super) fn check_device(&self, device: &Arc<DeviceInner>) -> Result<()> {
+        if Arc::ptr_eq(device, &self.device) {
+            return Ok(());
+        }
+        let limit = "one that this device exported or imported";
+        Err(Error::invalid("image", "of another device", limit))
     }
 
     /// The queue family that stands for whoever else uses the image's memory.

@@ -202,7 +202,7 @@ impl Commands {
     /// Sees to it that the next submission starts after `gate`; returns the semaphore that it must wait for, if the
     /// CPU has not waited already. `finish` has returned.
     pub(super) fn gate(&self, gate: &Fence, timeout: Duration) -> Result<Option<vk::Semaphore>> {
-        self.wait.gate(&self.device, gate, timeout)
+        self.wait.gate(gate, timeout)
     }
 
     /// Begins the command buffer, which is not pending: `finish` has returned.

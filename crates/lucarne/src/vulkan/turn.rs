@@ -1,6 +1,5 @@
 //! Taking turns: acquire, the caller's commands, release, submission, and the fences in and out.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ash::vk;
@@ -11,7 +10,7 @@ use super::device::Device;
 use super::image::Image;
 use super::submission::Finish;
 use super::timeline::Timelines;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::frame::Fence;
 
 impl Device {
@@ -29,9 +28,9 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for another device's image, an access that does not write, or an imported host memory
-    /// frame that is copied (where the image lies in host memory itself, both sides can write); [`Error::Timeout`] when a wait exceeds `timeout`;
-    /// [`Error::Driver`] when the driver refuses. The image can be written again after each.
+    /// [`Error::Invalid`](crate::Error::Invalid) for another device's image, an access that does not write, or an imported host memory
+    /// frame that is copied (where the image lies in host memory itself, both sides can write); [`Error::Timeout`](crate::Error::Timeout) when a wait exceeds `timeout`;
+    /// [`Error::Driver`](crate::Error::Driver) when the driver refuses. The image can be written again after each.
     ///
     /// # References
     ///
@@ -81,7 +80,7 @@ impl Device {
         access: Access,
         record: impl FnOnce(vk::CommandBuffer),
     ) -> Result<Fence> {
-        self.check_own(image)?;
+        image.check_device(self.inner())?;
         image.check_access(access)?;
         if let Some(staging) = image.staging() {
             staging.check(access)?;
@@ -116,13 +115,5 @@ impl Device {
         own.finish(timeout)?;
         staging.copy_to_frame()?;
         Ok(Fence::Signaled)
-    }
-
-    fn check_own(&self, image: &Image) -> Result<()> {
-        if Arc::ptr_eq(self.inner(), image.device()) {
-            return Ok(());
-        }
-        let limit = "one that this device exported or imported";
-        Err(Error::invalid("image", "of another device", limit))
     }
 }

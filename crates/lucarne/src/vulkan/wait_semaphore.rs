@@ -21,6 +21,7 @@ use crate::frame::Fence;
 pub struct WaitSemaphore {
     /// `None` where this device's CPU waits.
     raw: Option<Owned<vk::Semaphore>>,
+    device: Arc<DeviceInner>,
 }
 
 impl Device {
@@ -36,15 +37,16 @@ impl Device {
 
 impl WaitSemaphore {
     pub(super) fn new(device: &Arc<DeviceInner>) -> Result<Self> {
+        let device = Arc::clone(device);
         if device.cpu_fences || !device.fences.import.is_yes() {
-            return Ok(Self { raw: None });
+            return Ok(Self { raw: None, device });
         }
         let create = vk::SemaphoreCreateInfo::default();
         // SAFETY: vkCreateSemaphore has no preconditions beyond valid create info.
         let raw = unsafe { device.device.create_semaphore(&create, None) }
             .map_err(failed("vkCreateSemaphore"))?;
-        let raw = Some(Owned::new(device, raw));
-        Ok(Self { raw })
+        let raw = Some(Owned::new(&device, raw));
+        Ok(Self { raw, device })
     }
 
     /// Makes the semaphore wait for `fence`, which came with the image's frame and whose descriptor is lent. Returns what
@@ -56,6 +58,7 @@ impl WaitSemaphore {
     ///
     /// # Errors
     ///
+    /// [`Error::Invalid`](crate::Error::Invalid) for an image of another device than the semaphore's;
     /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Driver`](crate::Error::Driver).
     ///
     /// # Safety
@@ -73,29 +76,25 @@ impl WaitSemaphore {
         fence: &Fence,
         timeout: Duration,
     ) -> Result<Option<vk::Semaphore>> {
+        image.check_device(&self.device)?;
         if image.in_host_memory() {
             fence.wait(timeout)?;
             return Ok(None);
         }
-        self.gate(image.device(), fence, timeout)
+        self.gate(fence, timeout)
     }
 
     /// As [`WaitSemaphore::import`], whose contract the caller keeps, for an image in memory that only devices write.
-    pub(super) fn gate(
-        &self,
-        device: &DeviceInner,
-        fence: &Fence,
-        timeout: Duration,
-    ) -> Result<Option<vk::Semaphore>> {
+    pub(super) fn gate(&self, fence: &Fence, timeout: Duration) -> Result<Option<vk::Semaphore>> {
         let (Fence::SyncFile(file), Some(semaphore)) = (fence, &self.raw) else {
             fence.wait(timeout)?;
             return Ok(None);
         };
-        if device.waits_for_ever {
+        if self.device.waits_for_ever {
             // A software driver would wait on this thread, and for ever: wait here instead, with a deadline.
             file.wait(timeout)?;
         }
-        handoff::import_sync_file(device, semaphore.raw(), file)?;
+        handoff::import_sync_file(&self.device, semaphore.raw(), file)?;
         Ok(Some(semaphore.raw()))
     }
 }
