@@ -30,13 +30,14 @@ impl Device {
         Ok(self)
     }
 
-    /// Whether a `VkFence` can leave this device, and come to it, as a sync_file: what the driver says.
+    /// Whether a `VkFence` can leave this device, and come to it, as a sync_file: what the driver says, and no to leaving
+    /// where the CPU waits instead ([`Device::with_driver_fences`]).
     pub fn submit_fences(&self) -> FenceSupport {
         let inner = self.inner();
         let adapter = inner.adapter.inner();
         let name = ash::khr::external_fence_fd::NAME;
         if !inner.enabled(name) {
-            return neither(Support::no(offer::extension(adapter, name)));
+            return no_fences(Support::no(offer::extension(adapter, name)));
         }
         let info = vk::PhysicalDeviceExternalFenceInfo::default()
             .handle_type(vk::ExternalFenceHandleTypeFlags::SYNC_FD);
@@ -52,11 +53,12 @@ impl Device {
                 );
         }
         let has = |feature| properties.external_fence_features.contains(feature);
-        support(
+        let fences = fence_support(
             has(vk::ExternalFenceFeatureFlags::EXPORTABLE),
             has(vk::ExternalFenceFeatureFlags::IMPORTABLE),
             "fences",
-        )
+        );
+        unless_cpu_waits(fences, inner.cpu_fences)
     }
 
     /// Whether binary semaphores can leave this device, and come to it, as `OPAQUE_FD`.
@@ -85,13 +87,18 @@ impl Device {
 
 /// Whether the fences of turns pass as sync_files, unless the device is told otherwise.
 pub(super) fn of_turns(adapter: &AdapterInner, enabled: Enabled<'_>) -> FenceSupport {
-    let mut fences = of_driver(adapter, enabled);
-    if fences.export.is_yes() && waits_on_cpu(adapter) {
-        fences.export = Support::no(Requirement::other(format!(
-            "its driver is software, whose sync_files have always signalled (quirk {}; Device::with_driver_fences has them \
-             all the same)",
-            quirks::SOFTWARE_FENCES_HAVE_SIGNALLED.name
-        )));
+    unless_cpu_waits(of_driver(adapter, enabled), waits_on_cpu(adapter))
+}
+
+/// What remains of `fences` where the CPU waits instead of exporting one.
+fn unless_cpu_waits(mut fences: FenceSupport, cpu_waits: bool) -> FenceSupport {
+    if cpu_waits && fences.export.is_yes() {
+        fences.export = Support::no(Requirement::Quirk {
+            name: quirks::SOFTWARE_FENCES_HAVE_SIGNALLED.name,
+            effect: "its driver is software, whose sync_files have always signalled; Device::with_driver_fences has them \
+                     all the same"
+                .to_owned(),
+        });
     }
     fences
 }
@@ -104,17 +111,17 @@ pub(super) fn waits_on_cpu(adapter: &AdapterInner) -> bool {
 fn of_driver(adapter: &AdapterInner, enabled: Enabled<'_>) -> FenceSupport {
     let name = ash::khr::external_semaphore_fd::NAME;
     if !enabled(name) {
-        return neither(Support::no(offer::extension(adapter, name)));
+        return no_fences(Support::no(offer::extension(adapter, name)));
     }
     let features = semaphore_features(adapter, vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD);
-    support(
+    fence_support(
         features.contains(vk::ExternalSemaphoreFeatureFlags::EXPORTABLE),
         features.contains(vk::ExternalSemaphoreFeatureFlags::IMPORTABLE),
         "semaphores",
     )
 }
 
-fn support(export: bool, import: bool, what: &str) -> FenceSupport {
+fn fence_support(export: bool, import: bool, what: &str) -> FenceSupport {
     let answer = |can: bool, verb| {
         if can {
             return Support::Yes(());
@@ -128,7 +135,7 @@ fn support(export: bool, import: bool, what: &str) -> FenceSupport {
     }
 }
 
-fn neither(no: Support) -> FenceSupport {
+fn no_fences(no: Support) -> FenceSupport {
     FenceSupport {
         export: no.clone(),
         import: no,
