@@ -78,8 +78,8 @@ impl Owner {
 /// What is recorded counts as done: Lucarne remembers who has the image, and cannot see your submissions. Submit what you record, in
 /// the order in which you record it; drop an image whose commands you throw away. Turns by barriers and turns by
 /// [`Device::write`](super::Device::write) may alternate on one image, each gated by the fence of the one before; between
-/// `acquire_barrier` and `release_barrier` the others are refused. Inside the closure of `write` both calls would wait for
-/// themselves, for ever.
+/// `acquire_barrier` and `release_barrier` the others are refused. While `write` records, in its closure for instance, both calls
+/// are refused.
 ///
 /// # References
 ///
@@ -97,7 +97,7 @@ impl Image {
     ///
     /// [`Error::Unsupported`] for images that are copied ([`Image::copies_per_frame`] is not 0), which barriers alone do not
     /// share; [`Error::Invalid`] for an access that the image was not made for, a family that the device does not have, and an
-    /// image that is taken already.
+    /// image that is taken already or that [`Device::write`](super::Device::write) is recording for.
     ///
     /// # Safety
     ///
@@ -121,7 +121,7 @@ impl Image {
             let what = format!("barriers for {}", self.frame().layout());
             return Err(Error::unsupported(what, vec![Requirement::other(reason)]));
         }
-        let mut own = self.commands();
+        let mut own = self.idle_commands()?;
         own.owner().check_free()?;
         record_acquire(commands, self, access, own.owner(), family);
         own.set_owner(Owner::Caller { family });
@@ -135,7 +135,8 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for an access that the image was not made for, and an image that is not taken.
+    /// [`Error::Invalid`] for an access that the image was not made for, and an image that is not taken or
+    /// that [`Device::write`](super::Device::write) is recording for.
     ///
     /// # Safety
     ///
@@ -147,7 +148,7 @@ impl Image {
         access: Access,
     ) -> Result<()> {
         self.check_access(access)?;
-        let mut own = self.commands();
+        let mut own = self.idle_commands()?;
         let Owner::Caller { family } = own.owner() else {
             let limit = "taken by `acquire_barrier`";
             return Err(Error::invalid("image", "not taken", limit));

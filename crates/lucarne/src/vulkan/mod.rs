@@ -13,6 +13,7 @@ mod adapter;
 mod barrier;
 mod conv;
 mod device;
+mod exclusive;
 mod export;
 mod fence;
 mod handoff;

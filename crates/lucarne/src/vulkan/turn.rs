@@ -21,14 +21,15 @@ impl Device {
     /// buffer in the recording state, outside a render pass; it finds the image in `access`'s layout, with the
     /// contents of the last write (undefined on the first), and must leave it in that layout.
     ///
-    /// Blocks until the image's last turn has finished, which it has when others waited for it; on devices that
+    /// Blocks while another thread has a turn of this image, and until the image's last turn has finished, which it has when others waited for it; on devices that
     /// cannot pass fences as sync_files or are software ([`Device::with_driver_fences`]), and on the host memory path where
     /// the CPU copies, also until this write has.
     /// Each wait ends after `timeout`.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`](crate::Error::Invalid) for another device's image, an access that does not write, or an imported host memory
+    /// [`Error::Invalid`](crate::Error::Invalid) for another device's image, inside this image's own
+    /// turn (called by its `record`), for an access that does not write, or an imported host memory
     /// frame that is copied (where the image lies in host memory itself, both sides can write); [`Error::Timeout`](crate::Error::Timeout) when a wait exceeds `timeout`;
     /// [`Error::Driver`](crate::Error::Driver) when the driver refuses. The image can be written again after each.
     ///
@@ -85,7 +86,7 @@ impl Device {
         if let Some(staging) = image.staging() {
             staging.check(access)?;
         }
-        let mut own = image.commands();
+        let mut own = image.commands(timeout)?;
         own.owner().check_free()?;
         own.finish(timeout)?;
         let wait = match image.staging() {

@@ -19,7 +19,6 @@ use crate::vulkan::device::{Device, DeviceInner};
 use crate::vulkan::failed;
 use crate::vulkan::image::Image;
 use crate::vulkan::object::Owned;
-use crate::vulkan::submission::Finish;
 
 /// Bytes of the shader's `Pass`: every device has room for 128.
 const PUSH_BYTES: u8 = 96;
@@ -173,7 +172,7 @@ impl RgbToYcbcr {
             }
             Err(error) => {
                 // Once recorded, it may have been submitted: the target may go only when nothing is pending.
-                turn.abandon(!recorded || image.commands().finish(timeout).is_ok());
+                turn.abandon(!recorded || image.finish(timeout).is_ok());
                 Err(error)
             }
         }
