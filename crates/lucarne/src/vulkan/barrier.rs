@@ -4,32 +4,10 @@ use ash::vk;
 
 use super::access::Access;
 use super::conv;
-use super::device::DeviceInner;
 use super::image::Image;
+use super::inner::DeviceInner;
+use super::owner::Owner;
 use crate::error::{Error, Requirement, Result};
-use crate::negotiate::MemoryPath;
-
-/// Who has the image, which decides how it is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Owner {
-    /// Nobody: its contents are undefined.
-    Nobody,
-    /// The other side, in `VK_IMAGE_LAYOUT_GENERAL`; or, on the host memory path, this side.
-    Others,
-    /// The caller's own commands, on a queue of this family.
-    Caller { family: u32 },
-}
-
-impl Owner {
-    /// Refuses an image that the caller's commands have.
-    pub(super) fn check_free(self) -> Result<()> {
-        let Self::Caller { .. } = self else {
-            return Ok(());
-        };
-        let limit = "one that `release_barrier` has given back";
-        Err(Error::invalid("image", "taken by `acquire_barrier`", limit))
-    }
-}
 
 /// # Barriers for your own submissions
 ///
@@ -167,15 +145,6 @@ impl Image {
     }
 }
 
-/// The queue family that stands for whoever else uses memory of `path`.
-pub(super) fn others(device: &DeviceInner, path: MemoryPath) -> u32 {
-    if path == MemoryPath::DmaBuf && device.enabled(ash::ext::queue_family_foreign::NAME) {
-        vk::QUEUE_FAMILY_FOREIGN_EXT
-    } else {
-        vk::QUEUE_FAMILY_EXTERNAL
-    }
-}
-
 pub(super) fn record_acquire(
     commands: vk::CommandBuffer,
     image: &Image,
@@ -214,7 +183,7 @@ pub(super) fn record_acquire(
         .dst_access_mask(vk::AccessFlags::TRANSFER_WRITE);
     let transfer = vk::PipelineStageFlags::TRANSFER;
     pipeline_barrier(device, commands, all, transfer, to_copy);
-    staging.record_copy_in(device, commands, image);
+    staging.record_copy_in(device, commands, image.raw(), image.frame());
     let copied = taken
         .old_layout(target)
         .src_access_mask(vk::AccessFlags::TRANSFER_WRITE);
@@ -239,7 +208,7 @@ pub(super) fn record_release(
                 .dst_access_mask(vk::AccessFlags::TRANSFER_READ);
             let transfer = vk::PipelineStageFlags::TRANSFER;
             pipeline_barrier(device, commands, access.stage(), transfer, to_copy);
-            staging.record_copy_out(device, commands, image);
+            staging.record_copy_out(device, commands, image.raw(), image.frame());
         }
         return;
     }

@@ -2,18 +2,16 @@
 
 use ash::vk;
 
-use super::adapter::AdapterInner;
 use super::device::Device;
-use super::offer::{self, Enabled};
+use super::support::{self, extension, fence_support, no_fences, semaphore_features};
 use crate::error::{Error, Requirement, Result, Support};
 use crate::negotiate::FenceSupport;
-use crate::quirks;
 
 impl Device {
     /// Passes fences through the driver also where it is software.
     ///
     /// A software driver finishes all work first and then exports a sync_file that has signalled; what it imports, the CPU
-    /// has waited for. So on such devices ([`SOFTWARE_FENCES_HAVE_SIGNALLED`](quirks::SOFTWARE_FENCES_HAVE_SIGNALLED)) the
+    /// has waited for. So on such devices ([`SOFTWARE_FENCES_HAVE_SIGNALLED`](crate::quirks::SOFTWARE_FENCES_HAVE_SIGNALLED)) the
     /// CPU waits, and turns give [`Fence::Signaled`](crate::Fence::Signaled). Say otherwise here to see the calls that a GPU
     /// gets, in tests for instance. Elsewhere, and where the driver has no such fences, this changes nothing.
     ///
@@ -25,7 +23,8 @@ impl Device {
             let limit = "called before it is cloned and before anything is made of it";
             return Err(Error::invalid("device", "shared", limit));
         };
-        inner.fences = of_driver(inner.adapter.inner(), &|name| inner.enabled(name));
+        inner.fences =
+            support::fences_of_driver(inner.adapter.inner(), &|name| inner.enabled(name));
         inner.cpu_fences = false;
         Ok(self)
     }
@@ -37,7 +36,7 @@ impl Device {
         let adapter = inner.adapter.inner();
         let name = ash::khr::external_fence_fd::NAME;
         if !inner.enabled(name) {
-            return no_fences(Support::no(offer::extension(adapter, name)));
+            return no_fences(Support::no(extension(adapter, name)));
         }
         let info = vk::PhysicalDeviceExternalFenceInfo::default()
             .handle_type(vk::ExternalFenceHandleTypeFlags::SYNC_FD);
@@ -58,7 +57,7 @@ impl Device {
             has(vk::ExternalFenceFeatureFlags::IMPORTABLE),
             "fences",
         );
-        unless_cpu_waits(fences, inner.cpu_fences)
+        support::unless_cpu_waits(fences, inner.cpu_fences)
     }
 
     /// Whether binary semaphores can leave this device, and come to it, as `OPAQUE_FD`.
@@ -70,7 +69,7 @@ impl Device {
         let name = ash::khr::external_semaphore_fd::NAME;
         let adapter = inner.adapter.inner();
         if !inner.enabled(name) {
-            return Support::no(offer::extension(adapter, name));
+            return Support::no(extension(adapter, name));
         }
         let handle = vk::ExternalSemaphoreHandleTypeFlags::OPAQUE_FD;
         let both = vk::ExternalSemaphoreFeatureFlags::EXPORTABLE
@@ -83,81 +82,4 @@ impl Device {
             "{name} has no OPAQUE_FD semaphores"
         )))
     }
-}
-
-/// Whether the fences of turns pass as sync_files, unless the device is told otherwise.
-pub(super) fn of_turns(adapter: &AdapterInner, enabled: Enabled<'_>) -> FenceSupport {
-    unless_cpu_waits(of_driver(adapter, enabled), waits_on_cpu(adapter))
-}
-
-/// What remains of `fences` where the CPU waits instead of exporting one.
-fn unless_cpu_waits(mut fences: FenceSupport, cpu_waits: bool) -> FenceSupport {
-    if cpu_waits && fences.export.is_yes() {
-        fences.export = Support::no(Requirement::Quirk {
-            name: quirks::SOFTWARE_FENCES_HAVE_SIGNALLED.name,
-            effect: "its driver is software, whose sync_files have always signalled; Device::with_driver_fences has them \
-                     all the same"
-                .to_owned(),
-        });
-    }
-    fences
-}
-
-/// Whether the CPU waits where the driver's fences could be passed.
-pub(super) fn waits_on_cpu(adapter: &AdapterInner) -> bool {
-    adapter.quirks.has(&quirks::SOFTWARE_FENCES_HAVE_SIGNALLED)
-}
-
-fn of_driver(adapter: &AdapterInner, enabled: Enabled<'_>) -> FenceSupport {
-    let name = ash::khr::external_semaphore_fd::NAME;
-    if !enabled(name) {
-        return no_fences(Support::no(offer::extension(adapter, name)));
-    }
-    let features = semaphore_features(adapter, vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD);
-    fence_support(
-        features.contains(vk::ExternalSemaphoreFeatureFlags::EXPORTABLE),
-        features.contains(vk::ExternalSemaphoreFeatureFlags::IMPORTABLE),
-        "semaphores",
-    )
-}
-
-fn fence_support(export: bool, import: bool, what: &str) -> FenceSupport {
-    let answer = |can: bool, verb| {
-        if can {
-            return Support::Yes(());
-        }
-        let reason = format!("its driver cannot {verb} SYNC_FD {what}");
-        Support::no(Requirement::other(reason))
-    };
-    FenceSupport {
-        export: answer(export, "export"),
-        import: answer(import, "import"),
-    }
-}
-
-fn no_fences(no: Support) -> FenceSupport {
-    FenceSupport {
-        export: no.clone(),
-        import: no,
-    }
-}
-
-/// What binary semaphores can do as `handle`.
-fn semaphore_features(
-    adapter: &AdapterInner,
-    handle: vk::ExternalSemaphoreHandleTypeFlags,
-) -> vk::ExternalSemaphoreFeatureFlags {
-    let info = vk::PhysicalDeviceExternalSemaphoreInfo::default().handle_type(handle);
-    let mut properties = vk::ExternalSemaphoreProperties::default();
-    // SAFETY: vkGetPhysicalDeviceExternalSemaphoreProperties (Vulkan 1.1) with structures of our own.
-    unsafe {
-        adapter
-            .instance
-            .get_physical_device_external_semaphore_properties(
-                adapter.physical,
-                &info,
-                &mut properties,
-            );
-    }
-    properties.external_semaphore_features
 }

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use ash::vk;
 
-use super::barrier::{Owner, others};
 use super::conv;
-use super::device::DeviceInner;
 use super::exclusive::{Exclusive, Held};
+use super::inner::DeviceInner;
 use super::object::Owned;
+use super::owner::{Owner, family_of_others};
 use super::staging::Staging;
 use super::submission::{Commands, Finish, InUse};
 use crate::error::{Error, Result};
@@ -86,7 +86,7 @@ impl Image {
         let commands = Exclusive::new(Commands::new(device, owner)?);
         Ok(Self {
             objects: InUse::new(Objects { commands, bound }),
-            others: others(device, frame.memory().path()),
+            others: family_of_others(device, frame.memory().path()),
             frame,
             format: conv::vk_format(info),
             usage,

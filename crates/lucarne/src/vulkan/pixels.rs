@@ -6,8 +6,9 @@ use std::time::Duration;
 use ash::vk;
 
 use super::access::Access;
-use super::device::{Device, DeviceInner};
+use super::device::Device;
 use super::image::Image;
+use super::inner::DeviceInner;
 use super::object::Owned;
 use super::{conv, failed};
 use crate::error::{Error, Result};

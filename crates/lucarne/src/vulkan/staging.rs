@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ash::vk;
 
 use super::access::Access;
-use super::device::DeviceInner;
-use super::image::Image;
+use super::inner::DeviceInner;
+use super::memory::host_memory;
 use super::object::Owned;
-use super::{conv, failed, host};
+use super::{conv, failed};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::frame::Memory;
@@ -129,15 +129,16 @@ impl Staging {
         &self,
         device: &DeviceInner,
         buffer: vk::CommandBuffer,
-        image: &Image,
+        image: vk::Image,
+        frame: &Frame,
     ) {
-        let region = region(image.frame());
+        let region = region(frame);
         // SAFETY: vkCmdCopyImageToBuffer: the image has TRANSFER_SRC usage and is in that layout, and the buffer has
         // TRANSFER_DST usage and the size of the frame's layout, which holds every row of the region.
         unsafe {
             device.device.cmd_copy_image_to_buffer(
                 buffer,
-                image.raw(),
+                image,
                 vk::ImageLayout::TRANSFER_SRC_OPTIMAL,
                 self.buffer.raw(),
                 &[region],
@@ -169,9 +170,10 @@ impl Staging {
         &self,
         device: &DeviceInner,
         buffer: vk::CommandBuffer,
-        image: &Image,
+        image: vk::Image,
+        frame: &Frame,
     ) {
-        let region = region(image.frame());
+        let region = region(frame);
         // SAFETY: vkCmdCopyBufferToImage: the image has TRANSFER_DST usage and is in that layout, and the buffer has
         // TRANSFER_SRC usage and the size of the frame's layout, which holds every row of the region. What the host
         // wrote before the submission is visible to it (Vulkan, "Host Write Ordering Guarantees").
@@ -179,7 +181,7 @@ impl Staging {
             device.device.cmd_copy_buffer_to_image(
                 buffer,
                 self.buffer.raw(),
-                image.raw(),
+                image,
                 vk::ImageLayout::TRANSFER_DST_OPTIMAL,
                 &[region],
             );
@@ -248,7 +250,7 @@ fn in_place(
     if needs.size > size {
         return Ok(None);
     }
-    let Some(memory) = host::host_memory(device, mapping, needs.memory_type_bits)? else {
+    let Some(memory) = host_memory(device, mapping, needs.memory_type_bits)? else {
         return Ok(None);
     };
     bind(device, &buffer, &memory)?;

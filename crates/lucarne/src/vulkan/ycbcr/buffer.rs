@@ -14,13 +14,13 @@ use crate::frame::{Fence, Frame, Memory};
 use crate::kernel::{DmaBuf, Memfd};
 use crate::layout::{Extent, FrameLayout};
 use crate::negotiate::{MemoryPath, Usage};
-use crate::vulkan::barrier::others;
-use crate::vulkan::device::DeviceInner;
 use crate::vulkan::image::Image;
+use crate::vulkan::inner::DeviceInner;
 use crate::vulkan::object::Owned;
+use crate::vulkan::owner::family_of_others;
 use crate::vulkan::staging::{self, Direction, Staging};
 use crate::vulkan::submission::{Done, Finish, InUse};
-use crate::vulkan::{conv, failed, handoff, offer};
+use crate::vulkan::{conv, failed, handoff, support};
 
 /// Two planes, of luma and of chroma pairs, for each two by two pixels one.
 const FORMATS: [Format; 5] = [
@@ -228,7 +228,7 @@ impl YcbcrBuffer {
             .dst_access_mask(vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE);
         let taken = match self.objects.store {
             Store::DmaBuf { .. } => wanted
-                .src_queue_family_index(others(device, MemoryPath::DmaBuf))
+                .src_queue_family_index(family_of_others(device, MemoryPath::DmaBuf))
                 .dst_queue_family_index(device.queue_family),
             // Words at the ends of rows are read and written back: they must be those of the conversion before.
             Store::Host(_) => wanted.src_access_mask(vk::AccessFlags::SHADER_WRITE),
@@ -249,7 +249,7 @@ impl YcbcrBuffer {
                 vk::PipelineStageFlags::BOTTOM_OF_PIPE,
                 written
                     .src_queue_family_index(device.queue_family)
-                    .dst_queue_family_index(others(device, MemoryPath::DmaBuf)),
+                    .dst_queue_family_index(family_of_others(device, MemoryPath::DmaBuf)),
             ),
             Store::Host(_) => (
                 vk::PipelineStageFlags::HOST,
@@ -336,7 +336,7 @@ fn check_size(device: &DeviceInner, size: u64) -> Result<()> {
 fn dma_buf(device: &Arc<DeviceInner>, layout: FrameLayout, size: u64) -> Result<(Store, Frame)> {
     let what = "exporting buffers as dma-buf";
     let adapter = device.adapter.inner();
-    offer::path_support(adapter, &|name| device.enabled(name), MemoryPath::DmaBuf).require(what)?;
+    support::path(adapter, &|name| device.enabled(name), MemoryPath::DmaBuf).require(what)?;
     let handle = vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT;
     let usage = vk::BufferUsageFlags::STORAGE_BUFFER;
     let query = vk::PhysicalDeviceExternalBufferInfo::default()

@@ -15,9 +15,10 @@ use crate::frame::Fence;
 use crate::layout::Extent;
 use crate::negotiate::MemoryPath;
 use crate::vulkan::access::Access;
-use crate::vulkan::device::{Device, DeviceInner};
+use crate::vulkan::device::Device;
 use crate::vulkan::failed;
 use crate::vulkan::image::Image;
+use crate::vulkan::inner::DeviceInner;
 use crate::vulkan::object::Owned;
 
 /// Bytes of the shader's `Pass`: every device has room for 128.
