@@ -32,7 +32,9 @@ use crate::error::{Error, Requirement, Result};
 /// /// The last submission with `wait` and `done` has finished.
 /// unsafe fn turn(
 ///     engine: &Engine,
-///     (image, wait, done): (&Image, &mut WaitSemaphore, &mut SubmitFence),
+///     image: &Image,
+///     wait: &mut WaitSemaphore,
+///     done: &mut SubmitFence,
 ///     gate: &Fence,
 /// ) -> Result<Fence> {
 ///     // SAFETY: this function's contract; the submission below waits for it.
@@ -155,7 +157,7 @@ pub(super) fn record_acquire(
     let device = image.device();
     // ALL_COMMANDS chains with the submission's semaphore wait, whatever stages that names.
     let all = vk::PipelineStageFlags::ALL_COMMANDS;
-    let taken = barrier(image)
+    let taken = start_barrier(image)
         .new_layout(access.layout())
         .dst_access_mask(access.mask());
     let Some(staging) = image.staging() else {
@@ -167,27 +169,27 @@ pub(super) fn record_acquire(
                 .src_queue_family_index(image.others())
                 .dst_queue_family_index(family),
         };
-        return pipeline_barrier(device, commands, all, access.stage(), taken);
+        return record_barrier(device, commands, all, access.stage(), taken);
     };
     if !staging.is_import() {
         let old = match owner {
             Owner::Nobody => vk::ImageLayout::UNDEFINED,
             _ => vk::ImageLayout::TRANSFER_SRC_OPTIMAL,
         };
-        return pipeline_barrier(device, commands, all, access.stage(), taken.old_layout(old));
+        return record_barrier(device, commands, all, access.stage(), taken.old_layout(old));
     }
     let target = vk::ImageLayout::TRANSFER_DST_OPTIMAL;
-    let to_copy = barrier(image)
+    let to_copy = start_barrier(image)
         .old_layout(vk::ImageLayout::UNDEFINED)
         .new_layout(target)
         .dst_access_mask(vk::AccessFlags::TRANSFER_WRITE);
     let transfer = vk::PipelineStageFlags::TRANSFER;
-    pipeline_barrier(device, commands, all, transfer, to_copy);
+    record_barrier(device, commands, all, transfer, to_copy);
     staging.record_copy_in(device, commands, image.raw(), image.frame());
     let copied = taken
         .old_layout(target)
         .src_access_mask(vk::AccessFlags::TRANSFER_WRITE);
-    pipeline_barrier(device, commands, transfer, access.stage(), copied);
+    record_barrier(device, commands, transfer, access.stage(), copied);
 }
 
 pub(super) fn record_release(
@@ -197,7 +199,7 @@ pub(super) fn record_release(
     family: u32,
 ) {
     let device = image.device();
-    let given = barrier(image)
+    let given = start_barrier(image)
         .old_layout(access.layout())
         .src_access_mask(access.mask());
     if let Some(staging) = image.staging() {
@@ -207,7 +209,7 @@ pub(super) fn record_release(
                 .new_layout(vk::ImageLayout::TRANSFER_SRC_OPTIMAL)
                 .dst_access_mask(vk::AccessFlags::TRANSFER_READ);
             let transfer = vk::PipelineStageFlags::TRANSFER;
-            pipeline_barrier(device, commands, access.stage(), transfer, to_copy);
+            record_barrier(device, commands, access.stage(), transfer, to_copy);
             staging.record_copy_out(device, commands, image.raw(), image.frame());
         }
         return;
@@ -218,7 +220,7 @@ pub(super) fn record_release(
         .dst_queue_family_index(image.others());
     let end = vk::PipelineStageFlags::BOTTOM_OF_PIPE;
     if !image.in_host_memory() {
-        return pipeline_barrier(device, commands, access.stage(), end, to_others);
+        return record_barrier(device, commands, access.stage(), end, to_others);
     }
     // Made visible first in the layout that others find, which is a write of its own; then given away.
     let visible = given
@@ -228,14 +230,15 @@ pub(super) fn record_release(
     // the other barrier through another one.
     let chain = vk::PipelineStageFlags::TRANSFER;
     let both = vk::PipelineStageFlags::HOST | chain;
-    pipeline_barrier(device, commands, access.stage(), both, visible);
+    record_barrier(device, commands, access.stage(), both, visible);
     let given_away = to_others
         .old_layout(vk::ImageLayout::GENERAL)
         .src_access_mask(vk::AccessFlags::empty());
-    pipeline_barrier(device, commands, chain, end, given_away);
+    record_barrier(device, commands, chain, end, given_away);
 }
 
-fn barrier(image: &Image) -> vk::ImageMemoryBarrier<'static> {
+/// A barrier for all of the image that changes nothing yet.
+fn start_barrier(image: &Image) -> vk::ImageMemoryBarrier<'static> {
     vk::ImageMemoryBarrier::default()
         .src_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
         .dst_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
@@ -243,7 +246,7 @@ fn barrier(image: &Image) -> vk::ImageMemoryBarrier<'static> {
         .subresource_range(conv::whole_image())
 }
 
-fn pipeline_barrier(
+fn record_barrier(
     device: &DeviceInner,
     commands: vk::CommandBuffer,
     from: vk::PipelineStageFlags,

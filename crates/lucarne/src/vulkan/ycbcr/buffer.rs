@@ -224,7 +224,7 @@ impl YcbcrBuffer {
     pub(super) fn record_acquire(&self, commands: vk::CommandBuffer) {
         let device = self.device();
         let wanted = self
-            .barrier()
+            .start_barrier()
             .dst_access_mask(vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE);
         let taken = match self.objects.store {
             Store::DmaBuf { .. } => wanted
@@ -242,7 +242,7 @@ impl YcbcrBuffer {
     pub(super) fn record_release(&self, commands: vk::CommandBuffer) {
         let device = self.device();
         let written = self
-            .barrier()
+            .start_barrier()
             .src_access_mask(vk::AccessFlags::SHADER_WRITE);
         let (to, given) = match self.objects.store {
             Store::DmaBuf { .. } => (
@@ -260,7 +260,7 @@ impl YcbcrBuffer {
         record_barrier(device, commands, from, to, given);
     }
 
-    fn barrier(&self) -> vk::BufferMemoryBarrier<'static> {
+    fn start_barrier(&self) -> vk::BufferMemoryBarrier<'static> {
         vk::BufferMemoryBarrier::default()
             .src_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
             .dst_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
