@@ -149,7 +149,7 @@ impl Adapter {
 
     /// The device extensions to enable at device creation: those that sharing can use and the driver has.
     ///
-    /// None of them needs a feature structure. Fewer may be enabled: [`Device::offer`] then says what is lost.
+    /// None of them needs a feature structure. Fewer may be enabled: [`Device::offer`](super::Device::offer) then says what is lost.
     pub fn device_extensions(&self) -> Vec<&'static CStr> {
         let available = |name: &&CStr| self.inner.extensions.contains(*name);
         WANTED.into_iter().filter(available).collect()
