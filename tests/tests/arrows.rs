@@ -32,7 +32,7 @@ const OWNED: [(&str, &[&str]); 4] = [
     ("libloading", &["egl", "gbm"]),
 ];
 /// Backends whose own files name each other in one direction.
-const LAYERED: [&str; 3] = ["cpu", "egl", "gbm"];
+const LAYERED: [&str; 4] = ["cpu", "egl", "gbm", "vulkan"];
 const LONGEST: usize = 600;
 
 fn root() -> PathBuf {

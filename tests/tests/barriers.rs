@@ -265,6 +265,27 @@ fn turns_by_barriers_and_others_do_not_mix() {
     pair.assert_valid();
 }
 
+/// A semaphore of one device means nothing to another, whatever kind of memory the image lies in.
+#[test]
+fn a_semaphore_of_another_device_is_refused() {
+    // Opened last: its GL context is the current one.
+    let [other, pair] = [Pair::with_driver_fences(), Pair::with_driver_fences()];
+    for path in MemoryPath::ALL {
+        let Some(agreement) = agree(&pair, path) else {
+            continue;
+        };
+        let image = pair.vk.export(&agreement).expect("an image");
+        let mut wait = other.vk.wait_semaphore().expect("a semaphore");
+        // SAFETY: WaitSemaphore::import: nothing was submitted with it.
+        let given = unsafe { wait.import(&image, &Fence::Signaled, TIMEOUT) };
+        let error = given.map(drop).expect_err("of another device");
+        assert!(matches!(error, Error::Invalid { .. }), "{path}: {error}");
+        assert!(error.to_string().contains("another device"), "{error}");
+    }
+    pair.assert_valid();
+    other.assert_valid();
+}
+
 /// An image that is copied cannot be shared by barriers alone.
 #[test]
 fn images_that_are_copied_are_refused() {

@@ -4,7 +4,10 @@
 use std::time::{Duration, Instant};
 
 use lucarne::vulkan::{Access, SubmitFence};
-use lucarne::{DeviceId, Error, Extent, Fence, Format, MemoryPath, OpaqueSemaphore, Usage};
+use lucarne::{
+    DeviceId, Error, Extent, Fence, Format, MemoryPath, OpaqueSemaphore, Requirement, Support,
+    Usage,
+};
 use lucarne_tests::pair::Pair;
 use lucarne_tests::skip::{skip, skip_case};
 use lucarne_tests::unsignalled::Source;
@@ -134,6 +137,21 @@ fn turn(pair: &Pair) -> Fence {
     written.expect("a turn")
 }
 
+/// What [`SubmitFence::export`] does is what `submit_fences` says.
+fn submit_fences(pair: &Pair) -> Support {
+    let mut fence = pair.vk.submit_fence().expect("a fence");
+    submit(pair, &fence);
+    // SAFETY: SubmitFence::export: submitted just now.
+    let exported = unsafe { fence.export(TIMEOUT) }.expect("a fence");
+    let support = pair.vk.submit_fences().export;
+    assert_eq!(
+        matches!(exported, Fence::SyncFile(_)),
+        support.is_yes(),
+        "{exported:?}, {support:?}"
+    );
+    support
+}
+
 /// The software driver's fences have always signalled: the CPU waits, unless it is told otherwise.
 #[test]
 fn software_fences_are_waits_of_the_cpu() {
@@ -145,6 +163,7 @@ fn software_fences_are_waits_of_the_cpu() {
         return;
     }
     let (offer, fence) = (pair.producer(), turn(&pair));
+    let own = submit_fences(&pair);
     let extent = Extent::new(16, 16);
     let agreement = pair.agree(MemoryPath::HostMemory, Format::XRGB8888, extent);
     let acquire = agreement.expect("an agreement").acquire.to_string();
@@ -152,7 +171,9 @@ fn software_fences_are_waits_of_the_cpu() {
     let exported = Pair::with_driver_fences();
     let can = exported.producer().fences.export.is_yes();
     assert_eq!(matches!(turn(&exported), Fence::SyncFile(_)), can);
+    submit_fences(&exported);
     if child::is(ME) {
+        assert_eq!(own.is_yes(), exported.vk.submit_fences().export.is_yes());
         assert_eq!(offer.fences, exported.producer().fences);
         assert_eq!(matches!(fence, Fence::SyncFile(_)), can);
         return;
@@ -162,6 +183,15 @@ fn software_fences_are_waits_of_the_cpu() {
     let adapter = pair.vk.adapter().offer(Usage::RENDER).expect("an offer");
     assert_eq!(adapter.fences, offer.fences, "asked before it is open");
     if can {
+        for support in [&offer.fences.export, &own] {
+            let Support::No(missing) = support else {
+                panic!("the CPU waits: {support:?}");
+            };
+            let [Requirement::Quirk { name, .. }] = &missing[..] else {
+                panic!("a quirk: {missing:?}");
+            };
+            assert_eq!(*name, quirk());
+        }
         let reason = offer.fences.export.reason();
         for word in ["is software", quirk(), "with_driver_fences"] {
             assert!(

@@ -5,10 +5,12 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use lucarne::kernel::Memfd;
 use lucarne::negotiate::StrikeReason;
 use lucarne::quirks::{self, Active, Applies, Why};
 use lucarne::{
-    ColorKind, Extent, Format, MemoryPath, Offer, Request, Requirement, Usage, egl, negotiate,
+    ColorKind, DeviceId, Extent, Format, Frame, FrameLayout, Memory, MemoryPath, Offer, Request,
+    Requirement, Usage, egl, negotiate,
 };
 use lucarne_tests::{child, pair::Pair, skip::skip};
 
@@ -254,6 +256,18 @@ fn is_ycbcr(format: Format) -> bool {
         .is_some_and(|info| info.color == ColorKind::Yuv)
 }
 
+/// How often OpenGL copies each frame that lies in a memfd.
+fn copies_of_host_memory(pair: &Pair) -> u32 {
+    let extent = Extent::new(64, 64);
+    let linear = FrameLayout::linear(extent, Format::ABGR8888);
+    let (layout, size) = linear.expect("a layout");
+    // Room beyond the last row: a driver may map more than the rows.
+    let memory = Memfd::create("lucarne-test", size + 65536).expect("memory");
+    let frame = Frame::new(layout, Memory::HostMemory(memory), DeviceId::default());
+    let texture = pair.gl.import(&frame.expect("a frame"));
+    texture.expect("a texture").copies_per_frame()
+}
+
 #[test]
 fn linear_memory_is_withdrawn_where_the_self_test_fails() {
     const ME: &str = "linear_memory_is_withdrawn_where_the_self_test_fails";
@@ -261,6 +275,13 @@ fn linear_memory_is_withdrawn_where_the_self_test_fails() {
     let offer = pair.consumer();
     if !child::is(ME) {
         assert_eq!(offer.withdrawn, [], "no such quirk here");
+        if offer.path(MemoryPath::DmaBuf).is_yes() {
+            assert_eq!(
+                copies_of_host_memory(&pair),
+                0,
+                "a memfd is mapped as it is"
+            );
+        }
         play(ME, &[("LUCARNE_QUIRKS", "+nvidia-foreign-import")]);
         // Without the preloaded emulation there may be no /dev/udmabuf to test with.
         let alone = [
@@ -287,6 +308,7 @@ fn linear_memory_is_withdrawn_where_the_self_test_fails() {
     };
     assert_eq!(*name, "nvidia-foreign-import");
     assert!(effect.contains("/dev/udmabuf"), "{effect}");
+    assert_eq!(copies_of_host_memory(&pair), 1, "not in place: withdrawn");
     let request = Request::new(Extent::new(64, 64))
         .formats(&[Format::XRGB8888])
         .paths(&[MemoryPath::DmaBuf]);

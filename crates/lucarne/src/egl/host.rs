@@ -33,8 +33,7 @@ fn in_place(device: &Rc<DeviceInner>, frame: &Frame, memory: &Memfd) -> Result<O
         return Ok(None);
     }
     let layout = frame.layout();
-    let entries = &offer::all(device)?.entries;
-    let listed = entries.iter().any(|entry| {
+    let listed = offer::all(device)?.standing().any(|entry| {
         entry.path == MemoryPath::DmaBuf
             && entry.format == layout.format()
             && entry.tiling == layout.tiling()

@@ -18,6 +18,23 @@ pub(super) struct Pass<'a> {
     _made: Guard<'a>,
 }
 
+/// What is drawn from or into.
+#[derive(Clone, Copy)]
+struct Side {
+    /// What it is bound to, such as `GL_TEXTURE_2D`.
+    target: u32,
+    name: glow::NativeTexture,
+}
+
+impl Side {
+    fn of(texture: &Texture) -> Self {
+        Self {
+            target: texture.target(),
+            name: texture.name(),
+        }
+    }
+}
+
 impl<'a> Pass<'a> {
     /// `fragment` has one sampler at most.
     pub(super) fn new(device: &'a DeviceInner, fragment: &str) -> Result<Self> {
@@ -45,34 +62,35 @@ impl<'a> Pass<'a> {
         internal_format: u32,
         size: (i32, i32),
     ) -> Result<()> {
-        let (gl, own) = (&self.device.gl, (glow::TEXTURE_2D, self.texture));
+        let (gl, own) = (&self.device.gl, self.own());
         // SAFETY: glBindTexture of a texture of our own.
-        unsafe { gl.bind_texture(own.0, Some(own.1)) };
+        unsafe { gl.bind_texture(own.target, Some(own.name)) };
         // SAFETY: glTexStorage2D of the bound texture, which has no storage yet.
-        unsafe { gl.tex_storage_2d(own.0, 1, internal_format, size.0, size.1) };
+        unsafe { gl.tex_storage_2d(own.target, 1, internal_format, size.0, size.1) };
         self.device.check_gl("making a texture to draw to")?;
-        self.run((source.target(), source.name()), own, size)
+        self.run(Side::of(source), own, size)
     }
 
     /// Draws the pass's own texture into `target`.
     pub(super) fn draw_into(&self, target: &Texture, size: (i32, i32)) -> Result<()> {
-        let own = (glow::TEXTURE_2D, self.texture);
-        self.run(own, (target.target(), target.name()), size)
+        self.run(self.own(), Side::of(target), size)
     }
 
-    fn run(
-        &self,
-        (source_kind, source): (u32, glow::NativeTexture),
-        (kind, target): (u32, glow::NativeTexture),
-        (width, height): (i32, i32),
-    ) -> Result<()> {
-        let gl = &self.device.gl;
+    fn own(&self) -> Side {
+        Side {
+            target: glow::TEXTURE_2D,
+            name: self.texture,
+        }
+    }
+
+    fn run(&self, from: Side, to: Side, size: (i32, i32)) -> Result<()> {
+        let (gl, (width, height)) = (&self.device.gl, size);
         let framebuffer = glow::FRAMEBUFFER;
         // SAFETY: glBindFramebuffer of a framebuffer of our own.
         unsafe { gl.bind_framebuffer(framebuffer, Some(self.framebuffer)) };
         let point = glow::COLOR_ATTACHMENT0;
         // SAFETY: glFramebufferTexture2D of the bound framebuffer and a live texture.
-        unsafe { gl.framebuffer_texture_2d(framebuffer, point, kind, Some(target), 0) };
+        unsafe { gl.framebuffer_texture_2d(framebuffer, point, to.target, Some(to.name), 0) };
         // SAFETY: glCheckFramebufferStatus of the bound framebuffer.
         let status = unsafe { gl.check_framebuffer_status(framebuffer) };
         if status != glow::FRAMEBUFFER_COMPLETE {
@@ -90,7 +108,7 @@ impl<'a> Pass<'a> {
         // SAFETY: glUniform2f of the current program; without a location it does nothing.
         unsafe { gl.uniform_2_f32(extent.as_ref(), x, y) };
         // SAFETY: glBindTexture of a live texture of this target, on unit 0, which the sampler reads by default.
-        unsafe { gl.bind_texture(source_kind, Some(source)) };
+        unsafe { gl.bind_texture(from.target, Some(from.name)) };
         // SAFETY: glDrawArrays: the vertex shader reads no attributes.
         unsafe { gl.draw_arrays(glow::TRIANGLES, 0, 3) };
         self.device.check_gl("drawing a frame")

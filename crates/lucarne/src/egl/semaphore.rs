@@ -74,7 +74,7 @@ impl Device {
         let device = self.inner();
         device.require_current("egl::Device::wait_for")?;
         let wait = loaded(device.functions.wait_semaphore, "glWaitSemaphoreEXT")?;
-        let (textures, layouts) = barrier(texture);
+        let (textures, layouts) = name_with_layout(texture);
         let _stale = device.gl_error();
         let none = std::ptr::null();
         // SAFETY: glWaitSemaphoreEXT: a semaphore with a payload, no buffers, one texture and its layout.
@@ -107,7 +107,7 @@ impl Device {
         let device = self.inner();
         device.require_current("egl::Device::signal")?;
         let signal = loaded(device.functions.signal_semaphore, "glSignalSemaphoreEXT")?;
-        let (textures, layouts) = barrier(texture);
+        let (textures, layouts) = name_with_layout(texture);
         let _stale = device.gl_error();
         let none = std::ptr::null();
         // SAFETY: glSignalSemaphoreEXT: as above.
@@ -128,7 +128,7 @@ impl Device {
 }
 
 /// One texture, in the one layout that images lie in between turns.
-fn barrier(texture: &Texture) -> ([u32; 1], [u32; 1]) {
+fn name_with_layout(texture: &Texture) -> ([u32; 1], [u32; 1]) {
     ([texture.name().0.get()], [raw::GL_LAYOUT_GENERAL_EXT])
 }
 

@@ -227,7 +227,7 @@ impl<'a> PixelStore<'a> {
             (GL_UNPACK_LSB_FIRST, 0),
         ];
         let buffer = object(device, glow::PIXEL_UNPACK_BUFFER_BINDING);
-        Self::set(device, (glow::PIXEL_UNPACK_BUFFER, buffer), wanted)
+        Self::set(device, glow::PIXEL_UNPACK_BUFFER, buffer, wanted)
     }
 
     /// Writes rows without padding to memory of ours, from its first byte on.
@@ -241,12 +241,13 @@ impl<'a> PixelStore<'a> {
             (GL_PACK_LSB_FIRST, 0),
         ];
         let buffer = object(device, glow::PIXEL_PACK_BUFFER_BINDING);
-        Self::set(device, (glow::PIXEL_PACK_BUFFER, buffer), wanted)
+        Self::set(device, glow::PIXEL_PACK_BUFFER, buffer, wanted)
     }
 
     fn set(
         device: &'a DeviceInner,
-        (target, buffer): (u32, Option<NonZeroU32>),
+        target: u32,
+        buffer: Option<NonZeroU32>,
         mut parameters: [(u32, i32); 6],
     ) -> Self {
         for (name, value) in &mut parameters[..names(device)] {

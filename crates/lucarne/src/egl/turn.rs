@@ -42,12 +42,7 @@ impl Device {
         if texture.copies_per_frame() == 0 {
             return wait(self.inner(), acquire, timeout, call);
         }
-        begin(
-            self.inner(),
-            [texture].into_iter(),
-            (acquire, timeout),
-            call,
-        )
+        begin(self.inner(), [texture].into_iter(), acquire, timeout, call)
     }
 
     /// Ends reading: a fence that signals when all commands issued so far have finished.
@@ -74,7 +69,8 @@ impl Device {
 pub(super) fn begin<'a>(
     device: &DeviceInner,
     textures: impl Iterator<Item = &'a Texture> + Clone,
-    (acquire, timeout): (&Fence, Duration),
+    acquire: &Fence,
+    timeout: Duration,
     call: &'static str,
 ) -> Result<()> {
     if textures.clone().all(|one| one.copies_per_frame() == 0) {

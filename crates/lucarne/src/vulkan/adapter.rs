@@ -1,15 +1,13 @@
 //! What a physical device could do, asked before anything is opened.
 
-use std::collections::BTreeSet;
-use std::ffi::{CStr, CString};
-use std::fmt;
+use std::ffi::CStr;
 use std::sync::Arc;
 
 use ash::vk;
 
-use super::device::Device;
 use super::failed;
-use super::instance::InstanceInner;
+use super::inner::{Adapter, AdapterInner};
+use super::instance::{Instance, InstanceInner};
 use crate::device_id::{DeviceId, DrmNode};
 use crate::error::{Error, Requirement, Result};
 use crate::quirks::{self, Active, Driver, Quirks};
@@ -26,26 +24,29 @@ const WANTED: [&CStr; 8] = [
     ash::ext::external_memory_host::NAME,
 ];
 
-/// A physical device that could be opened. Cloning shares it.
-#[derive(Clone, Debug)]
-pub struct Adapter {
-    inner: Arc<AdapterInner>,
-}
-
-pub(super) struct AdapterInner {
-    // Keeps the loader in memory.
-    _entry: ash::Entry,
-    pub(super) instance: ash::Instance,
-    pub(super) physical: vk::PhysicalDevice,
-    pub(super) memory: vk::PhysicalDeviceMemoryProperties,
-    pub(super) extensions: BTreeSet<CString>,
-    pub(super) host_pointer_alignment: u64,
-    name: String,
-    driver: String,
-    id: DeviceId,
-    pub(super) quirks: Quirks,
-    // Last, so that the instance outlives everything above; `None` for the caller's own.
-    _instance: Option<Arc<InstanceInner>>,
+impl Instance {
+    /// Every physical device, in the loader's order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Driver`] when the loader cannot enumerate; [`Error::Unsupported`] when there is none.
+    pub fn adapters(&self) -> Result<Vec<Adapter>> {
+        // SAFETY: vkEnumeratePhysicalDevices needs a valid instance, which `inner` owns.
+        let devices = unsafe { self.inner.instance.enumerate_physical_devices() }
+            .map_err(failed("vkEnumeratePhysicalDevices"))?;
+        if devices.is_empty() {
+            return Err(Error::unsupported(
+                "Vulkan",
+                vec![Requirement::other(
+                    "needs a Vulkan driver (package mesa-vulkan-drivers has one for machines without a GPU)",
+                )],
+            ));
+        }
+        devices
+            .into_iter()
+            .map(|device| Adapter::of_instance(&self.inner, device))
+            .collect()
+    }
 }
 
 impl Adapter {
@@ -68,10 +69,7 @@ impl Adapter {
         Self::query(entry.clone(), instance.clone(), physical, None)
     }
 
-    pub(super) fn of_instance(
-        owner: &Arc<InstanceInner>,
-        physical: vk::PhysicalDevice,
-    ) -> Result<Self> {
+    fn of_instance(owner: &Arc<InstanceInner>, physical: vk::PhysicalDevice) -> Result<Self> {
         let entry = owner.entry.clone();
         let instance = owner.instance.clone();
         Self::query(entry, instance, physical, Some(Arc::clone(owner)))
@@ -151,7 +149,7 @@ impl Adapter {
 
     /// The device extensions to enable at device creation: those that sharing can use and the driver has.
     ///
-    /// None of them needs a feature structure. Fewer may be enabled: [`Device::offer`] then says what is lost.
+    /// None of them needs a feature structure. Fewer may be enabled: [`Device::offer`](super::Device::offer) then says what is lost.
     pub fn device_extensions(&self) -> Vec<&'static CStr> {
         let available = |name: &&CStr| self.inner.extensions.contains(*name);
         WANTED.into_iter().filter(available).collect()
@@ -164,34 +162,9 @@ impl Adapter {
     pub fn hides_modifier_features(&self) -> bool {
         self.inner.quirks.has(&quirks::HIDES_MODIFIER_FEATURES)
     }
-
-    /// Creates a device with one graphics queue and everything sharing can use.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`] without a graphics queue, [`Error::Driver`] when creation fails.
-    pub fn open(&self) -> Result<Device> {
-        Device::create(self)
-    }
-
-    pub(super) fn inner(&self) -> &Arc<AdapterInner> {
-        &self.inner
-    }
 }
 
 impl AdapterInner {
-    pub(super) fn has(&self, name: &CStr) -> bool {
-        self.extensions.contains(name)
-    }
-
-    pub(super) fn id(&self) -> &DeviceId {
-        &self.id
-    }
-
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
     /// The quirks that the device itself shows.
     fn observed(&self) -> Vec<&'static quirks::Quirk> {
         let mut observed = Vec::new();
@@ -267,16 +240,6 @@ impl AdapterInner {
         };
         let info = text(driver.driver_info_as_c_str());
         Driver::of_vulkan(driver.driver_id.as_raw(), &info, device.driver_version)
-    }
-}
-
-impl fmt::Debug for AdapterInner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Adapter")
-            .field("name", &self.name)
-            .field("driver", &self.driver)
-            .field("id", &self.id)
-            .finish_non_exhaustive()
     }
 }
 

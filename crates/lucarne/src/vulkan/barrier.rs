@@ -4,32 +4,10 @@ use ash::vk;
 
 use super::access::Access;
 use super::conv;
-use super::device::DeviceInner;
 use super::image::Image;
+use super::inner::DeviceInner;
+use super::owner::Owner;
 use crate::error::{Error, Requirement, Result};
-use crate::negotiate::MemoryPath;
-
-/// Who has the image, which decides how it is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Owner {
-    /// Nobody: its contents are undefined.
-    Nobody,
-    /// The other side, in `VK_IMAGE_LAYOUT_GENERAL`; or, on the host memory path, this side.
-    Others,
-    /// The caller's own commands, on a queue of this family.
-    Caller { family: u32 },
-}
-
-impl Owner {
-    /// Refuses an image that the caller's commands have.
-    pub(super) fn check_free(self) -> Result<()> {
-        let Self::Caller { .. } = self else {
-            return Ok(());
-        };
-        let limit = "one that `release_barrier` has given back";
-        Err(Error::invalid("image", "taken by `acquire_barrier`", limit))
-    }
-}
 
 /// # Barriers for your own submissions
 ///
@@ -54,7 +32,9 @@ impl Owner {
 /// /// The last submission with `wait` and `done` has finished.
 /// unsafe fn turn(
 ///     engine: &Engine,
-///     (image, wait, done): (&Image, &mut WaitSemaphore, &mut SubmitFence),
+///     image: &Image,
+///     wait: &mut WaitSemaphore,
+///     done: &mut SubmitFence,
 ///     gate: &Fence,
 /// ) -> Result<Fence> {
 ///     // SAFETY: this function's contract; the submission below waits for it.
@@ -78,8 +58,8 @@ impl Owner {
 /// What is recorded counts as done: Lucarne remembers who has the image, and cannot see your submissions. Submit what you record, in
 /// the order in which you record it; drop an image whose commands you throw away. Turns by barriers and turns by
 /// [`Device::write`](super::Device::write) may alternate on one image, each gated by the fence of the one before; between
-/// `acquire_barrier` and `release_barrier` the others are refused. Inside the closure of `write` both calls would wait for
-/// themselves, for ever.
+/// `acquire_barrier` and `release_barrier` the others are refused. While `write` records, in its closure for instance, both calls
+/// are refused.
 ///
 /// # References
 ///
@@ -97,7 +77,7 @@ impl Image {
     ///
     /// [`Error::Unsupported`] for images that are copied ([`Image::copies_per_frame`] is not 0), which barriers alone do not
     /// share; [`Error::Invalid`] for an access that the image was not made for, a family that the device does not have, and an
-    /// image that is taken already.
+    /// image that is taken already or that [`Device::write`](super::Device::write) is recording for.
     ///
     /// # Safety
     ///
@@ -121,7 +101,7 @@ impl Image {
             let what = format!("barriers for {}", self.frame().layout());
             return Err(Error::unsupported(what, vec![Requirement::other(reason)]));
         }
-        let mut own = self.commands();
+        let mut own = self.idle_commands()?;
         own.owner().check_free()?;
         record_acquire(commands, self, access, own.owner(), family);
         own.set_owner(Owner::Caller { family });
@@ -135,7 +115,8 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for an access that the image was not made for, and an image that is not taken.
+    /// [`Error::Invalid`] for an access that the image was not made for, and an image that is not taken or
+    /// that [`Device::write`](super::Device::write) is recording for.
     ///
     /// # Safety
     ///
@@ -147,7 +128,7 @@ impl Image {
         access: Access,
     ) -> Result<()> {
         self.check_access(access)?;
-        let mut own = self.commands();
+        let mut own = self.idle_commands()?;
         let Owner::Caller { family } = own.owner() else {
             let limit = "taken by `acquire_barrier`";
             return Err(Error::invalid("image", "not taken", limit));
@@ -166,15 +147,6 @@ impl Image {
     }
 }
 
-/// The queue family that stands for whoever else uses memory of `path`.
-pub(super) fn others(device: &DeviceInner, path: MemoryPath) -> u32 {
-    if path == MemoryPath::DmaBuf && device.enabled(ash::ext::queue_family_foreign::NAME) {
-        vk::QUEUE_FAMILY_FOREIGN_EXT
-    } else {
-        vk::QUEUE_FAMILY_EXTERNAL
-    }
-}
-
 pub(super) fn record_acquire(
     commands: vk::CommandBuffer,
     image: &Image,
@@ -185,7 +157,7 @@ pub(super) fn record_acquire(
     let device = image.device();
     // ALL_COMMANDS chains with the submission's semaphore wait, whatever stages that names.
     let all = vk::PipelineStageFlags::ALL_COMMANDS;
-    let taken = barrier(image)
+    let taken = start_barrier(image)
         .new_layout(access.layout())
         .dst_access_mask(access.mask());
     let Some(staging) = image.staging() else {
@@ -197,27 +169,27 @@ pub(super) fn record_acquire(
                 .src_queue_family_index(image.others())
                 .dst_queue_family_index(family),
         };
-        return pipeline_barrier(device, commands, all, access.stage(), taken);
+        return record_barrier(device, commands, all, access.stage(), taken);
     };
     if !staging.is_import() {
         let old = match owner {
             Owner::Nobody => vk::ImageLayout::UNDEFINED,
             _ => vk::ImageLayout::TRANSFER_SRC_OPTIMAL,
         };
-        return pipeline_barrier(device, commands, all, access.stage(), taken.old_layout(old));
+        return record_barrier(device, commands, all, access.stage(), taken.old_layout(old));
     }
     let target = vk::ImageLayout::TRANSFER_DST_OPTIMAL;
-    let to_copy = barrier(image)
+    let to_copy = start_barrier(image)
         .old_layout(vk::ImageLayout::UNDEFINED)
         .new_layout(target)
         .dst_access_mask(vk::AccessFlags::TRANSFER_WRITE);
     let transfer = vk::PipelineStageFlags::TRANSFER;
-    pipeline_barrier(device, commands, all, transfer, to_copy);
-    staging.record_copy_in(device, commands, image);
+    record_barrier(device, commands, all, transfer, to_copy);
+    staging.record_copy_in(device, commands, image.raw(), image.frame());
     let copied = taken
         .old_layout(target)
         .src_access_mask(vk::AccessFlags::TRANSFER_WRITE);
-    pipeline_barrier(device, commands, transfer, access.stage(), copied);
+    record_barrier(device, commands, transfer, access.stage(), copied);
 }
 
 pub(super) fn record_release(
@@ -227,7 +199,7 @@ pub(super) fn record_release(
     family: u32,
 ) {
     let device = image.device();
-    let given = barrier(image)
+    let given = start_barrier(image)
         .old_layout(access.layout())
         .src_access_mask(access.mask());
     if let Some(staging) = image.staging() {
@@ -237,8 +209,8 @@ pub(super) fn record_release(
                 .new_layout(vk::ImageLayout::TRANSFER_SRC_OPTIMAL)
                 .dst_access_mask(vk::AccessFlags::TRANSFER_READ);
             let transfer = vk::PipelineStageFlags::TRANSFER;
-            pipeline_barrier(device, commands, access.stage(), transfer, to_copy);
-            staging.record_copy_out(device, commands, image);
+            record_barrier(device, commands, access.stage(), transfer, to_copy);
+            staging.record_copy_out(device, commands, image.raw(), image.frame());
         }
         return;
     }
@@ -248,7 +220,7 @@ pub(super) fn record_release(
         .dst_queue_family_index(image.others());
     let end = vk::PipelineStageFlags::BOTTOM_OF_PIPE;
     if !image.in_host_memory() {
-        return pipeline_barrier(device, commands, access.stage(), end, to_others);
+        return record_barrier(device, commands, access.stage(), end, to_others);
     }
     // Made visible first in the layout that others find, which is a write of its own; then given away.
     let visible = given
@@ -258,14 +230,15 @@ pub(super) fn record_release(
     // the other barrier through another one.
     let chain = vk::PipelineStageFlags::TRANSFER;
     let both = vk::PipelineStageFlags::HOST | chain;
-    pipeline_barrier(device, commands, access.stage(), both, visible);
+    record_barrier(device, commands, access.stage(), both, visible);
     let given_away = to_others
         .old_layout(vk::ImageLayout::GENERAL)
         .src_access_mask(vk::AccessFlags::empty());
-    pipeline_barrier(device, commands, chain, end, given_away);
+    record_barrier(device, commands, chain, end, given_away);
 }
 
-fn barrier(image: &Image) -> vk::ImageMemoryBarrier<'static> {
+/// A barrier for all of the image that changes nothing yet.
+fn start_barrier(image: &Image) -> vk::ImageMemoryBarrier<'static> {
     vk::ImageMemoryBarrier::default()
         .src_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
         .dst_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
@@ -273,7 +246,7 @@ fn barrier(image: &Image) -> vk::ImageMemoryBarrier<'static> {
         .subresource_range(conv::whole_image())
 }
 
-fn pipeline_barrier(
+fn record_barrier(
     device: &DeviceInner,
     commands: vk::CommandBuffer,
     from: vk::PipelineStageFlags,

@@ -1,16 +1,13 @@
 //! An open Vulkan device, the caller's or Lucarne's.
 
-use std::collections::BTreeSet;
-use std::ffi::{CStr, CString};
-use std::fmt;
+use std::ffi::CStr;
 use std::sync::{Arc, Mutex};
 
 use ash::vk;
 
-use super::adapter::{Adapter, AdapterInner};
-use super::{failed, fence, ycbcr};
+use super::inner::{Adapter, AdapterInner, DeviceInner};
+use super::{failed, support};
 use crate::error::{Error, Requirement, Result};
-use crate::negotiate::FenceSupport;
 use crate::quirks::{self, Active};
 
 /// A `VkDevice` and one of its queues. Cloning shares it; images keep it alive.
@@ -32,29 +29,15 @@ pub struct Device {
     inner: Arc<DeviceInner>,
 }
 
-pub(super) struct DeviceInner {
-    pub(super) device: ash::Device,
-    pub(super) queue: vk::Queue,
-    /// Held while the queue is used: Vulkan wants that externally synchronised, and devices are shared by threads.
-    pub(super) submitting: Mutex<()>,
-    pub(super) queue_family: u32,
-    pub(super) adapter: Adapter,
-    /// How many families there are.
-    pub(super) queue_families: u32,
-    /// How the fences of turns pass.
-    pub(super) fences: FenceSupport,
-    /// The CPU waits for fences, although the driver has some.
-    pub(super) cpu_fences: bool,
-    /// The driver waits for what it imports on the calling thread, without a deadline.
-    pub(super) waits_for_ever: bool,
-    /// Loaded only where the extension is enabled: calling an unloaded entry point panics.
-    pub(super) memory_fd: Option<ash::khr::external_memory_fd::Device>,
-    pub(super) semaphore_fd: Option<ash::khr::external_semaphore_fd::Device>,
-    pub(super) fence_fd: Option<ash::khr::external_fence_fd::Device>,
-    pub(super) modifier: Option<ash::ext::image_drm_format_modifier::Device>,
-    pub(super) memory_host: Option<ash::ext::external_memory_host::Device>,
-    enabled: BTreeSet<CString>,
-    owned: bool,
+impl Adapter {
+    /// Creates a device with one graphics queue and everything sharing can use.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`] without a graphics queue, [`Error::Driver`] when creation fails.
+    pub fn open(&self) -> Result<Device> {
+        Device::create(self)
+    }
 }
 
 impl Device {
@@ -105,7 +88,7 @@ impl Device {
         ))
     }
 
-    pub(super) fn create(adapter: &Adapter) -> Result<Self> {
+    fn create(adapter: &Adapter) -> Result<Self> {
         let inner = adapter.inner();
         let family = queue_families(inner)
             .iter()
@@ -128,7 +111,7 @@ impl Device {
             .queue_family_index(family)
             .queue_priorities(&[1.0])];
         let mut ycbcr = vk::PhysicalDeviceSamplerYcbcrConversionFeatures::default()
-            .sampler_ycbcr_conversion(ycbcr::has_conversion(inner));
+            .sampler_ycbcr_conversion(inner.has_ycbcr_conversion());
         let create = vk::DeviceCreateInfo::default()
             .queue_create_infos(&queues)
             .enabled_extension_names(&pointers)
@@ -173,8 +156,8 @@ impl Device {
                 .then(|| ash::ext::external_memory_host::Device::new(instance, &device)),
             queue_families: u32::try_from(queue_families(adapter.inner()).len())
                 .unwrap_or(u32::MAX),
-            fences: fence::of_turns(adapter.inner(), &on),
-            cpu_fences: fence::waits_on_cpu(adapter.inner()),
+            fences: support::fences_of_turns(adapter.inner(), &on),
+            cpu_fences: support::waits_on_cpu(adapter.inner()),
             waits_for_ever: quirks.has(&quirks::SOFTWARE_WAITS_FOR_EVER),
             enabled: enabled.iter().map(|name| (*name).to_owned()).collect(),
             adapter: adapter.clone(),
@@ -227,52 +210,6 @@ impl Device {
         Self {
             inner: Arc::clone(inner),
         }
-    }
-}
-
-impl DeviceInner {
-    pub(super) fn enabled(&self, name: &CStr) -> bool {
-        self.enabled.contains(name)
-    }
-
-    /// The first memory type of `allowed` that has all of `required`, preferring one with `preferred`.
-    pub(super) fn memory_type(
-        &self,
-        allowed: u32,
-        required: vk::MemoryPropertyFlags,
-        preferred: vk::MemoryPropertyFlags,
-    ) -> Option<u32> {
-        let types = self.adapter.inner().memory.memory_types_as_slice();
-        let usable = |flags: vk::MemoryPropertyFlags| {
-            (0_u32..)
-                .zip(types)
-                .find(|(index, kind)| {
-                    allowed & (1 << index) != 0 && kind.property_flags.contains(flags)
-                })
-                .map(|(index, _)| index)
-        };
-        usable(required | preferred).or_else(|| usable(required))
-    }
-}
-
-impl Drop for DeviceInner {
-    fn drop(&mut self) {
-        if self.owned {
-            // SAFETY: vkDestroyDevice (VUID-vkDestroyDevice-device-05137) needs all children destroyed: images hold
-            // this value and wait for their work before they go.
-            unsafe { self.device.destroy_device(None) };
-        }
-    }
-}
-
-impl fmt::Debug for DeviceInner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Device")
-            .field("adapter", &self.adapter)
-            .field("queue_family", &self.queue_family)
-            .field("enabled", &self.enabled)
-            .field("owned", &self.owned)
-            .finish_non_exhaustive()
     }
 }
 

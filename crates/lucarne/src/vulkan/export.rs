@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use ash::vk;
 
-use super::barrier::Owner;
-use super::device::{Device, DeviceInner};
+use super::device::Device;
 use super::image::{Bound, Image};
+use super::inner::DeviceInner;
 use super::memory::{allocate, create_image, image_info};
 use super::object::Owned;
+use super::owner::Owner;
 use super::staging::{Direction, Staging};
 use super::{failed, handoff, host, offer, planes};
 use crate::device_id::Comparison;

@@ -2,18 +2,16 @@
 
 use ash::vk;
 
-use super::adapter::AdapterInner;
 use super::device::Device;
-use super::offer::{self, Enabled};
+use super::support::{self, extension, fence_support, no_fences, semaphore_features};
 use crate::error::{Error, Requirement, Result, Support};
 use crate::negotiate::FenceSupport;
-use crate::quirks;
 
 impl Device {
     /// Passes fences through the driver also where it is software.
     ///
     /// A software driver finishes all work first and then exports a sync_file that has signalled; what it imports, the CPU
-    /// has waited for. So on such devices ([`SOFTWARE_FENCES_HAVE_SIGNALLED`](quirks::SOFTWARE_FENCES_HAVE_SIGNALLED)) the
+    /// has waited for. So on such devices ([`SOFTWARE_FENCES_HAVE_SIGNALLED`](crate::quirks::SOFTWARE_FENCES_HAVE_SIGNALLED)) the
     /// CPU waits, and turns give [`Fence::Signaled`](crate::Fence::Signaled). Say otherwise here to see the calls that a GPU
     /// gets, in tests for instance. Elsewhere, and where the driver has no such fences, this changes nothing.
     ///
@@ -25,18 +23,20 @@ impl Device {
             let limit = "called before it is cloned and before anything is made of it";
             return Err(Error::invalid("device", "shared", limit));
         };
-        inner.fences = of_driver(inner.adapter.inner(), &|name| inner.enabled(name));
+        inner.fences =
+            support::fences_of_driver(inner.adapter.inner(), &|name| inner.enabled(name));
         inner.cpu_fences = false;
         Ok(self)
     }
 
-    /// Whether a `VkFence` can leave this device, and come to it, as a sync_file: what the driver says.
+    /// Whether a `VkFence` can leave this device, and come to it, as a sync_file: what the driver says, and no to leaving
+    /// where the CPU waits instead ([`Device::with_driver_fences`]).
     pub fn submit_fences(&self) -> FenceSupport {
         let inner = self.inner();
         let adapter = inner.adapter.inner();
         let name = ash::khr::external_fence_fd::NAME;
         if !inner.enabled(name) {
-            return neither(Support::no(offer::extension(adapter, name)));
+            return no_fences(Support::no(extension(adapter, name)));
         }
         let info = vk::PhysicalDeviceExternalFenceInfo::default()
             .handle_type(vk::ExternalFenceHandleTypeFlags::SYNC_FD);
@@ -52,11 +52,12 @@ impl Device {
                 );
         }
         let has = |feature| properties.external_fence_features.contains(feature);
-        support(
+        let fences = fence_support(
             has(vk::ExternalFenceFeatureFlags::EXPORTABLE),
             has(vk::ExternalFenceFeatureFlags::IMPORTABLE),
             "fences",
-        )
+        );
+        support::unless_cpu_waits(fences, inner.cpu_fences)
     }
 
     /// Whether binary semaphores can leave this device, and come to it, as `OPAQUE_FD`.
@@ -68,7 +69,7 @@ impl Device {
         let name = ash::khr::external_semaphore_fd::NAME;
         let adapter = inner.adapter.inner();
         if !inner.enabled(name) {
-            return Support::no(offer::extension(adapter, name));
+            return Support::no(extension(adapter, name));
         }
         let handle = vk::ExternalSemaphoreHandleTypeFlags::OPAQUE_FD;
         let both = vk::ExternalSemaphoreFeatureFlags::EXPORTABLE
@@ -81,76 +82,4 @@ impl Device {
             "{name} has no OPAQUE_FD semaphores"
         )))
     }
-}
-
-/// Whether the fences of turns pass as sync_files, unless the device is told otherwise.
-pub(super) fn of_turns(adapter: &AdapterInner, enabled: Enabled<'_>) -> FenceSupport {
-    let mut fences = of_driver(adapter, enabled);
-    if fences.export.is_yes() && waits_on_cpu(adapter) {
-        fences.export = Support::no(Requirement::other(format!(
-            "its driver is software, whose sync_files have always signalled (quirk {}; Device::with_driver_fences has them \
-             all the same)",
-            quirks::SOFTWARE_FENCES_HAVE_SIGNALLED.name
-        )));
-    }
-    fences
-}
-
-/// Whether the CPU waits where the driver's fences could be passed.
-pub(super) fn waits_on_cpu(adapter: &AdapterInner) -> bool {
-    adapter.quirks.has(&quirks::SOFTWARE_FENCES_HAVE_SIGNALLED)
-}
-
-fn of_driver(adapter: &AdapterInner, enabled: Enabled<'_>) -> FenceSupport {
-    let name = ash::khr::external_semaphore_fd::NAME;
-    if !enabled(name) {
-        return neither(Support::no(offer::extension(adapter, name)));
-    }
-    let features = semaphore_features(adapter, vk::ExternalSemaphoreHandleTypeFlags::SYNC_FD);
-    support(
-        features.contains(vk::ExternalSemaphoreFeatureFlags::EXPORTABLE),
-        features.contains(vk::ExternalSemaphoreFeatureFlags::IMPORTABLE),
-        "semaphores",
-    )
-}
-
-fn support(export: bool, import: bool, what: &str) -> FenceSupport {
-    let answer = |can: bool, verb| {
-        if can {
-            return Support::Yes(());
-        }
-        let reason = format!("its driver cannot {verb} SYNC_FD {what}");
-        Support::no(Requirement::other(reason))
-    };
-    FenceSupport {
-        export: answer(export, "export"),
-        import: answer(import, "import"),
-    }
-}
-
-fn neither(no: Support) -> FenceSupport {
-    FenceSupport {
-        export: no.clone(),
-        import: no,
-    }
-}
-
-/// What binary semaphores can do as `handle`.
-fn semaphore_features(
-    adapter: &AdapterInner,
-    handle: vk::ExternalSemaphoreHandleTypeFlags,
-) -> vk::ExternalSemaphoreFeatureFlags {
-    let info = vk::PhysicalDeviceExternalSemaphoreInfo::default().handle_type(handle);
-    let mut properties = vk::ExternalSemaphoreProperties::default();
-    // SAFETY: vkGetPhysicalDeviceExternalSemaphoreProperties (Vulkan 1.1) with structures of our own.
-    unsafe {
-        adapter
-            .instance
-            .get_physical_device_external_semaphore_properties(
-                adapter.physical,
-                &info,
-                &mut properties,
-            );
-    }
-    properties.external_semaphore_features
 }

@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawF
 
 use ash::vk;
 
-use super::device::DeviceInner;
-use super::{failed, offer};
+use super::inner::DeviceInner;
+use super::{failed, support};
 use crate::error::{Error, Result};
 use crate::frame::{Fence, OpaqueSemaphore};
 use crate::kernel::dma_buf;
@@ -248,7 +248,7 @@ fn missing(device: &DeviceInner, name: &'static std::ffi::CStr) -> Error {
     let adapter = device.adapter.inner();
     Error::unsupported(
         format!("passing file descriptors on {}", adapter.name()),
-        vec![offer::extension(adapter, name)],
+        vec![support::extension(adapter, name)],
     )
 }
 

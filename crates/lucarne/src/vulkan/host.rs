@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use ash::vk;
 
-use super::device::DeviceInner;
 use super::image::Bound;
-use super::memory::{bind, create_image, image_info};
+use super::inner::DeviceInner;
+use super::memory::{HOST_POINTER, bind, create_image, host_memory, image_info};
 use super::object::Owned;
-use super::{failed, offer};
+use super::offer;
 use crate::error::{Error, Result};
 use crate::format::FormatInfo;
 use crate::frame::{Frame, Memory};
@@ -18,9 +18,6 @@ use crate::layout::{
 };
 use crate::modifier::Modifier;
 use crate::negotiate::Usage;
-
-const HANDLE: vk::ExternalMemoryHandleTypeFlags =
-    vk::ExternalMemoryHandleTypeFlags::HOST_ALLOCATION_EXT;
 
 /// Makes a frame in host memory and an image in it, or `None` where this device had better copy.
 pub(super) fn export(
@@ -119,7 +116,7 @@ fn linear_image(
     if !offer::takes_host_pointers(device.adapter.inner(), info, usage, extent)? {
         return Ok(None);
     }
-    let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(HANDLE);
+    let mut external = vk::ExternalMemoryImageCreateInfo::default().handle_types(HOST_POINTER);
     let create = image_info(extent, info, usage)
         .tiling(vk::ImageTiling::LINEAR)
         .push_next(&mut external);
@@ -155,60 +152,4 @@ fn import(
     };
     bind(device, image, &memory)?;
     Ok(Some(memory))
-}
-
-/// A mapping's pages as device memory, coherent with the host, or `None` where the device cannot.
-pub(super) fn host_memory(
-    device: &Arc<DeviceInner>,
-    mapping: &Mapping,
-    allowed: u32,
-) -> Result<Option<Owned<vk::DeviceMemory>>> {
-    let Some(functions) = &device.memory_host else {
-        return Ok(None);
-    };
-    let alignment = device.adapter.inner().host_pointer_alignment;
-    let size = mapping.len() as u64;
-    let address = mapping.address().as_ptr();
-    if alignment == 0
-        || !size.is_multiple_of(alignment)
-        || !(address.addr() as u64).is_multiple_of(alignment)
-    {
-        return Ok(None);
-    }
-    let mut properties = vk::MemoryHostPointerPropertiesEXT::default();
-    let query = functions.fp().get_memory_host_pointer_properties_ext;
-    // SAFETY: vkGetMemoryHostPointerPropertiesEXT: the pointer is aligned as the device asks (checked above) and of a
-    // live mapping; the extension is enabled.
-    let result = unsafe {
-        query(
-            device.device.handle(),
-            HANDLE,
-            address.cast(),
-            &raw mut properties,
-        )
-    };
-    if result != vk::Result::SUCCESS {
-        return Ok(None);
-    }
-    let coherent = vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
-    let allowed = allowed & properties.memory_type_bits;
-    let none = vk::MemoryPropertyFlags::empty();
-    let Some(index) = device.memory_type(allowed, coherent, none) else {
-        return Ok(None);
-    };
-    let mut import = vk::ImportMemoryHostPointerInfoEXT::default()
-        .handle_type(HANDLE)
-        .host_pointer(address.cast());
-    let allocate = vk::MemoryAllocateInfo::default()
-        .allocation_size(size)
-        .memory_type_index(index)
-        .push_next(&mut import);
-    // SAFETY: vkAllocateMemory importing host memory: aligned, of a size that is a multiple of the alignment, of a type
-    // the pointer allows; callers keep the mapping beside this memory and drop it after it.
-    match unsafe { device.device.allocate_memory(&allocate, None) } {
-        Ok(memory) => Ok(Some(Owned::new(device, memory))),
-        Err(lost @ vk::Result::ERROR_DEVICE_LOST) => Err(failed("vkAllocateMemory")(lost)),
-        // Pages that cannot be imported, limits on locked memory: there are other ways.
-        Err(_) => Ok(None),
-    }
 }

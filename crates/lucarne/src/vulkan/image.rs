@@ -1,18 +1,19 @@
 //! An image whose memory is a frame's.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ash::vk;
 
-use super::barrier::{Owner, others};
 use super::conv;
-use super::device::DeviceInner;
+use super::exclusive::{Exclusive, Held};
+use super::inner::DeviceInner;
 use super::object::Owned;
+use super::owner::{Owner, family_of_others};
 use super::staging::Staging;
 use super::submission::{Commands, Finish, InUse};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::format::FormatInfo;
 use crate::frame::Frame;
 use crate::kernel::Mapping;
@@ -58,7 +59,7 @@ pub struct Image {
 
 struct Objects {
     // Dropped in this order: what refers to something goes before it.
-    commands: Mutex<Commands>,
+    commands: Exclusive<Commands>,
     bound: Bound,
 }
 
@@ -82,10 +83,10 @@ impl Image {
         info: &FormatInfo,
         usage: Usage,
     ) -> Result<Self> {
-        let commands = Mutex::new(Commands::new(device, owner)?);
+        let commands = Exclusive::new(Commands::new(device, owner)?);
         Ok(Self {
             objects: InUse::new(Objects { commands, bound }),
-            others: others(device, frame.memory().path()),
+            others: family_of_others(device, frame.memory().path()),
             frame,
             format: conv::vk_format(info),
             usage,
@@ -123,6 +124,15 @@ impl Image {
         &self.device
     }
 
+    /// Refuses an image of another device.
+    pub(super) fn check_device(&self, device: &Arc<DeviceInner>) -> Result<()> {
+        if Arc::ptr_eq(device, &self.device) {
+            return Ok(());
+        }
+        let limit = "one that this device exported or imported";
+        Err(Error::invalid("image", "of another device", limit))
+    }
+
     /// The queue family that stands for whoever else uses the image's memory.
     pub(super) fn others(&self) -> u32 {
         self.others
@@ -137,21 +147,25 @@ impl Image {
         self.objects.bound.staging.as_ref()
     }
 
-    pub(super) fn commands(&self) -> MutexGuard<'_, Commands> {
-        // `Commands` is consistent between its own calls, whatever panics in a caller's closure.
-        self.objects
-            .commands
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    /// Waits for another thread's turn; refuses inside the image's own.
+    pub(super) fn commands(&self, timeout: Duration) -> Result<Held<'_, Commands>> {
+        self.objects.commands.hold(timeout)
+    }
+
+    /// Refuses while any turn is being recorded.
+    pub(super) fn idle_commands(&self) -> Result<Held<'_, Commands>> {
+        self.objects.commands.try_hold()
+    }
+
+    /// Waits until the image's last turn has finished.
+    pub(super) fn finish(&self, timeout: Duration) -> Result<()> {
+        self.commands(timeout)?.finish(timeout)
     }
 }
 
 impl Finish for Objects {
     fn finish(&mut self, timeout: Duration) -> Result<()> {
-        let commands = self.commands.get_mut();
-        commands
-            .unwrap_or_else(PoisonError::into_inner)
-            .finish(timeout)
+        self.commands.get_mut().finish(timeout)
     }
 }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use ash::vk;
 
-use super::barrier::Owner;
-use super::device::{Device, DeviceInner};
+use super::device::Device;
 use super::image::{Bound, Image};
-use super::memory::{allocate, bind, create_image, image_info};
+use super::inner::DeviceInner;
+use super::memory::{allocate, bind, create_image, image_info, memory_type};
 use super::object::Owned;
+use super::owner::Owner;
 use super::planes::{self, Binding};
 use super::staging::{Direction, Staging, check_room};
 use super::{handoff, host, offer};
@@ -248,18 +249,6 @@ fn needed_bytes(layout: &FrameLayout, told: u64) -> Result<u64> {
         ));
     }
     Ok(needed)
-}
-
-pub(super) fn memory_type(device: &DeviceInner, allowed: u32) -> Result<u32> {
-    let none = vk::MemoryPropertyFlags::empty();
-    let local = vk::MemoryPropertyFlags::DEVICE_LOCAL;
-    device
-        .memory_type(allowed, none, local)
-        .ok_or_else(|| Error::Driver {
-            call: "vkGetMemoryFdPropertiesKHR",
-            code: "no memory type in common with the image".to_owned(),
-            help: "the driver cannot use this buffer's memory for such an image".to_owned(),
-        })
 }
 
 fn import_opaque(

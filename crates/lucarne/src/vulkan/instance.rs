@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ash::vk;
 
-use super::adapter::Adapter;
 use super::failed;
 use crate::error::{Error, Requirement, Result};
 
@@ -24,7 +23,7 @@ pub struct InstanceOptions {
 /// A `VkInstance` of Lucarne's own. Adapters and devices keep it alive.
 #[derive(Debug)]
 pub struct Instance {
-    inner: Arc<InstanceInner>,
+    pub(super) inner: Arc<InstanceInner>,
 }
 
 pub(super) struct InstanceInner {
@@ -107,29 +106,6 @@ impl Instance {
         Ok(Self {
             inner: Arc::new(inner),
         })
-    }
-
-    /// Every physical device, in the loader's order.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Driver`] when the loader cannot enumerate; [`Error::Unsupported`] when there is none.
-    pub fn adapters(&self) -> Result<Vec<Adapter>> {
-        // SAFETY: vkEnumeratePhysicalDevices needs a valid instance, which `inner` owns.
-        let devices = unsafe { self.inner.instance.enumerate_physical_devices() }
-            .map_err(failed("vkEnumeratePhysicalDevices"))?;
-        if devices.is_empty() {
-            return Err(Error::unsupported(
-                "Vulkan",
-                vec![Requirement::other(
-                    "needs a Vulkan driver (package mesa-vulkan-drivers has one for machines without a GPU)",
-                )],
-            ));
-        }
-        devices
-            .into_iter()
-            .map(|device| Adapter::of_instance(&self.inner, device))
-            .collect()
     }
 
     /// The loader's entry points.

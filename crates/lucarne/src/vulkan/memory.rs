@@ -4,13 +4,18 @@ use std::sync::Arc;
 
 use ash::vk;
 
-use super::device::DeviceInner;
+use super::inner::DeviceInner;
 use super::object::Owned;
 use super::{conv, failed};
 use crate::error::{Error, Result};
 use crate::format::FormatInfo;
+use crate::kernel::Mapping;
 use crate::layout::Extent;
 use crate::negotiate::Usage;
+
+/// Memory of the host, as pointers to it.
+pub(super) const HOST_POINTER: vk::ExternalMemoryHandleTypeFlags =
+    vk::ExternalMemoryHandleTypeFlags::HOST_ALLOCATION_EXT;
 
 /// A plain two-dimensional colour image.
 pub(super) fn image_info(
@@ -96,4 +101,73 @@ pub(super) fn bind(
             .bind_image_memory(image.raw(), memory.raw(), 0)
     }
     .map_err(failed("vkBindImageMemory"))
+}
+
+/// The type for imported memory of one of the types `allowed`.
+pub(super) fn memory_type(device: &DeviceInner, allowed: u32) -> Result<u32> {
+    let none = vk::MemoryPropertyFlags::empty();
+    let local = vk::MemoryPropertyFlags::DEVICE_LOCAL;
+    device
+        .memory_type(allowed, none, local)
+        .ok_or_else(|| Error::Driver {
+            call: "vkGetMemoryFdPropertiesKHR",
+            code: "no memory type in common with the image".to_owned(),
+            help: "the driver cannot use this buffer's memory for such an image".to_owned(),
+        })
+}
+
+/// A mapping's pages as device memory, coherent with the host, or `None` where the device cannot.
+pub(super) fn host_memory(
+    device: &Arc<DeviceInner>,
+    mapping: &Mapping,
+    allowed: u32,
+) -> Result<Option<Owned<vk::DeviceMemory>>> {
+    let Some(functions) = &device.memory_host else {
+        return Ok(None);
+    };
+    let alignment = device.adapter.inner().host_pointer_alignment;
+    let size = mapping.len() as u64;
+    let address = mapping.address().as_ptr();
+    if alignment == 0
+        || !size.is_multiple_of(alignment)
+        || !(address.addr() as u64).is_multiple_of(alignment)
+    {
+        return Ok(None);
+    }
+    let mut properties = vk::MemoryHostPointerPropertiesEXT::default();
+    let query = functions.fp().get_memory_host_pointer_properties_ext;
+    // SAFETY: vkGetMemoryHostPointerPropertiesEXT: the pointer is aligned as the device asks (checked above) and of a
+    // live mapping; the extension is enabled.
+    let result = unsafe {
+        query(
+            device.device.handle(),
+            HOST_POINTER,
+            address.cast(),
+            &raw mut properties,
+        )
+    };
+    if result != vk::Result::SUCCESS {
+        return Ok(None);
+    }
+    let coherent = vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
+    let allowed = allowed & properties.memory_type_bits;
+    let none = vk::MemoryPropertyFlags::empty();
+    let Some(index) = device.memory_type(allowed, coherent, none) else {
+        return Ok(None);
+    };
+    let mut import = vk::ImportMemoryHostPointerInfoEXT::default()
+        .handle_type(HOST_POINTER)
+        .host_pointer(address.cast());
+    let allocate = vk::MemoryAllocateInfo::default()
+        .allocation_size(size)
+        .memory_type_index(index)
+        .push_next(&mut import);
+    // SAFETY: vkAllocateMemory importing host memory: aligned, of a size that is a multiple of the alignment, of a type
+    // the pointer allows; callers keep the mapping beside this memory and drop it after it.
+    match unsafe { device.device.allocate_memory(&allocate, None) } {
+        Ok(memory) => Ok(Some(Owned::new(device, memory))),
+        Err(lost @ vk::Result::ERROR_DEVICE_LOST) => Err(failed("vkAllocateMemory")(lost)),
+        // Pages that cannot be imported, limits on locked memory: there are other ways.
+        Err(_) => Ok(None),
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ash::vk;
 
-use super::device::DeviceInner;
+use super::inner::DeviceInner;
 
 /// An object of a device, destroyed on drop. Whoever drops it has seen to it that no submitted work uses it.
 pub(super) struct Owned<T: Destroy> {

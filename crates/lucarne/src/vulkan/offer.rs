@@ -4,19 +4,16 @@ use std::ffi::CStr;
 
 use ash::vk;
 
-use super::adapter::{Adapter, AdapterInner};
 use super::device::Device;
-use super::{conv, failed, fence};
+use super::inner::{Adapter, AdapterInner};
+use super::support::{self, Enabled};
+use super::{conv, failed};
 use crate::error::{Error, Requirement, Result, Support};
 use crate::format::{ColorKind, Format, FormatInfo};
-use crate::kernel::Udmabuf;
 use crate::layout::{Extent, Tiling};
 use crate::modifier::Modifier;
 use crate::negotiate::{FenceSupport, MemoryPath, Offer, OfferEntry, Usage};
 use crate::quirks;
-
-/// Tells whether an extension is enabled.
-pub(super) type Enabled<'a> = &'a dyn Fn(&CStr) -> bool;
 
 /// Numbers from here on belong to extensions (Vulkan style guide, "Assigning extension token values").
 const FIRST_EXTENSION_FORMAT: i32 = 1_000_000_000;
@@ -37,7 +34,7 @@ impl Adapter {
     pub fn offer(&self, usage: Usage) -> Result<Offer> {
         let extensions = self.device_extensions();
         let enabled = |name: &CStr| extensions.contains(&name);
-        let fences = fence::of_turns(self.inner(), &enabled);
+        let fences = support::fences_of_turns(self.inner(), &enabled);
         offer(self.inner(), &enabled, fences, usage)
     }
 }
@@ -71,7 +68,7 @@ impl Device {
     /// Whether this device, with the extensions it has enabled, has `path` at all.
     pub fn path(&self, path: MemoryPath) -> Support {
         let inner = self.inner();
-        path_support(inner.adapter.inner(), &|name| inner.enabled(name), path)
+        support::path(inner.adapter.inner(), &|name| inner.enabled(name), path)
     }
 }
 
@@ -83,7 +80,7 @@ fn offer(
 ) -> Result<Offer> {
     let paths: Vec<(MemoryPath, Support)> = MemoryPath::ALL
         .into_iter()
-        .map(|path| (path, path_support(adapter, enabled, path)))
+        .map(|path| (path, support::path(adapter, enabled, path)))
         .collect();
     let mut entries = Vec::new();
     for info in formats() {
@@ -107,12 +104,12 @@ pub(super) fn format_entries(
     usage: Usage,
 ) -> Result<Vec<OfferEntry>> {
     let mut entries = Vec::new();
-    if path_support(adapter, enabled, MemoryPath::DmaBuf).is_yes() {
+    if support::path(adapter, enabled, MemoryPath::DmaBuf).is_yes() {
         for listed in modifiers(adapter, info) {
             entries.extend(dma_buf_entry(adapter, info, &listed, usage)?);
         }
     }
-    if path_support(adapter, enabled, MemoryPath::OpaqueFd).is_yes() {
+    if support::path(adapter, enabled, MemoryPath::OpaqueFd).is_yes() {
         entries.extend(opaque_entry(adapter, info, usage)?);
     }
     entries.extend(host_entry(adapter, info, usage)?);
@@ -130,47 +127,6 @@ fn formats() -> impl Iterator<Item = &'static FormatInfo> {
 pub(super) fn can_ask_about(info: &FormatInfo) -> bool {
     let rgb = info.color == ColorKind::Rgb && info.planes.len() == 1;
     rgb && info.vk.is_some_and(|code| code < FIRST_EXTENSION_FORMAT)
-}
-
-pub(super) fn path_support(
-    adapter: &AdapterInner,
-    enabled: Enabled<'_>,
-    path: MemoryPath,
-) -> Support {
-    let needed: &[&'static CStr] = match path {
-        MemoryPath::DmaBuf => &[
-            ash::khr::external_memory_fd::NAME,
-            ash::ext::external_memory_dma_buf::NAME,
-            ash::ext::image_drm_format_modifier::NAME,
-        ],
-        MemoryPath::OpaqueFd => &[ash::khr::external_memory_fd::NAME],
-        MemoryPath::HostMemory => &[],
-    };
-    let mut missing: Vec<Requirement> = needed
-        .iter()
-        .filter(|name| !enabled(name))
-        .map(|name| extension(adapter, name))
-        .collect();
-    let lacks_modifiers = !adapter.has(ash::ext::image_drm_format_modifier::NAME);
-    if path == MemoryPath::DmaBuf && lacks_modifiers && adapter.id().software {
-        // Mesa's software driver allocates dma-bufs from there, and hides the extension without it.
-        if let Support::No(nodes) = Udmabuf::probe() {
-            missing.extend(nodes);
-        }
-    }
-    if missing.is_empty() {
-        Support::Yes(())
-    } else {
-        Support::No(missing)
-    }
-}
-
-pub(super) fn extension(adapter: &AdapterInner, name: &'static CStr) -> Requirement {
-    Requirement::Extension {
-        api: "Vulkan device",
-        name: name.to_str().unwrap_or("(not UTF-8)"),
-        available: adapter.has(name),
-    }
 }
 
 /// The legacy list on purpose: Mesa's software driver leaves `VkDrmFormatModifierPropertiesList2EXT` untouched.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use ash::vk;
 
 use super::access::Access;
-use super::device::{Device, DeviceInner};
+use super::device::Device;
 use super::image::Image;
+use super::inner::DeviceInner;
 use super::object::Owned;
-use super::submission::Finish;
 use super::{conv, failed};
 use crate::error::{Error, Result};
 use crate::frame::Fence;
@@ -55,7 +55,7 @@ impl Device {
             }
         });
         // The buffer may not go before the copy has finished, whatever became of the fence.
-        image.commands().finish(timeout)?;
+        image.finish(timeout)?;
         fence
     }
 
@@ -82,7 +82,7 @@ impl Device {
                 );
             }
         });
-        image.commands().finish(timeout)?;
+        image.finish(timeout)?;
         let _finished = fence?;
         let mut pixels = vec![0; bytes];
         buffer.access(|address| {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use ash::vk;
 
-use super::device::DeviceInner;
+use super::inner::DeviceInner;
+use super::memory::memory_type;
 use super::object::Owned;
 use super::{failed, handoff};
 use crate::error::{Error, Requirement, Result};
@@ -110,7 +111,7 @@ pub(super) fn bind_disjoint(
         check_size(layout, index, buffer.size(), shared.size)?;
         let allowed =
             shared.memory_type_bits & handoff::memory_types(device, handle, buffer.as_fd())?;
-        let kind = super::import::memory_type(device, allowed)?;
+        let kind = memory_type(device, allowed)?;
         let fd = buffer.duplicate()?;
         // Not dedicated: VUID-VkMemoryDedicatedAllocateInfo-image-01797 forbids it for disjoint images.
         let memory = handoff::import_memory(device, None, handle, fd, buffer.size(), kind)?;

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use ash::vk;
 
-use super::device::{Device, DeviceInner};
+use super::device::Device;
+use super::inner::DeviceInner;
 use super::object::Owned;
 use super::submission::{Done, Finish, InUse};
 use super::{failed, handoff};

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ash::vk;
 
 use super::access::Access;
-use super::device::DeviceInner;
-use super::image::Image;
+use super::inner::DeviceInner;
+use super::memory::host_memory;
 use super::object::Owned;
-use super::{conv, failed, host};
+use super::{conv, failed};
 use crate::error::{Error, Result};
 use crate::frame::Frame;
 use crate::frame::Memory;
@@ -200,15 +200,16 @@ impl Staging {
         &self,
         device: &DeviceInner,
         buffer: vk::CommandBuffer,
-        image: &Image,
+        image: vk::Image,
+        frame: &Frame,
     ) {
-        let region = region(image.frame(), self.packed.is_some());
+        let region = region(frame, self.packed.is_some());
         // SAFETY: vkCmdCopyImageToBuffer: the image has TRANSFER_SRC usage and is in that layout, and the buffer has
         // TRANSFER_DST usage and holds every row of the region: laid out as in the frame, or those alone.
         unsafe {
             device.device.cmd_copy_image_to_buffer(
                 buffer,
-                image.raw(),
+                image,
                 vk::ImageLayout::TRANSFER_SRC_OPTIMAL,
                 self.buffer.raw(),
                 &[region],
@@ -240,9 +241,10 @@ impl Staging {
         &self,
         device: &DeviceInner,
         buffer: vk::CommandBuffer,
-        image: &Image,
+        image: vk::Image,
+        frame: &Frame,
     ) {
-        let region = region(image.frame(), self.packed.is_some());
+        let region = region(frame, self.packed.is_some());
         // SAFETY: vkCmdCopyBufferToImage: the image has TRANSFER_DST usage and is in that layout, and the buffer has
         // TRANSFER_SRC usage and holds every row of the region: laid out as in the frame, or those alone. What the host
         // wrote before the submission is visible to it (Vulkan, "Host Write Ordering Guarantees").
@@ -250,7 +252,7 @@ impl Staging {
             device.device.cmd_copy_buffer_to_image(
                 buffer,
                 self.buffer.raw(),
-                image.raw(),
+                image,
                 vk::ImageLayout::TRANSFER_DST_OPTIMAL,
                 &[region],
             );
@@ -328,7 +330,7 @@ fn in_place(
     if needs.size > size {
         return Ok(None);
     }
-    let Some(memory) = host::host_memory(device, mapping, needs.memory_type_bits)? else {
+    let Some(memory) = host_memory(device, mapping, needs.memory_type_bits)? else {
         return Ok(None);
     };
     bind(device, &buffer, &memory)?;

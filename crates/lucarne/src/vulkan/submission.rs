@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use ash::vk;
 
-use super::barrier::Owner;
-use super::device::DeviceInner;
+use super::gate::Gate;
+use super::inner::DeviceInner;
 use super::object::Owned;
+use super::owner::Owner;
 use super::timeline::{TimelineValue, Timelines};
-use super::wait_semaphore::WaitSemaphore;
 use super::{failed, handoff};
 use crate::error::{Error, Result};
 use crate::frame::Fence;
@@ -149,7 +149,7 @@ pub(super) struct Commands {
     buffer: vk::CommandBuffer,
     _pool: Owned<vk::CommandPool>,
     done: Done,
-    wait: WaitSemaphore,
+    wait: Gate,
     signal: Option<Owned<vk::Semaphore>>,
     /// A semaphore that was signalled and could not be exported.
     retired: Option<Owned<vk::Semaphore>>,
@@ -183,7 +183,7 @@ impl Commands {
             buffer,
             _pool: pool,
             done: Done::new(device, "the end of the image's last turn")?,
-            wait: WaitSemaphore::new(device)?,
+            wait: Gate::new(device)?,
             signal: exported_semaphore(device)?,
             retired: None,
             recording: false,
@@ -202,7 +202,7 @@ impl Commands {
     /// Sees to it that the next submission starts after `gate`; returns the semaphore that it must wait for, if the
     /// CPU has not waited already. `finish` has returned.
     pub(super) fn gate(&self, gate: &Fence, timeout: Duration) -> Result<Option<vk::Semaphore>> {
-        self.wait.gate(&self.device, gate, timeout)
+        self.wait.close(gate, timeout)
     }
 
     /// Begins the command buffer, which is not pending: `finish` has returned.
@@ -274,7 +274,8 @@ impl Commands {
             // The semaphore stays signalled and cannot be signalled again: from now on the CPU waits instead. It may go
             // only when this submission has finished, which may take longer than there is time for.
             self.retired = self.signal.take();
-            self.finish(timeout)?;
+            // If it does, the next turn waits. What the driver said comes first.
+            let _late = self.finish(timeout);
         }
         exported
     }

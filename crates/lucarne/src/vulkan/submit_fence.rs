@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use ash::vk;
 
-use super::device::{Device, DeviceInner};
+use super::device::Device;
+use super::inner::DeviceInner;
 use super::object::Owned;
 use super::submission::wait;
 use super::{failed, handoff};
@@ -33,8 +34,9 @@ impl Device {
     /// [`Error::Driver`](crate::Error::Driver).
     pub fn submit_fence(&self) -> Result<SubmitFence> {
         let device = self.inner();
+        // No where the CPU waits, as `export` does then.
         let support = self.submit_fences();
-        let exported = support.export.is_yes() && !device.cpu_fences;
+        let exported = support.export.is_yes();
         let mut export = vk::ExportFenceCreateInfo::default()
             .handle_types(vk::ExternalFenceHandleTypeFlags::SYNC_FD);
         let mut create = vk::FenceCreateInfo::default();

@@ -1,6 +1,5 @@
 //! Taking turns: acquire, the caller's commands, release, submission, and the fences in and out.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ash::vk;
@@ -11,7 +10,7 @@ use super::device::Device;
 use super::image::Image;
 use super::submission::Finish;
 use super::timeline::Timelines;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::frame::Fence;
 
 impl Device {
@@ -22,16 +21,17 @@ impl Device {
     /// buffer in the recording state, outside a render pass; it finds the image in `access`'s layout, with the
     /// contents of the last write (undefined on the first), and must leave it in that layout.
     ///
-    /// Blocks until the image's last turn has finished, which it has when others waited for it; on devices that
+    /// Blocks while another thread has a turn of this image, and until the image's last turn has finished, which it has when others waited for it; on devices that
     /// cannot pass fences as sync_files or are software ([`Device::with_driver_fences`]), and on the host memory path where
     /// the CPU copies, also until this write has.
     /// Each wait ends after `timeout`.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for another device's image, an access that does not write, or an imported host memory
-    /// frame that is copied (where the image lies in host memory itself, both sides can write); [`Error::Timeout`] when a wait exceeds `timeout`;
-    /// [`Error::Driver`] when the driver refuses. The image can be written again after each.
+    /// [`Error::Invalid`](crate::Error::Invalid) for another device's image, inside this image's own
+    /// turn (called by its `record`), for an access that does not write, or an imported host memory
+    /// frame that is copied (where the image lies in host memory itself, both sides can write); [`Error::Timeout`](crate::Error::Timeout) when a wait exceeds `timeout`;
+    /// [`Error::Driver`](crate::Error::Driver) when the driver refuses. The image can be written again after each.
     ///
     /// # References
     ///
@@ -72,7 +72,25 @@ impl Device {
         self.turn(image, acquire, &none, timeout, access, record)
     }
 
-    pub(super) fn turn(
+    /// [`Device::write`] between values of the caller's timelines: a renderer on the same device need not wait for its own
+    /// work on the CPU, nor make sync_files of it.
+    ///
+    /// Frames that leave the device go on as before: their fence signals after the timeline's value. Software drivers finish
+    /// the wait before this returns, as they do before they export a fence.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Device::write`].
+    ///
+    /// # Safety
+    ///
+    /// The device was created with the feature `timelineSemaphore`; both semaphores are timeline semaphores of it, and outlive
+    /// the turn. The work that signals `timelines.wait` has been submitted, or will be without waiting for this turn.
+    /// `timelines.signal` is above the semaphore's value and below what other work is to signal after it
+    /// (VUID-VkSubmitInfo-pSignalSemaphores-03242). No fence is exported before its signal is submitted: where
+    /// [`Device::offer`]'s fences can be exported, the signal of `timelines.wait` is submitted first
+    /// (VUID-VkSemaphoreGetFdInfoKHR-handleType-03254).
+    pub unsafe fn write_with(
         &self,
         image: &Image,
         gate: &Fence,
@@ -81,12 +99,47 @@ impl Device {
         access: Access,
         record: impl FnOnce(vk::CommandBuffer),
     ) -> Result<Fence> {
-        self.check_own(image)?;
+        access.check_write()?;
+        self.turn(image, gate, timelines, timeout, access, record)
+    }
+
+    /// [`Device::read`] between values of the caller's timelines, as [`Device::write_with`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Device::read`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`Device::write_with`].
+    pub unsafe fn read_with(
+        &self,
+        image: &Image,
+        acquire: &Fence,
+        timelines: &Timelines,
+        timeout: Duration,
+        access: Access,
+        record: impl FnOnce(vk::CommandBuffer),
+    ) -> Result<Fence> {
+        access.check_read()?;
+        self.turn(image, acquire, timelines, timeout, access, record)
+    }
+
+    fn turn(
+        &self,
+        image: &Image,
+        gate: &Fence,
+        timelines: &Timelines,
+        timeout: Duration,
+        access: Access,
+        record: impl FnOnce(vk::CommandBuffer),
+    ) -> Result<Fence> {
+        image.check_device(self.inner())?;
         image.check_access(access)?;
         if let Some(staging) = image.staging() {
             staging.check(access)?;
         }
-        let mut own = image.commands();
+        let mut own = image.commands(timeout)?;
         own.owner().check_free()?;
         own.finish(timeout)?;
         let wait = match image.staging() {
@@ -116,13 +169,5 @@ impl Device {
         own.finish(timeout)?;
         staging.copy_to_frame()?;
         Ok(Fence::Signaled)
-    }
-
-    fn check_own(&self, image: &Image) -> Result<()> {
-        if Arc::ptr_eq(self.inner(), image.device()) {
-            return Ok(());
-        }
-        let limit = "one that this device exported or imported";
-        Err(Error::invalid("image", "of another device", limit))
     }
 }

@@ -1,16 +1,13 @@
 //! `VkSemaphore`s that wait for somebody else's fence: for who submits on their own.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use ash::vk;
 
-use super::device::{Device, DeviceInner};
-use super::failed;
-use super::handoff;
+use super::device::Device;
+use super::gate::Gate;
 use super::image::Image;
-use super::object::Owned;
 use crate::error::Result;
 use crate::frame::Fence;
 
@@ -19,8 +16,7 @@ use crate::frame::Fence;
 /// [`Device::write`] has its own; this is for commands with [barriers](Image::acquire_barrier). Made by
 /// [`Device::wait_semaphore`], one for each image; let every submission with it end before it is dropped.
 pub struct WaitSemaphore {
-    /// `None` where this device's CPU waits.
-    raw: Option<Owned<vk::Semaphore>>,
+    gate: Gate,
 }
 
 impl Device {
@@ -30,23 +26,12 @@ impl Device {
     ///
     /// [`Error::Driver`](crate::Error::Driver).
     pub fn wait_semaphore(&self) -> Result<WaitSemaphore> {
-        WaitSemaphore::new(self.inner())
+        let gate = Gate::new(self.inner())?;
+        Ok(WaitSemaphore { gate })
     }
 }
 
 impl WaitSemaphore {
-    pub(super) fn new(device: &Arc<DeviceInner>) -> Result<Self> {
-        if device.cpu_fences || !device.fences.import.is_yes() {
-            return Ok(Self { raw: None });
-        }
-        let create = vk::SemaphoreCreateInfo::default();
-        // SAFETY: vkCreateSemaphore has no preconditions beyond valid create info.
-        let raw = unsafe { device.device.create_semaphore(&create, None) }
-            .map_err(failed("vkCreateSemaphore"))?;
-        let raw = Some(Owned::new(device, raw));
-        Ok(Self { raw })
-    }
-
     /// Makes the semaphore wait for `fence`, which came with the image's frame and whose descriptor is lent. Returns what
     /// your next submission must wait for, or `None` where nothing is left to wait for.
     ///
@@ -56,6 +41,7 @@ impl WaitSemaphore {
     ///
     /// # Errors
     ///
+    /// [`Error::Invalid`](crate::Error::Invalid) for an image of another device than the semaphore's;
     /// [`Error::Timeout`](crate::Error::Timeout); [`Error::Driver`](crate::Error::Driver).
     ///
     /// # Safety
@@ -73,37 +59,19 @@ impl WaitSemaphore {
         fence: &Fence,
         timeout: Duration,
     ) -> Result<Option<vk::Semaphore>> {
+        image.check_device(self.gate.device())?;
         if image.in_host_memory() {
             fence.wait(timeout)?;
             return Ok(None);
         }
-        self.gate(image.device(), fence, timeout)
-    }
-
-    /// As [`WaitSemaphore::import`], whose contract the caller keeps, for an image in memory that only devices write.
-    pub(super) fn gate(
-        &self,
-        device: &DeviceInner,
-        fence: &Fence,
-        timeout: Duration,
-    ) -> Result<Option<vk::Semaphore>> {
-        let (Fence::SyncFile(file), Some(semaphore)) = (fence, &self.raw) else {
-            fence.wait(timeout)?;
-            return Ok(None);
-        };
-        if device.waits_for_ever {
-            // A software driver would wait on this thread, and for ever: wait here instead, with a deadline.
-            file.wait(timeout)?;
-        }
-        handoff::import_sync_file(device, semaphore.raw(), file)?;
-        Ok(Some(semaphore.raw()))
+        self.gate.close(fence, timeout)
     }
 }
 
 impl fmt::Debug for WaitSemaphore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WaitSemaphore")
-            .field("on_cpu", &self.raw.is_none())
+            .field("on_cpu", &self.gate.is_on_cpu())
             .finish_non_exhaustive()
     }
 }

@@ -23,19 +23,19 @@ pub(in crate::egl) fn as_dma_buf(memfd: &Memfd) -> Result<DmaBuf> {
 /// Whether the driver really shows what is in a memfd, and what is written there later. Asked once for each device: a
 /// frame of sixteen pixels is imported and read back twice.
 pub(in crate::egl) fn pass(device: &Rc<DeviceInner>) -> bool {
-    *device.memfds.get_or_init(|| canary(device))
+    *device.memfds.get_or_init(|| is_shown(device))
 }
 
-fn canary(device: &Rc<DeviceInner>) -> bool {
+fn is_shown(device: &Rc<DeviceInner>) -> bool {
     let _state = Readback::save(device);
     let stale = device.gl_error();
-    let shown = try_canary(device);
-    // What the canary did wrong is nobody else's error.
+    let shown = try_showing(device);
+    // What the test did wrong is nobody else's error.
     let _errors = (stale, device.gl_error());
     shown.unwrap_or(false)
 }
 
-fn try_canary(device: &Rc<DeviceInner>) -> Result<bool> {
+fn try_showing(device: &Rc<DeviceInner>) -> Result<bool> {
     let (layout, size) = FrameLayout::linear(Extent::new(4, 4), Format::ABGR8888)?;
     let memfd = Memfd::create("lucarne-canary", size)?;
     let mut mapping = Mapping::new(&memfd)?;

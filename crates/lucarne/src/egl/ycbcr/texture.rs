@@ -69,7 +69,8 @@ impl Device {
         turn::begin(
             self.inner(),
             texture.textures.iter().map(Rc::as_ref),
-            (acquire, timeout),
+            acquire,
+            timeout,
             "egl::Device::read_ycbcr",
         )
     }

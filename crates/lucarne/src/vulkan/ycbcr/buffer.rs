@@ -14,13 +14,13 @@ use crate::frame::{Fence, Frame, Memory};
 use crate::kernel::{DmaBuf, Memfd};
 use crate::layout::{Extent, FrameLayout};
 use crate::negotiate::{MemoryPath, Usage};
-use crate::vulkan::barrier::others;
-use crate::vulkan::device::DeviceInner;
 use crate::vulkan::image::Image;
+use crate::vulkan::inner::DeviceInner;
 use crate::vulkan::object::Owned;
+use crate::vulkan::owner::family_of_others;
 use crate::vulkan::staging::{self, Direction, Staging};
 use crate::vulkan::submission::{Done, Finish, InUse};
-use crate::vulkan::{conv, failed, handoff, offer};
+use crate::vulkan::{conv, failed, handoff, support};
 
 /// Two planes, of luma and of chroma pairs, for each two by two pixels one.
 const FORMATS: [Format; 5] = [
@@ -224,11 +224,11 @@ impl YcbcrBuffer {
     pub(super) fn record_acquire(&self, commands: vk::CommandBuffer) {
         let device = self.device();
         let wanted = self
-            .barrier()
+            .start_barrier()
             .dst_access_mask(vk::AccessFlags::SHADER_READ | vk::AccessFlags::SHADER_WRITE);
         let taken = match self.objects.store {
             Store::DmaBuf { .. } => wanted
-                .src_queue_family_index(others(device, MemoryPath::DmaBuf))
+                .src_queue_family_index(family_of_others(device, MemoryPath::DmaBuf))
                 .dst_queue_family_index(device.queue_family),
             // Words at the ends of rows are read and written back: they must be those of the conversion before.
             Store::Host(_) => wanted.src_access_mask(vk::AccessFlags::SHADER_WRITE),
@@ -242,14 +242,14 @@ impl YcbcrBuffer {
     pub(super) fn record_release(&self, commands: vk::CommandBuffer) {
         let device = self.device();
         let written = self
-            .barrier()
+            .start_barrier()
             .src_access_mask(vk::AccessFlags::SHADER_WRITE);
         let (to, given) = match self.objects.store {
             Store::DmaBuf { .. } => (
                 vk::PipelineStageFlags::BOTTOM_OF_PIPE,
                 written
                     .src_queue_family_index(device.queue_family)
-                    .dst_queue_family_index(others(device, MemoryPath::DmaBuf)),
+                    .dst_queue_family_index(family_of_others(device, MemoryPath::DmaBuf)),
             ),
             Store::Host(_) => (
                 vk::PipelineStageFlags::HOST,
@@ -260,7 +260,7 @@ impl YcbcrBuffer {
         record_barrier(device, commands, from, to, given);
     }
 
-    fn barrier(&self) -> vk::BufferMemoryBarrier<'static> {
+    fn start_barrier(&self) -> vk::BufferMemoryBarrier<'static> {
         vk::BufferMemoryBarrier::default()
             .src_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
             .dst_queue_family_index(vk::QUEUE_FAMILY_IGNORED)
@@ -336,7 +336,7 @@ fn check_size(device: &DeviceInner, size: u64) -> Result<()> {
 fn dma_buf(device: &Arc<DeviceInner>, layout: FrameLayout, size: u64) -> Result<(Store, Frame)> {
     let what = "exporting buffers as dma-buf";
     let adapter = device.adapter.inner();
-    offer::path_support(adapter, &|name| device.enabled(name), MemoryPath::DmaBuf).require(what)?;
+    support::path(adapter, &|name| device.enabled(name), MemoryPath::DmaBuf).require(what)?;
     let handle = vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT;
     let usage = vk::BufferUsageFlags::STORAGE_BUFFER;
     let query = vk::PhysicalDeviceExternalBufferInfo::default()

@@ -8,9 +8,9 @@ pub use rgb_to_ycbcr::RgbToYcbcr;
 
 use ash::vk;
 
-use super::adapter::{Adapter, AdapterInner};
 use super::device::Device;
 use super::image::Image;
+use super::inner::{Adapter, AdapterInner};
 use crate::color::{ChromaLocation, ColorDescription, Matrix, Range};
 use crate::error::{Error, Requirement, Result, Support};
 use crate::format::{ColorKind, Component, Format, FormatInfo};
@@ -42,7 +42,7 @@ impl Adapter {
     /// Whether samplers can convert `Y'CbCr` (`samplerYcbcrConversion`). Devices that [`Adapter::open`] creates have the feature
     /// enabled then; whoever creates a device enables it with `VkPhysicalDeviceSamplerYcbcrConversionFeatures`.
     pub fn ycbcr_conversion(&self) -> Support {
-        if has_conversion(self.inner()) {
+        if self.inner().has_ycbcr_conversion() {
             return Support::Yes(());
         }
         Support::no(Requirement::other(
@@ -179,18 +179,6 @@ fn is_twin(one: &FormatInfo, other: &FormatInfo) -> bool {
             });
             geometry(one) == geometry(other) && same.all(|same| same)
         })
-}
-
-pub(super) fn has_conversion(adapter: &AdapterInner) -> bool {
-    let mut ycbcr = vk::PhysicalDeviceSamplerYcbcrConversionFeatures::default();
-    let mut features = vk::PhysicalDeviceFeatures2::default().push_next(&mut ycbcr);
-    // SAFETY: vkGetPhysicalDeviceFeatures2 (Vulkan 1.1) fills a chain of structures of Vulkan 1.1.
-    unsafe {
-        adapter
-            .instance
-            .get_physical_device_features2(adapter.physical, &mut features);
-    }
-    ycbcr.sampler_ycbcr_conversion == vk::TRUE
 }
 
 fn optimal_features(adapter: &AdapterInner, format: vk::Format) -> vk::FormatFeatureFlags {

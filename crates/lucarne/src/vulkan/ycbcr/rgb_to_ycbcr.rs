@@ -15,11 +15,11 @@ use crate::frame::Fence;
 use crate::layout::Extent;
 use crate::negotiate::MemoryPath;
 use crate::vulkan::access::Access;
-use crate::vulkan::device::{Device, DeviceInner};
+use crate::vulkan::device::Device;
 use crate::vulkan::failed;
 use crate::vulkan::image::Image;
+use crate::vulkan::inner::DeviceInner;
 use crate::vulkan::object::Owned;
-use crate::vulkan::submission::Finish;
 
 /// Bytes of the shader's `Pass`: every device has room for 128.
 const PUSH_BYTES: u8 = 96;
@@ -173,7 +173,7 @@ impl RgbToYcbcr {
             }
             Err(error) => {
                 // Once recorded, it may have been submitted: the target may go only when nothing is pending.
-                turn.abandon(!recorded || image.commands().finish(timeout).is_ok());
+                turn.abandon(!recorded || image.finish(timeout).is_ok());
                 Err(error)
             }
         }
