@@ -203,7 +203,7 @@ impl Reason {
     pub fn requirements(&self) -> &[Requirement] {
         match self {
             Self::Missing { requirements, .. } => requirements,
-            Self::Withdrawn { strike, .. } => match &strike.reason {
+            Self::Struck { strike, .. } | Self::Withdrawn { strike, .. } => match &strike.reason {
                 StrikeReason::SelfTest(requirement) => std::slice::from_ref(requirement),
                 _ => &[],
             },

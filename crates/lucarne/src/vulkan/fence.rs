@@ -56,6 +56,7 @@ impl Device {
             has(vk::ExternalFenceFeatureFlags::EXPORTABLE),
             has(vk::ExternalFenceFeatureFlags::IMPORTABLE),
             "fences",
+            "VK_EXTERNAL_FENCE_HANDLE_TYPE_SYNC_FD_BIT",
         )
     }
 
@@ -76,10 +77,9 @@ impl Device {
         if semaphore_features(adapter, handle).contains(both) {
             return Support::Yes(());
         }
-        let name = adapter.name();
-        Support::no(Requirement::other(format!(
-            "{name} has no OPAQUE_FD semaphores"
-        )))
+        let effect = format!("{} has no OPAQUE_FD semaphores", adapter.name());
+        let name = "VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT";
+        Support::no(Requirement::capability(name, effect))
     }
 }
 
@@ -87,11 +87,12 @@ impl Device {
 pub(super) fn of_turns(adapter: &AdapterInner, enabled: Enabled<'_>) -> FenceSupport {
     let mut fences = of_driver(adapter, enabled);
     if fences.export.is_yes() && waits_on_cpu(adapter) {
-        fences.export = Support::no(Requirement::other(format!(
-            "its driver is software, whose sync_files have always signalled (quirk {}; Device::with_driver_fences has them \
-             all the same)",
-            quirks::SOFTWARE_FENCES_HAVE_SIGNALLED.name
-        )));
+        fences.export = Support::no(Requirement::Quirk {
+            name: quirks::SOFTWARE_FENCES_HAVE_SIGNALLED.name,
+            effect: "its driver is software, whose sync_files have always signalled; Device::with_driver_fences has them all \
+                     the same"
+                .to_owned(),
+        });
     }
     fences
 }
@@ -111,16 +112,17 @@ fn of_driver(adapter: &AdapterInner, enabled: Enabled<'_>) -> FenceSupport {
         features.contains(vk::ExternalSemaphoreFeatureFlags::EXPORTABLE),
         features.contains(vk::ExternalSemaphoreFeatureFlags::IMPORTABLE),
         "semaphores",
+        "VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_SYNC_FD_BIT",
     )
 }
 
-fn support(export: bool, import: bool, what: &str) -> FenceSupport {
+fn support(export: bool, import: bool, what: &str, name: &'static str) -> FenceSupport {
     let answer = |can: bool, verb| {
         if can {
             return Support::Yes(());
         }
-        let reason = format!("its driver cannot {verb} SYNC_FD {what}");
-        Support::no(Requirement::other(reason))
+        let effect = format!("its driver cannot {verb} SYNC_FD {what}");
+        Support::no(Requirement::capability(name, effect))
     };
     FenceSupport {
         export: answer(export, "export"),

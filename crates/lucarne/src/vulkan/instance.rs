@@ -121,9 +121,10 @@ impl Instance {
         if devices.is_empty() {
             return Err(Error::unsupported(
                 "Vulkan",
-                vec![Requirement::other(
-                    "needs a Vulkan driver (package mesa-vulkan-drivers has one for machines without a GPU)",
-                )],
+                vec![Requirement::Package {
+                    what: "a Vulkan driver, such as Mesa's, which needs no GPU",
+                    package: "mesa-vulkan-drivers",
+                }],
             ));
         }
         devices
@@ -219,9 +220,10 @@ fn require_validation_layer(entry: &ash::Entry) -> Result<()> {
     }
     Err(Error::unsupported(
         "Vulkan validation",
-        vec![Requirement::other(
-            "needs VK_LAYER_KHRONOS_validation (package vulkan-validationlayers on Debian and Ubuntu)",
-        )],
+        vec![Requirement::Package {
+            what: "VK_LAYER_KHRONOS_validation",
+            package: "vulkan-validationlayers",
+        }],
     ))
 }
 

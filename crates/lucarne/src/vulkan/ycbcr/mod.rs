@@ -45,7 +45,8 @@ impl Adapter {
         if has_conversion(self.inner()) {
             return Support::Yes(());
         }
-        Support::no(Requirement::other(
+        Support::no(Requirement::capability(
+            "samplerYcbcrConversion",
             "needs the Vulkan feature samplerYcbcrConversion, which the driver lacks",
         ))
     }
