@@ -9,7 +9,7 @@ use rustix::fs::SealFlags;
 use crate::color::ColorDescription;
 use crate::device_id::DeviceId;
 use crate::error::{Error, Result};
-use crate::kernel::{DmaBuf, DmaBufKind, Identity, Memfd, fd};
+use crate::kernel::{BufferIdentity, DmaBuf, DmaBufKind, Memfd, fd};
 use crate::layout::FrameLayout;
 use crate::negotiate::MemoryPath;
 
@@ -237,7 +237,7 @@ impl Frame {
     /// What tells this frame's memory from any other: the identity of its first kernel buffer and its layout
     /// decide whether an import can be used again. `None` for opaque memory, whose descriptors may share one
     /// inode; there only clones of one frame are the same.
-    pub fn identity(&self) -> Option<Identity> {
+    pub fn identity(&self) -> Option<BufferIdentity> {
         match &*self.inner.memory {
             Memory::DmaBuf(buffers) => buffers.first().map(DmaBuf::identity),
             Memory::OpaqueFd(_) => None,

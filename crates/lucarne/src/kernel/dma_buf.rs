@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// What tells one kernel buffer from another, however often its descriptor was duplicated or sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Identity {
+pub struct BufferIdentity {
     /// `st_dev`.
     pub device: u64,
     /// `st_ino`.
@@ -33,7 +33,7 @@ pub enum DmaBufKind {
 pub struct DmaBuf {
     fd: OwnedFd,
     size: u64,
-    identity: Identity,
+    identity: BufferIdentity,
     kind: DmaBufKind,
 }
 
@@ -93,7 +93,7 @@ impl DmaBuf {
     }
 
     /// Which kernel buffer this is.
-    pub fn identity(&self) -> Identity {
+    pub fn identity(&self) -> BufferIdentity {
         self.identity
     }
 
@@ -144,9 +144,9 @@ fn kind(fd: BorrowedFd<'_>) -> Result<DmaBufKind> {
     }
 }
 
-pub(crate) fn identity(fd: BorrowedFd<'_>) -> Result<Identity> {
+pub(crate) fn identity(fd: BorrowedFd<'_>) -> Result<BufferIdentity> {
     let stat = rustix::fs::fstat(fd).map_err(|errno| Error::os("fstat of a buffer", errno))?;
-    Ok(Identity {
+    Ok(BufferIdentity {
         device: stat.st_dev,
         inode: stat.st_ino,
     })

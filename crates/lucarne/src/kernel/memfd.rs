@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{MemfdFlags, SealFlags};
 
-use super::dma_buf::{Identity, identity};
+use super::dma_buf::{BufferIdentity, identity};
 use super::fd;
 use crate::error::{Error, Result};
 
@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 pub struct Memfd {
     fd: OwnedFd,
     size: u64,
-    identity: Identity,
+    identity: BufferIdentity,
 }
 
 impl Memfd {
@@ -78,7 +78,7 @@ impl Memfd {
     }
 
     /// Which kernel object this is.
-    pub fn identity(&self) -> Identity {
+    pub fn identity(&self) -> BufferIdentity {
         self.identity
     }
 }
