@@ -131,6 +131,17 @@ impl Memory {
 ///
 /// Cloning shares the memory. Holding a frame is not permission to touch it: whose turn it is, is in the states
 /// [`Free`](super::Free) to [`Reading`](super::Reading).
+///
+/// ```
+/// use lucarne::kernel::Memfd;
+/// use lucarne::{DeviceId, Extent, Format, Frame, FrameLayout, Memory, MemoryPath};
+///
+/// let (layout, size) = FrameLayout::linear(Extent::new(640, 480), Format::XRGB8888)?;
+/// let memory = Memory::HostMemory(Memfd::create("frame", size)?);
+/// let frame = Frame::new(layout, memory, DeviceId::default())?; // nothing is known of the device
+/// assert_eq!(frame.memory().path(), MemoryPath::HostMemory);
+/// # Ok::<(), lucarne::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Frame {
     inner: Arc<Inner>,

@@ -29,6 +29,24 @@ pub enum DmaBufKind {
 /// One kernel buffer: its descriptor, its size and its identity.
 ///
 /// Owns the descriptor and closes it on drop. Backends duplicate it when a driver wants one of its own.
+///
+/// ```
+/// use std::os::fd::AsFd as _;
+///
+/// use lucarne::kernel::{DmaBuf, DmaBufKind, Memfd};
+///
+/// // Two planes of one buffer, each with a descriptor of its own. A sealed memfd stands in for the buffer.
+/// let memfd = Memfd::create("frame", 4096)?;
+/// let plane = || memfd.as_fd().try_clone_to_owned();
+/// let (buffers, objects) = DmaBuf::of_planes(vec![plane()?, plane()?])?;
+/// assert_eq!((buffers.len(), objects), (1, vec![0, 0]));
+/// assert_eq!((buffers[0].size(), buffers[0].kind()), (4096, DmaBufKind::Emulated));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # References
+///
+/// "Buffer Sharing and Synchronization (dma-buf)" in Linux's driver API; `include/uapi/linux/dma-buf.h`.
 #[derive(Debug)]
 pub struct DmaBuf {
     fd: OwnedFd,

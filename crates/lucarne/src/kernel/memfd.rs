@@ -11,6 +11,21 @@ use crate::error::{Error, Result};
 /// Shared memory that can no longer shrink, so that mapping it is safe whoever else holds it.
 ///
 /// Owns its descriptor and closes it on drop.
+///
+/// ```
+/// use std::os::fd::AsFd as _;
+///
+/// use lucarne::kernel::Memfd;
+///
+/// let memfd = Memfd::create("frame", 4096)?;
+/// let again = Memfd::new(memfd.as_fd().try_clone_to_owned()?)?;
+/// assert_eq!((again.size(), again.identity()), (4096, memfd.identity()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # References
+///
+/// memfd_create(2); fcntl(2), "File Sealing".
 #[derive(Debug)]
 pub struct Memfd {
     fd: OwnedFd,
