@@ -231,6 +231,7 @@ impl Requirement {
     }
 
     /// What a driver lacks, in its API's own word, and what that means here.
+    #[cfg(any(feature = "vulkan", feature = "drm"))]
     pub(crate) fn capability(name: &'static str, effect: impl Into<String>) -> Self {
         let effect = effect.into();
         Self::Capability { name, effect }
