@@ -4,7 +4,10 @@
 use std::time::{Duration, Instant};
 
 use lucarne::vulkan::{Access, SubmitFence};
-use lucarne::{DeviceId, Error, Extent, Fence, Format, MemoryPath, OpaqueSemaphore, Usage};
+use lucarne::{
+    DeviceId, Error, Extent, Fence, Format, MemoryPath, OpaqueSemaphore, Requirement, Support,
+    Usage,
+};
 use lucarne_tests::pair::Pair;
 use lucarne_tests::skip::{skip, skip_case};
 use lucarne_tests::unsignalled::Source;
@@ -162,6 +165,12 @@ fn software_fences_are_waits_of_the_cpu() {
     let adapter = pair.vk.adapter().offer(Usage::RENDER).expect("an offer");
     assert_eq!(adapter.fences, offer.fences, "asked before it is open");
     if can {
+        let Support::No(missing) = &offer.fences.export else {
+            panic!("the CPU waits, and fences are offered");
+        };
+        let named =
+            |one: &Requirement| matches!(one, Requirement::Quirk { name, .. } if *name == quirk());
+        assert!(missing.iter().all(named), "{missing:?}");
         let reason = offer.fences.export.reason();
         for word in ["is software", quirk(), "with_driver_fences"] {
             assert!(
@@ -200,6 +209,16 @@ fn opaque_semaphores_are_offered_only_where_the_driver_has_them() {
         // SAFETY: Device::wait_for: signalled just now, by the same semaphore.
         unsafe { pair.vk.wait_for(&again, TIMEOUT) }.expect("a wait");
     } else {
+        let Support::No(missing) = &vulkan else {
+            panic!("it is no yes");
+        };
+        let told = |one: &Requirement| {
+            matches!(
+                one,
+                Requirement::Extension { .. } | Requirement::Capability { .. }
+            )
+        };
+        assert!(missing.iter().all(told), "{missing:?}");
         let reason = vulkan.reason();
         let error = pair
             .vk
