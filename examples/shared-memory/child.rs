@@ -6,7 +6,7 @@ use crate::{EXTENT, posix, sysv};
 use lucarne::{Fence, Frame, cpu};
 use lucarne_examples::card;
 use lucarne_examples::stream::{Result, TIMEOUT};
-use lucarne_stream::{Access, FrameTicket, fetch_frame, open_frame};
+use lucarne_stream::{FrameTicket, TicketAccess, fetch_frame, open_frame};
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
@@ -80,7 +80,10 @@ pub(crate) fn play(part: &str) -> Result<()> {
         "posix" => compared(&posix::read(place)?),
         "posix-shrink" => posix::shrink(place),
         "fetch" => picture(&fetch_frame(&place.parse::<FrameTicket>()?)?)?,
-        "open" => picture(&open_frame(&place.parse::<FrameTicket>()?, Access::Read)?)?,
+        "open" => picture(&open_frame(
+            &place.parse::<FrameTicket>()?,
+            TicketAccess::Read,
+        )?)?,
         "kernel-opens" => answer(rustix::fs::open(
             place,
             rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,

@@ -6,7 +6,7 @@ use crate::report::{Check, answer};
 use lucarne::{Memory, MemoryPath};
 use lucarne_examples::card;
 use lucarne_examples::stream::Result;
-use lucarne_stream::{Access, Error, FrameTicket, open_frame};
+use lucarne_stream::{Error, FrameTicket, TicketAccess, open_frame};
 use rustix::fs::{Mode, OFlags};
 use std::os::fd::AsRawFd as _;
 
@@ -34,7 +34,7 @@ pub(crate) fn checks() -> Result<Vec<Check>> {
     let again = rustix::fs::open(path(reading.as_raw_fd()), writing, Mode::empty());
     drop(image);
     // Its number is free, or something else's already.
-    let gone = match open_frame(&ticket, Access::Read) {
+    let gone = match open_frame(&ticket, TicketAccess::Read) {
         Ok(_) => "there".to_owned(),
         Err(Error::Foreign { .. } | Error::Stale { .. }) => "not there".to_owned(),
         Err(error) => error.to_string(),

@@ -31,8 +31,8 @@ const OWNED: [(&str, &[&str]); 4] = [
     ("khronos_egl", &["egl"]),
     ("libloading", &["egl", "gbm"]),
 ];
-/// Backends whose own files name each other in one direction.
-const LAYERED: [&str; 4] = ["cpu", "egl", "gbm", "vulkan"];
+/// Modules whose own files name each other in one direction.
+const LAYERED: [&str; 5] = ["cpu", "egl", "gbm", "negotiate", "vulkan"];
 const LONGEST: usize = 600;
 
 fn root() -> PathBuf {
@@ -220,19 +220,16 @@ fn each_breach_is_seen() {
     }
 }
 
-/// Which of a backend's files and folders each of them names. `mod.rs` is none: it names all.
-fn imports(
-    backend: &str,
-    files: &[(String, String, String)],
-) -> BTreeMap<String, BTreeSet<String>> {
+/// Which of a module's files and folders each of them names. `mod.rs` is none: it names all.
+fn imports(of: &str, files: &[(String, String, String)]) -> BTreeMap<String, BTreeSet<String>> {
     let mut imports: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for (module, path, code) in files {
         let parts: Vec<&str> = path.split('/').collect();
-        if module != backend || parts[1..] == ["mod.rs"] {
+        if module != of || parts[1..] == ["mod.rs"] {
             continue;
         }
         let part = parts[1].trim_end_matches(".rs").to_owned();
-        let mut names = source::named(code, backend);
+        let mut names = source::named(code, of);
         if parts.len() == 2 {
             names.extend(source::named(code, "super"));
         }
@@ -254,14 +251,14 @@ fn circles(mut imports: BTreeMap<String, BTreeSet<String>>) -> Vec<String> {
 }
 
 #[test]
-fn within_a_backend_imports_go_one_way() {
+fn within_a_module_imports_go_one_way() {
     let files = core();
-    for backend in LAYERED {
-        let imports = imports(backend, &files);
-        assert!(imports.len() > 7, "{backend}: {imports:?}");
+    for module in LAYERED {
+        let imports = imports(module, &files);
+        assert!(imports.len() > 7, "{module}: {imports:?}");
         let arrows: usize = imports.values().map(BTreeSet::len).sum();
-        assert!(arrows > 7, "{backend}: {imports:?}");
-        assert_eq!(circles(imports), [""; 0], "{backend}");
+        assert!(arrows > 7, "{module}: {imports:?}");
+        assert_eq!(circles(imports), [""; 0], "{module}");
     }
     let file = |name: &str, code: &str| {
         let path = format!("egl/{name}");

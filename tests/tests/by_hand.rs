@@ -8,7 +8,7 @@ use lucarne::{
     DeviceId, Extent, Format, Frame, FrameLayout, Memory,
     kernel::{DmaBufKind, DmaBufMapping, Mapping, Memfd, Udmabuf},
 };
-use lucarne_stream::{Access, FrameTicket, allow_fetch_by, fetch_frame, open_frame};
+use lucarne_stream::{FrameTicket, TicketAccess, allow_fetch_by, fetch_frame, open_frame};
 use lucarne_tests::skip::skip;
 use lucarne_tests::{TIMEOUT, child, fds, in_guest};
 use rustix::fs::{Mode, OFlags};
@@ -78,7 +78,7 @@ fn reader_of_a_dma_buf() {
     // What the kernel says when it is asked all the same.
     let path = format!("/proc/{}/fd/{}", ticket.pid(), ticket.descriptors()[0]);
     let kernel = rustix::fs::open(path, OFlags::RDWR | OFlags::CLOEXEC, Mode::empty());
-    let ours = open_frame(&ticket, Access::ReadWrite);
+    let ours = open_frame(&ticket, TicketAccess::ReadWrite);
     if buffers[0].kind() == DmaBufKind::Emulated {
         assert!(
             kernel.is_ok() && ours.is_ok(),
@@ -204,7 +204,7 @@ fn fetcher() {
     say(format!("fetched: {}", told(fetch_frame(&ticket))));
     say(format!(
         "opened: {}",
-        told(open_frame(&ticket, Access::ReadWrite))
+        told(open_frame(&ticket, TicketAccess::ReadWrite))
     ));
     let mut line = String::new();
     std::io::stdin()

@@ -14,7 +14,8 @@ const THIS: &str = include_str!("color_guide.rs");
 fn to_video_and_back(
     renderer: &vulkan::Device,
     screen: &egl::Device,
-    (drawn, written): (&Image, &Fence),
+    drawn: &Image,
+    written: &Fence,
     picture: glow::NativeTexture,
 ) -> Result<(), Error> {
     // What an encoder is going to be told, too.
@@ -71,7 +72,7 @@ fn a_picture_survives_as_video() {
     unsafe { gl.bind_texture(glow::TEXTURE_2D, Some(picture)) };
     // SAFETY: glTexStorage2D of the texture that is bound.
     unsafe { gl.tex_storage_2d(glow::TEXTURE_2D, 1, glow::RGBA8, 8, 6) };
-    to_video_and_back(&pair.vk, &pair.gl, (&image, &written), picture).expect("both ways");
+    to_video_and_back(&pair.vk, &pair.gl, &image, &written, picture).expect("both ways");
     // SAFETY: glGenFramebuffers with a current context.
     let framebuffer = unsafe { gl.create_framebuffer() }.expect("a framebuffer");
     // SAFETY: glBindFramebuffer of a new name.
@@ -90,7 +91,7 @@ fn a_picture_survives_as_video() {
     // Neither way leaves a descriptor behind.
     let before = fds::list();
     for _ in 0..30 {
-        to_video_and_back(&pair.vk, &pair.gl, (&image, &written), picture).expect("both ways");
+        to_video_and_back(&pair.vk, &pair.gl, &image, &written, picture).expect("both ways");
     }
     fds::assert_as_many(&before);
     pair.assert_valid();

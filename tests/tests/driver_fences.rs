@@ -230,6 +230,16 @@ fn opaque_semaphores_are_offered_only_where_the_driver_has_them() {
         // SAFETY: Device::wait_for: signalled just now, by the same semaphore.
         unsafe { pair.vk.wait_for(&again, TIMEOUT) }.expect("a wait");
     } else {
+        let Support::No(missing) = &vulkan else {
+            panic!("it is no yes");
+        };
+        let told = |one: &Requirement| {
+            matches!(
+                one,
+                Requirement::Extension { .. } | Requirement::Capability { .. }
+            )
+        };
+        assert!(missing.iter().all(told), "{missing:?}");
         let reason = vulkan.reason();
         let error = pair
             .vk

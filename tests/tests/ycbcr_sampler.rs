@@ -147,7 +147,8 @@ fn sample(
     let count = usize::try_from(EXTENT.width * EXTENT.height).expect("small");
     let target = Buffer::new(pair, count * 16, vk::BufferUsageFlags::STORAGE_BUFFER);
     let copies = regions(format, planes);
-    run(pair, sampler, (image, view), (&source, &target), &copies);
+    let planar = Planar { image, view };
+    run(pair, sampler, planar, &source, &target, &copies);
     let mut pixels = Vec::new();
     target.access(device, |bytes| {
         let floats: Vec<f32> = bytes
@@ -206,14 +207,23 @@ fn regions(format: Format, planes: &[Vec<u8>]) -> Vec<vk::BufferImageCopy> {
     regions
 }
 
+/// An image with planes, and how a sampler sees it.
+#[derive(Clone, Copy)]
+struct Planar {
+    image: vk::Image,
+    view: vk::ImageView,
+}
+
 /// The pipeline for one sampler, which conversions make part of the layout; one submission, waited for.
 fn run(
     pair: &Pair,
     sampler: vk::Sampler,
-    (image, view): (vk::Image, vk::ImageView),
-    (source, target): (&Buffer, &Buffer),
+    planar: Planar,
+    source: &Buffer,
+    target: &Buffer,
     copies: &[vk::BufferImageCopy],
 ) {
+    let Planar { image, view } = planar;
     let device = pair.vk.raw();
     let stage = vk::ShaderStageFlags::COMPUTE;
     let samplers = [sampler];

@@ -178,7 +178,8 @@ impl Machine {
                 match cases::of_pair(&from, to, path, set) {
                     Ok(found) => cases.extend(found),
                     Err(reason) => rows.push(Row::new(
-                        (producer.as_ref(), consumer.as_ref()),
+                        producer.as_ref(),
+                        consumer.as_ref(),
                         path,
                         Outcome::NotOffered(reason),
                     )),
@@ -194,7 +195,7 @@ impl Machine {
         let (producers, consumers) = (self.producers(path), self.consumers());
         let producer = producers[case.producer].as_ref();
         let consumer = consumers[case.consumer].as_ref();
-        let mut row = Row::new((producer, consumer), path, Outcome::Passed);
+        let mut row = Row::new(producer, consumer, path, Outcome::Passed);
         row.format = case.agreement.format.name().map(str::to_owned);
         row.modifier = case.agreement.modifiers.first().map(Modifier::to_string);
         row.extent = Some(case.agreement.extent.to_string());

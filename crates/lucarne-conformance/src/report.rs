@@ -51,7 +51,8 @@ pub struct Row {
 
 impl Row {
     pub(crate) fn new(
-        (producer, consumer): (&dyn Producer, &dyn Consumer),
+        producer: &dyn Producer,
+        consumer: &dyn Consumer,
         path: MemoryPath,
         outcome: Outcome,
     ) -> Self {

@@ -8,7 +8,7 @@ use std::ffi::CStr;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
-use lucarne::kernel::{Identity, SyncFile};
+use lucarne::kernel::{BufferIdentity, SyncFile};
 
 use rustix::fs::{AtFlags, CWD, FileType, OFlags, StatxFlags};
 
@@ -129,11 +129,11 @@ fn is_device(fd: BorrowedFd<'_>) -> bool {
 }
 
 /// Which kernel object it is.
-pub(crate) fn identify(fd: impl AsFd) -> Result<Identity> {
+pub(crate) fn identify(fd: impl AsFd) -> Result<BufferIdentity> {
     let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
     let known = rustix::fs::statx(fd, c"", flags, StatxFlags::INO)
         .map_err(|errno| Error::os("statx of a frame's memory", errno))?;
-    Ok(Identity {
+    Ok(BufferIdentity {
         device: rustix::fs::makedev(known.stx_dev_major, known.stx_dev_minor),
         inode: known.stx_ino,
     })

@@ -83,13 +83,13 @@ pub(crate) struct Slots<I> {
 /// A slot whose turn it is to be written. Dropping it gives it back unsent.
 #[derive(Debug)]
 #[must_use = "dropping a slot sends nothing"]
-pub struct Writing<I> {
+pub struct SlotWriting<I> {
     pub(crate) turn: lucarne::Writing,
     pub(crate) gate: Fence,
     pub(crate) generation: Arc<Generation<Slots<I>>>,
 }
 
-impl<I> Writing<I> {
+impl<I> SlotWriting<I> {
     /// The program's own image, to draw into.
     #[expect(
         clippy::missing_panics_doc,

@@ -108,10 +108,10 @@ pub use consumer::{Consumer, ConsumerEvent, ConsumerOptions, Reading, Received, 
 pub use discovery::{Found, MAX_STREAM_NAME, check_name, describe, directory, streams, streams_in};
 pub use error::{Error, Result};
 pub use frame_message::{decode_frame, encode_frame, receive_frame, send_frame};
-pub use generation::{Allocate, Import, Writing};
+pub use generation::{Allocate, Import, SlotWriting};
 pub use producer::{MAX_CONSUMERS, Producer, ProducerEvent, ProducerOptions};
 pub use ring::{Breach, Damage, MAX_DAMAGE};
-pub use ticket::{Access, FrameTicket, allow_fetch_by, fetch_frame, open_frame};
+pub use ticket::{FrameTicket, TicketAccess, allow_fetch_by, fetch_frame, open_frame};
 pub use watcher::{Change, Watcher};
 pub use wire::Delivery;
 

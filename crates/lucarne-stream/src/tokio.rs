@@ -25,7 +25,7 @@ use ::tokio::time;
 use crate::consumer::{Consumer, Received};
 use crate::deadline::is_readable;
 use crate::error::{Error, Result};
-use crate::generation::{Allocate, Import, Writing};
+use crate::generation::{Allocate, Import, SlotWriting};
 use crate::producer::Producer;
 
 /// What the runtime watches: a second descriptor of the end's epoll set.
@@ -141,7 +141,7 @@ impl<A: Allocate> AsyncProducer<A> {
     /// # Errors
     ///
     /// Those of [`Producer::try_acquire`].
-    pub async fn acquire(&mut self) -> Result<Writing<A::Image>> {
+    pub async fn acquire(&mut self) -> Result<SlotWriting<A::Image>> {
         loop {
             if let Some(slot) = self.producer.try_acquire()? {
                 return Ok(slot);

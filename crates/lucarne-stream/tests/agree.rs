@@ -8,7 +8,7 @@ use lucarne::{
     Agreement, Fence, Format, Frame, MemoryPath, Modifier, Request, Requirement, Rung, Support,
     Usage, kernel::SyncFile,
 };
-use lucarne_stream::wire::Reason;
+use lucarne_stream::wire::FarewellReason;
 use lucarne_stream::{
     Consumer, ConsumerEvent, ConsumerOptions, Delivery, Error, Producer, ProducerEvent,
     ProducerOptions,
@@ -193,7 +193,7 @@ fn nothing_in_common_is_told_and_changes_nothing() {
     let Error::Refused(farewell) = error else {
         panic!("it was told: {error}");
     };
-    assert_eq!(farewell.reason, Reason::Incompatible);
+    assert_eq!(farewell.reason, FarewellReason::Incompatible);
     assert!(
         farewell.text.contains("does not list it"),
         "{}",

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use lucarne_stream::wire::Message;
 use lucarne_stream::{
-    Access, Delivery, FrameTicket, ProducerEvent, ProducerOptions, decode_frame, encode_frame,
-    fetch_frame, open_frame,
+    Delivery, FrameTicket, ProducerEvent, ProducerOptions, TicketAccess, decode_frame,
+    encode_frame, fetch_frame, open_frame,
 };
 use rustix::fs::{AtFlags, StatxFlags};
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
@@ -131,7 +131,7 @@ fn refused_by_hand(file: &File) {
     let again = file.try_clone().expect("a descriptor").into();
     let refused = [
         fetch_frame(&ticket),
-        open_frame(&ticket, Access::ReadWrite),
+        open_frame(&ticket, TicketAccess::ReadWrite),
         decode_frame(&message, vec![again]),
     ];
     for error in refused.map(|got| got.expect_err("no memory").to_string()) {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use lucarne::negotiate::{Strike, StrikeReason};
 use lucarne::{Fence, kernel::Memfd};
-use lucarne_stream::wire::{FenceFor, ImportFailed, Message, Reason};
+use lucarne_stream::wire::{FarewellReason, FenceFor, ImportFailed, Message};
 use lucarne_stream::{Delivery, ProducerOptions};
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
@@ -48,7 +48,7 @@ fn first_messages_that_are_none() {
         let fds = vec![memfd.as_fd(); count];
         assert!(raw.send(&bytes, &fds), "{case}");
         let (reason, text) = scene.reason(&raw);
-        assert_eq!(reason, Reason::Protocol, "{case}: {text}");
+        assert_eq!(reason, FarewellReason::Protocol, "{case}: {text}");
         assert!(text.contains(field), "{case}: {text}");
     }
     for message in [
@@ -62,9 +62,9 @@ fn first_messages_that_are_none() {
         // A Wake means nothing, so that this is a consumer that says nothing.
         let (reason, text) = scene.reason(&raw);
         let expected = if message == Message::Wake {
-            Reason::TooSlow
+            FarewellReason::TooSlow
         } else {
-            Reason::Protocol
+            FarewellReason::Protocol
         };
         assert_eq!(reason, expected, "{text}");
     }
@@ -80,7 +80,7 @@ fn a_version_of_tomorrow_is_told_what_would_do() {
     let raw = scene.connect();
     assert!(raw.say(&Message::Describe(2, 9)));
     let (reason, text) = scene.reason(&raw);
-    assert_eq!(reason, Reason::Version, "{text}");
+    assert_eq!(reason, FarewellReason::Version, "{text}");
 }
 
 #[test]
@@ -90,14 +90,14 @@ fn silence_and_hanging_up_cost_nothing() {
     let before = open_descriptors();
     let silent = scene.connect();
     let (reason, text) = scene.reason(&silent);
-    assert_eq!(reason, Reason::TooSlow, "{text}");
+    assert_eq!(reason, FarewellReason::TooSlow, "{text}");
     drop(silent);
     // Says hello and never answers.
     let mute = scene.connect();
     mute.hello(Delivery::Every);
     let (_, ring) = mute.configure(|| scene.serve());
     let (reason, text) = scene.reason(&mute);
-    assert_eq!(reason, Reason::TooSlow, "{text}");
+    assert_eq!(reason, FarewellReason::TooSlow, "{text}");
     drop((mute, ring));
     for _ in 0..200 {
         let raw = scene.connect();
@@ -128,7 +128,9 @@ fn a_crowd_is_turned_away() {
         scene.serve();
         for raw in &crowd {
             match raw.hear() {
-                Ok(Some((Message::Refused(farewell), _))) if farewell.reason == Reason::Full => {
+                Ok(Some((Message::Refused(farewell), _)))
+                    if farewell.reason == FarewellReason::Full =>
+                {
                     refused += 1;
                 }
                 Ok(Some((Message::Configure(_), _))) => configured += 1,
@@ -163,7 +165,7 @@ fn words_that_cannot_be() {
         let (slot, _) = ring.published().expect("a frame that nobody took");
         ring.set(64 + 8 * slot, state);
         let (reason, text) = scene.reason(&raw);
-        assert_eq!(reason, Reason::Protocol, "{text}");
+        assert_eq!(reason, FarewellReason::Protocol, "{text}");
         assert!(text.contains("state"), "{text}");
     }
     // What only hurts the one who does it: every word of its ring, over and over.
@@ -190,7 +192,7 @@ fn fences_that_were_not_asked_for() {
     let (slot, sequence) = ring.published().expect("a frame");
     ring.set(64 + 8 * slot, sequence << 4 | 4);
     let (reason, text) = scene.reason(&raw);
-    assert_eq!(reason, Reason::Protocol, "{text}");
+    assert_eq!(reason, FarewellReason::Protocol, "{text}");
     assert!(text.contains("Fence"), "{text}");
     // The same fence twice.
     let (raw, ring, generation) = scene.let_in(Delivery::Every);
@@ -206,7 +208,7 @@ fn fences_that_were_not_asked_for() {
     assert!(raw.send(&bytes, &[signaled.as_fd()]));
     assert!(raw.send(&bytes, &[signaled.as_fd()]));
     let (reason, text) = scene.reason(&raw);
-    assert_eq!(reason, Reason::Protocol, "{text}");
+    assert_eq!(reason, FarewellReason::Protocol, "{text}");
     // One that never signals gates the slot, and the next writer's wait has a deadline; here it is closed with its sender.
     let (raw, ring, generation) = scene.let_in(Delivery::Every);
     let (slot, sequence) = ring.published().expect("a frame");
@@ -257,7 +259,12 @@ fn imports_that_always_fail_end_in_a_refusal() {
     };
     // One for each format of the request.
     assert!((1..=16).contains(&rounds), "{rounds}");
-    assert_eq!(farewell.reason, Reason::Incompatible, "{}", farewell.text);
+    assert_eq!(
+        farewell.reason,
+        FarewellReason::Incompatible,
+        "{}",
+        farewell.text
+    );
     assert!(
         farewell.text.contains("does not want to"),
         "{}",

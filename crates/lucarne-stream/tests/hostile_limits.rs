@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use lucarne::negotiate::{Strike, StrikeReason};
 use lucarne::{MemoryPath, kernel::Memfd};
-use lucarne_stream::wire::{FenceFor, ImportFailed, Message, Reason};
+use lucarne_stream::wire::{FarewellReason, FenceFor, ImportFailed, Message};
 use lucarne_stream::{ConsumerOptions, Delivery, Error, ProducerOptions};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -75,7 +75,7 @@ fn a_producer_without_descriptors_goes_on() {
     }
     drop(none);
     let (reason, text) = scene.reason(&raw);
-    assert_eq!(reason, Reason::Resources, "{text}");
+    assert_eq!(reason, FarewellReason::Resources, "{text}");
     assert!(text.contains("RLIMIT_NOFILE"), "{text}");
     // The newcomer has waited, and is let in now.
     let _ = newcomer.configure(|| scene.serve());
@@ -143,7 +143,7 @@ fn an_answer_that_comes_late_is_none() {
     });
     let _ = raw.say(&Message::Ready(configure.generation));
     let (reason, text) = scene.reason(&raw);
-    assert_eq!(reason, Reason::TooSlow, "{text}");
+    assert_eq!(reason, FarewellReason::TooSlow, "{text}");
     assert_eq!(scene.producer.consumers(), 1);
 }
 
@@ -168,7 +168,7 @@ fn no_breach_costs_a_slot() {
             ring.set(64 + 8 * slot, sequence << 4 | 4);
         }
         let (reason, text) = scene.reason(&raw);
-        assert_eq!(reason, Reason::Protocol, "{text}");
+        assert_eq!(reason, FarewellReason::Protocol, "{text}");
     }
     let slots = || scene.producer.try_acquire().expect("served");
     let slots: Vec<_> = std::iter::from_fn(slots).collect();
@@ -239,7 +239,7 @@ fn another_users_consumer_is_let_in_only_where_that_is_allowed() {
         assert_eq!(answer.is_none(), joins, "{answer:?}");
         if let Some(error) = answer {
             assert!(
-                matches!(&error, Error::Refused(farewell) if farewell.reason == Reason::User),
+                matches!(&error, Error::Refused(farewell) if farewell.reason == FarewellReason::User),
                 "{error}"
             );
             assert!(error.to_string().contains("65534"), "{error}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lucarne::negotiate::FencePath;
 use lucarne::{Comparison, DeviceId, Format, FrameLayout, Rung, Usage, kernel::Memfd};
-use lucarne_stream::wire::{Configure, FenceFor, Message, Reason, SlotLayout};
+use lucarne_stream::wire::{Configure, FarewellReason, FenceFor, Message, SlotLayout};
 use lucarne_stream::{ConsumerEvent, Delivery, Error};
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
@@ -109,7 +109,7 @@ fn ends(raw: &Raw, consumer: &mut Theirs) -> Error {
     let farewell = raw.farewell(|| ()).expect("a reason");
     assert!(matches!(
         farewell.reason,
-        Reason::Protocol | Reason::Resources
+        FarewellReason::Protocol | FarewellReason::Resources
     ));
     assert_eq!(farewell.text, error.to_string());
     let lost = std::iter::from_fn(|| consumer.event())

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lucarne::{Extent, Request, Usage};
-use lucarne_stream::wire::{Reason, State};
+use lucarne_stream::wire::{FarewellReason, State};
 use lucarne_stream::{
     Change, ConsumerEvent, Delivery, Error, ProducerEvent, ProducerOptions, Watcher, describe,
     streams_in,
@@ -236,7 +236,7 @@ fn a_consumer_that_keeps_its_frames_is_cut_off_and_others_go_on() {
     let Error::Refused(farewell) = error else {
         panic!("it was told: {error}");
     };
-    assert_eq!(farewell.reason, Reason::TooSlow);
+    assert_eq!(farewell.reason, FarewellReason::TooSlow);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use lucarne::{
     cpu,
     kernel::{DmaBuf, Mapping, Memfd},
 };
-use lucarne_stream::{Access, Error, FrameTicket, allow_fetch_by, fetch_frame, open_frame};
+use lucarne_stream::{Error, FrameTicket, TicketAccess, allow_fetch_by, fetch_frame, open_frame};
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -211,7 +211,7 @@ fn a_frame_is_fetched_while_its_owner_sleeps() {
     for how in ["fetched", "opened"] {
         let frame = match how {
             "fetched" => fetch_frame(&ticket).expect("fetched"),
-            _ => open_frame(&ticket, Access::ReadWrite).expect("opened"),
+            _ => open_frame(&ticket, TicketAccess::ReadWrite).expect("opened"),
         };
         // As its owner made it, colours and device too.
         assert_eq!(frame.layout(), ours.layout());
@@ -231,7 +231,7 @@ fn a_frame_opened_for_reading_cannot_be_written() {
     let _alone = alone();
     let mut owner = Owner::new();
     let ticket = owner.ticket("host");
-    let frame = open_frame(&ticket, Access::Read).expect("opened");
+    let frame = open_frame(&ticket, TicketAccess::Read).expect("opened");
     let error = Mapping::new(memfd(&frame))
         .expect_err("for reading only")
         .to_string();
@@ -249,7 +249,7 @@ fn a_frame_opened_for_reading_cannot_be_written() {
     let error = written.expect_err("for reading only").to_string();
     assert!(error.contains("read-only"), "{error}");
     // Its owner goes on writing.
-    let again = open_frame(&ticket, Access::ReadWrite).expect("opened");
+    let again = open_frame(&ticket, TicketAccess::ReadWrite).expect("opened");
     Mapping::new(memfd(&again)).expect("for writing");
 }
 
@@ -267,7 +267,10 @@ fn memory_that_only_its_owner_writes_is_read_by_the_cpu() {
     let device = device.open().expect("host memory");
     let ticket = FrameTicket::new(&frame).expect("a ticket");
     // Opened for writing, and still it cannot be mapped so.
-    let frames = [fetch_frame(&ticket), open_frame(&ticket, Access::ReadWrite)];
+    let frames = [
+        fetch_frame(&ticket),
+        open_frame(&ticket, TicketAccess::ReadWrite),
+    ];
     for frame in frames.map(|frame| frame.expect("it is here")) {
         let image = device.import(&frame).expect("mapped for reading");
         let mut row = vec![1; image.row_bytes(0)];
@@ -284,7 +287,8 @@ fn owners_that_end_close_and_use_numbers_again_are_told_apart() {
     let _alone = alone();
     let before = open_descriptors();
     let both = |ticket: &FrameTicket| {
-        [fetch_frame(ticket), open_frame(ticket, Access::Read)].map(|got| got.expect_err("gone"))
+        [fetch_frame(ticket), open_frame(ticket, TicketAccess::Read)]
+            .map(|got| got.expect_err("gone"))
     };
     let mut owner = Owner::new();
     let ticket = owner.ticket("host");
@@ -386,7 +390,7 @@ fn what_is_no_frame_is_refused_and_closed() {
         let ticket: FrameTicket = forged(fd).parse().expect("it reads like a ticket");
         let error = fetch_frame(&ticket).expect_err(case).to_string();
         assert!(error.contains(fetched), "{case}: {error}");
-        let error = open_frame(&ticket, Access::ReadWrite)
+        let error = open_frame(&ticket, TicketAccess::ReadWrite)
             .expect_err(case)
             .to_string();
         assert!(error.contains(opened), "{case}: {error}");
@@ -408,8 +412,11 @@ fn another_user_hears_what_would_work() {
         let nobody = scope.spawn(|| {
             let uid = rustix::process::Uid::from_raw(65_534);
             rustix::thread::set_thread_res_uid(uid, uid, uid).expect("root may");
-            [fetch_frame(&ticket), open_frame(&ticket, Access::Read)]
-                .map(|got| got.expect_err("root's").to_string())
+            [
+                fetch_frame(&ticket),
+                open_frame(&ticket, TicketAccess::Read),
+            ]
+            .map(|got| got.expect_err("root's").to_string())
         });
         nobody.join().expect("it ends")
     });
@@ -438,7 +445,10 @@ fn a_process_without_descriptors_left_hears_so() {
             maximum: limit.maximum,
         };
         setrlimit(Resource::Nofile, tight).expect("a lower limit");
-        let results = [fetch_frame(&ticket), open_frame(&ticket, Access::Read)];
+        let results = [
+            fetch_frame(&ticket),
+            open_frame(&ticket, TicketAccess::Read),
+        ];
         setrlimit(Resource::Nofile, limit).expect("the limit as it was");
         for error in results.into_iter().filter_map(Result::err) {
             let error = error.to_string();

@@ -195,6 +195,31 @@ pub enum Requirement {
         /// What it means here, as a sentence.
         effect: String,
     },
+    /// Something that the driver, or the device, cannot do: another one may.
+    Capability {
+        /// What it lacks, in its API's own word, such as `VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_SYNC_FD_BIT` or
+        /// `DRM_CAP_SYNCOBJ_TIMELINE`.
+        name: &'static str,
+        /// What its lack means here, as a sentence.
+        effect: String,
+    },
+    /// A queue family that can do this kind of work.
+    QueueFamily {
+        /// The kind: "graphics", "compute".
+        kind: &'static str,
+    },
+    /// Something that a package of the system brings.
+    Package {
+        /// What it is.
+        what: &'static str,
+        /// The package of Debian and Ubuntu that has it.
+        package: &'static str,
+    },
+    /// The consumer's trust in the producer: nobody but the consumer can give it.
+    TrustedProducer {
+        /// What gives it.
+        setting: &'static str,
+    },
     /// Anything else, as a sentence.
     Other(String),
 }
@@ -203,6 +228,13 @@ impl Requirement {
     /// A requirement that only a sentence can state.
     pub fn other(sentence: impl Into<String>) -> Self {
         Self::Other(sentence.into())
+    }
+
+    /// What a driver lacks, in its API's own word, and what that means here.
+    #[cfg(any(feature = "vulkan", feature = "drm"))]
+    pub(crate) fn capability(name: &'static str, effect: impl Into<String>) -> Self {
+        let effect = effect.into();
+        Self::Capability { name, effect }
     }
 
     /// A node that could not be opened, and what helps when it is there and when it is not.
@@ -263,6 +295,14 @@ impl fmt::Display for Requirement {
                 "needs {name} of {at_least} or newer (package {package} on Debian and Ubuntu): {problem}"
             ),
             Self::Quirk { name, effect } => write!(f, "{effect} (quirk {name})"),
+            Self::Capability { effect, .. } => f.write_str(effect),
+            Self::QueueFamily { kind } => write!(f, "needs a queue family with {kind}"),
+            Self::Package { what, package } => {
+                write!(f, "needs {what} (package {package} on Debian and Ubuntu)")
+            }
+            Self::TrustedProducer { setting } => {
+                write!(f, "needs a producer that the consumer trusts ({setting})")
+            }
             Self::Other(sentence) => f.write_str(sentence),
         }
     }

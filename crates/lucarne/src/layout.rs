@@ -31,6 +31,16 @@ pub const MAX_PITCH_ROWS: u64 = 4;
 pub const PAGE_BYTES: u64 = 4096;
 
 /// A width and height in pixels.
+///
+/// ```
+/// use lucarne::Extent;
+///
+/// let extent = Extent::new(1280, 720);
+/// extent.check()?;
+/// assert!(extent.fits(Extent::new(1920, 1080)));
+/// assert!(Extent::new(0, 720).check().is_err());
+/// # Ok::<(), lucarne::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Extent {
     /// Pixels in a row.
@@ -76,6 +86,13 @@ impl fmt::Display for Extent {
 }
 
 /// How pixels are arranged within a plane.
+///
+/// ```
+/// use lucarne::{Modifier, Tiling};
+///
+/// assert_eq!(Tiling::Explicit(Modifier::LINEAR).modifier(), Some(Modifier::LINEAR));
+/// assert_eq!(Tiling::Implicit.modifier(), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tiling {
     /// Only the driver that allocated it knows: no modifier was negotiated.
@@ -119,6 +136,24 @@ pub struct Plane {
 ///
 /// [`FrameLayout::new`] is the only way in for geometry from outside, so whoever holds one may hand it to a
 /// driver: drivers answer a short buffer with SIGSEGV, not with an error.
+///
+/// ```
+/// use lucarne::{Extent, Format, FrameLayout, Modifier, Plane, Tiling};
+///
+/// let (extent, tiling) = (Extent::new(1920, 1080), Tiling::Explicit(Modifier::LINEAR));
+/// let planes = [Plane { object: 0, offset: 0, pitch: 4 * 1920 }];
+/// let layout = FrameLayout::new(extent, Format::XRGB8888, tiling, &planes, &[8 << 20])?;
+/// assert_eq!(layout.planes(), planes);
+///
+/// let short = FrameLayout::new(extent, Format::XRGB8888, tiling, &planes, &[4096]);
+/// println!("{}", short.unwrap_err()); // names the plane, where it ends, and what there is
+/// # Ok::<(), lucarne::Error>(())
+/// ```
+///
+/// # References
+///
+/// The geometry that `EGL_EXT_image_dma_buf_import_modifiers`, `VkImageDrmFormatModifierExplicitCreateInfoEXT` and the
+/// kernel's `drm_mode_fb_cmd2` take.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FrameLayout {
     extent: Extent,

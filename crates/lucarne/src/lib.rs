@@ -18,7 +18,9 @@
 //!
 //! /// Your Vulkan renderer draws, and your toolkit, whose EGL context is current here, shows.
 //! fn share(
-//!     (entry, instance, gpu): (&ash::Entry, &ash::Instance, vk::PhysicalDevice),
+//!     entry: &ash::Entry,
+//!     instance: &ash::Instance,
+//!     gpu: vk::PhysicalDevice,
 //!     create_your_device: impl FnOnce(&[&CStr]) -> (ash::Device, vk::Queue, u32),
 //!     draw_with_vulkan: impl Fn(vk::CommandBuffer, vk::Image),
 //!     draw_with_gl: impl Fn(&glow::Context, glow::NativeTexture, u32),

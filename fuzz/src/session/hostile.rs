@@ -12,7 +12,7 @@ use lucarne::{
     kernel::{Memfd, SharedWords},
 };
 use lucarne_stream::Delivery;
-use lucarne_stream::wire::{Farewell, FenceFor, Hello, ImportFailed, Message, Reason};
+use lucarne_stream::wire::{Farewell, FarewellReason, FenceFor, Hello, ImportFailed, Message};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
@@ -188,7 +188,7 @@ impl Hostile {
             }),
             4 => Message::Drained(generation),
             5 => Message::Wake,
-            6 => Message::Goodbye(Farewell::new(Reason::Done, "")),
+            6 => Message::Goodbye(Farewell::new(FarewellReason::Done, "")),
             _ => Message::Describe(1, 1),
         }
     }

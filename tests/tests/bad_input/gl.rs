@@ -239,7 +239,8 @@ struct Textures {
 fn assert_not_current(
     pair: &Pair,
     textures: &Textures,
-    (unseen, agreement): (&Frame, &Agreement),
+    unseen: &Frame,
+    agreement: &Agreement,
     found: &str,
 ) {
     let gl = &pair.gl;
@@ -297,12 +298,12 @@ fn calls_without_the_context_current_say_so() {
         };
         // Needs the context itself, so it comes first.
         let agreement = agreement(pair, MemoryPath::HostMemory);
-        let unseen = (unseen.frame(), &agreement);
+        let unseen = unseen.frame();
         let other = software_or_first().open().expect("another context");
-        assert_not_current(pair, &textures, unseen, "another context is");
+        assert_not_current(pair, &textures, unseen, &agreement, "another context is");
         assert_late_refusal(pair, &textures, "another context is");
         drop(other);
-        assert_not_current(pair, &textures, unseen, "no context is");
+        assert_not_current(pair, &textures, unseen, &agreement, "no context is");
         assert_late_refusal(pair, &textures, "no context is");
         // SAFETY: nothing is current, so nothing is wrapped.
         let error = unsafe { egl::Device::from_current() }.expect_err("nothing is current");

@@ -24,7 +24,7 @@ use crate::events::Events;
 use crate::generation::Import;
 use crate::ring::{Bed, Breach, Damage, FenceRoute, Taken};
 use crate::socket::{Inbox, Socket};
-use crate::wire::{Delivery, Farewell, FenceFor, Hello, Message, Reason, VERSIONS};
+use crate::wire::{Delivery, Farewell, FarewellReason, FenceFor, Hello, Message, VERSIONS};
 
 use incoming::Incoming;
 pub use incoming::{Reading, Received, StreamFrame};
@@ -504,7 +504,7 @@ impl<A: Import> AsFd for Consumer<A> {
 impl<A: Import> Drop for Consumer<A> {
     fn drop(&mut self) {
         if self.link == Link::Up {
-            let message = Message::Goodbye(Farewell::new(Reason::Done, ""));
+            let message = Message::Goodbye(Farewell::new(FarewellReason::Done, ""));
             // The hang-up says the same.
             let _ = self.socket.send(&message, &[]);
         }

@@ -72,9 +72,8 @@ impl ConsumerOptions {
             paths.find(|(known, support)| *known == path && support.is_yes())
             && !trusts
         {
-            let sentence =
-                "needs a producer that the consumer trusts (ConsumerOptions::trust_producer)";
-            *support = Support::no(Requirement::other(sentence));
+            let setting = "ConsumerOptions::trust_producer";
+            *support = Support::no(Requirement::TrustedProducer { setting });
         }
         offer
     }

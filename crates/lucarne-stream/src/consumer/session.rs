@@ -19,7 +19,8 @@ use crate::frame_message;
 use crate::generation::Import;
 use crate::ring::{RING_BYTES, RingConsumer};
 use crate::wire::{
-    Configure, Farewell, FenceFor, ImportFailed, MAX_SLOTS, Malformed, Message, Reason, VERSIONS,
+    Configure, Farewell, FarewellReason, FenceFor, ImportFailed, MAX_SLOTS, Malformed, Message,
+    VERSIONS,
 };
 
 /// Messages that are handled before frames have their turn again.
@@ -325,9 +326,9 @@ impl<A: Import> Consumer<A> {
     /// Ends the connection because of what the producer did.
     pub(super) fn hang_up(&mut self, error: &Error) {
         let reason = if error.is_breach() {
-            Reason::Protocol
+            FarewellReason::Protocol
         } else {
-            Reason::Resources
+            FarewellReason::Resources
         };
         let text = error.to_string();
         // It may be gone, or not reading.

@@ -11,9 +11,9 @@ use super::gates::{Gates, ReleaseFence};
 use super::peer::{Outgoing, Peer};
 use super::peers::Broken;
 use crate::error::Result;
-use crate::generation::{Allocate, Writing};
+use crate::generation::{Allocate, SlotWriting};
 use crate::ring::{Damage, DamageList, FenceRoute, FrameNote, MAX_SEQUENCE};
-use crate::wire::{FenceFor, MAX_SLOTS, Reason};
+use crate::wire::{FarewellReason, FenceFor, MAX_SLOTS};
 
 /// The slots of the generation in use: which are out, and what gates those that came back.
 #[derive(Debug)]
@@ -131,11 +131,11 @@ impl Flights {
 
 impl<A: Allocate> Producer<A> {
     /// A slot that is free, after looking what has come back.
-    pub(super) fn free_slot(&mut self) -> Option<Writing<A::Image>> {
+    pub(super) fn free_slot(&mut self) -> Option<SlotWriting<A::Image>> {
         self.collect();
         let generation = self.arrangement.current()?;
         let (turn, gate) = self.flights.acquire(&generation.slots.pool)?;
-        Some(Writing {
+        Some(SlotWriting {
             turn,
             gate,
             generation: generation.clone(),
@@ -158,13 +158,13 @@ impl<A: Allocate> Producer<A> {
         self.hang_up_on(broken);
         for id in late {
             let text = "its release fence did not signal in time";
-            self.dismiss(id, Reason::TooSlow, text);
+            self.dismiss(id, FarewellReason::TooSlow, text);
         }
     }
 
     pub(super) fn publish(
         &mut self,
-        slot: Writing<A::Image>,
+        slot: SlotWriting<A::Image>,
         acquire: Fence,
         timestamp: Duration,
         damage: Option<&[Damage]>,
@@ -198,7 +198,7 @@ impl<A: Allocate> Producer<A> {
     /// Publishes a frame for everybody who gets frames of its generation. Says for how many, and with whom it failed.
     fn send_to_all(
         &mut self,
-        slot: &Writing<A::Image>,
+        slot: &SlotWriting<A::Image>,
         acquire: &Fence,
         note: FrameNote,
     ) -> (usize, Broken) {
@@ -239,7 +239,7 @@ impl<A: Allocate> Producer<A> {
         self.flights.starve();
         for id in self.peers.slowest() {
             let text = "it kept a frame while the producer had no free slot";
-            self.dismiss(id, Reason::TooSlow, text);
+            self.dismiss(id, FarewellReason::TooSlow, text);
         }
     }
 }

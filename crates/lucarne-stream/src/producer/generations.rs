@@ -9,7 +9,7 @@ use crate::deadline::Deadline;
 use crate::error::{Error, Result};
 use crate::frame_message;
 use crate::generation::{Allocate, Slots};
-use crate::wire::{Configure, Reason};
+use crate::wire::{Configure, FarewellReason};
 
 use super::arrangement::Step;
 
@@ -19,7 +19,7 @@ impl<A: Allocate> Producer<A> {
     pub(super) fn arrange(&mut self) {
         while let Some(step) = self.arrangement.next_step(Instant::now()) {
             match step {
-                Step::Refuse(id, text) => self.dismiss(id, Reason::Incompatible, &text),
+                Step::Refuse(id, text) => self.dismiss(id, FarewellReason::Incompatible, &text),
                 Step::Make(agreement) => self.make(agreement),
                 Step::Configure(id) => {
                     if let Err(error) = self.configure(id) {

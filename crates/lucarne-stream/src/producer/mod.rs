@@ -25,7 +25,7 @@ use crate::deadline::{self, Deadline};
 use crate::discovery;
 use crate::error::{Error, Result};
 use crate::events::Events;
-use crate::generation::{Allocate, Slots, Writing};
+use crate::generation::{Allocate, SlotWriting, Slots};
 use crate::ring::Damage;
 use crate::wire::{Delivery, Message};
 
@@ -167,7 +167,7 @@ impl<A: Allocate> Producer<A> {
     /// # Errors
     ///
     /// [`Error::Os`].
-    pub fn try_acquire(&mut self) -> Result<Option<Writing<A::Image>>> {
+    pub fn try_acquire(&mut self) -> Result<Option<SlotWriting<A::Image>>> {
         if deadline::coarse_now().saturating_sub(self.looked) >= HOUSEKEEPING {
             self.dispatch()?;
         }
@@ -192,7 +192,7 @@ impl<A: Allocate> Producer<A> {
     /// # Errors
     ///
     /// [`Error::Timeout`]; [`Error::Os`].
-    pub fn acquire(&mut self, timeout: Duration) -> Result<Writing<A::Image>> {
+    pub fn acquire(&mut self, timeout: Duration) -> Result<SlotWriting<A::Image>> {
         match self.try_acquire()? {
             Some(slot) => Ok(slot),
             None => self.wait(timeout),
@@ -200,7 +200,7 @@ impl<A: Allocate> Producer<A> {
     }
 
     #[cold]
-    fn wait(&mut self, timeout: Duration) -> Result<Writing<A::Image>> {
+    fn wait(&mut self, timeout: Duration) -> Result<SlotWriting<A::Image>> {
         let until = Deadline::new(timeout);
         loop {
             if let Some(slot) = self.try_acquire()? {
@@ -242,7 +242,7 @@ impl<A: Allocate> Producer<A> {
     /// [`Error::Core`] for a fence that is none.
     pub fn send(
         &mut self,
-        slot: Writing<A::Image>,
+        slot: SlotWriting<A::Image>,
         acquire: Fence,
         timestamp: Duration,
     ) -> Result<usize> {
@@ -257,7 +257,7 @@ impl<A: Allocate> Producer<A> {
     /// As for [`send`](Self::send).
     pub fn send_with_damage(
         &mut self,
-        slot: Writing<A::Image>,
+        slot: SlotWriting<A::Image>,
         acquire: Fence,
         timestamp: Duration,
         damage: &[Damage],

@@ -17,7 +17,7 @@ use crate::deadline;
 use crate::error::{Error, Result};
 use crate::generation::Allocate;
 use crate::socket::Socket;
-use crate::wire::{Description, Farewell, Hello, Message, Reason, State, VERSIONS};
+use crate::wire::{Description, Farewell, FarewellReason, Hello, Message, State, VERSIONS};
 
 /// Events that are handled before frames have their turn again.
 const EVENTS: usize = 32;
@@ -59,7 +59,7 @@ impl<A: Allocate> Producer<A> {
             self.listen_to(id);
         }
         for id in self.peers.overdue() {
-            self.dismiss(id, Reason::TooSlow, "it did not answer in time");
+            self.dismiss(id, FarewellReason::TooSlow, "it did not answer in time");
         }
         self.arrange();
         // Deadlines are kept for a program that only dispatches, too.
@@ -95,20 +95,20 @@ impl<A: Allocate> Producer<A> {
         };
         let credentials = match socket.check_user(self.options.other_users) {
             Ok(credentials) => credentials,
-            Err(error) => return refuse(&socket, Reason::User, &error.to_string()),
+            Err(error) => return refuse(&socket, FarewellReason::User, &error.to_string()),
         };
         if closing::is_backed_up() {
             let text = "descriptors that peers have sent cannot be closed";
-            return refuse(&socket, Reason::Resources, text);
+            return refuse(&socket, FarewellReason::Resources, text);
         }
         // Twice as many as may watch: those that only ask what the stream is come and go.
         if self.peers.len() >= 2 * self.options.consumers {
-            return refuse(&socket, Reason::Full, "too many connections");
+            return refuse(&socket, FarewellReason::Full, "too many connections");
         }
         let id = self.peers.next_id();
         let flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP;
         if epoll::add(&self.epoll, &socket, epoll::EventData::new_u64(id), flags).is_err() {
-            return refuse(&socket, Reason::Resources, "no room for another");
+            return refuse(&socket, FarewellReason::Resources, "no room for another");
         }
         let peer = Peer::new(id, socket, credentials, self.options.patience);
         self.peers.add(peer);
@@ -170,11 +170,11 @@ impl<A: Allocate> Producer<A> {
                 "it speaks versions {} to {}, and this producer {} to {}",
                 hello.lowest, hello.highest, VERSIONS.0, VERSIONS.1
             );
-            return self.dismiss(id, Reason::Version, &text);
+            return self.dismiss(id, FarewellReason::Version, &text);
         }
         if self.arrangement.parties() >= self.options.consumers {
             let text = format!("there are {} consumers already", self.options.consumers);
-            return self.dismiss(id, Reason::Full, &text);
+            return self.dismiss(id, FarewellReason::Full, &text);
         }
         if let Some(peer) = self.peers.find(id) {
             peer.joined = Some(Joined {
@@ -189,7 +189,7 @@ impl<A: Allocate> Producer<A> {
 
     fn describe(&mut self, id: u64, lowest: u32, highest: u32) {
         if lowest > VERSIONS.1 || highest < VERSIONS.0 {
-            return self.dismiss(id, Reason::Version, "no version in common");
+            return self.dismiss(id, FarewellReason::Version, "no version in common");
         }
         let current = self.arrangement.current();
         let agreement = current.map(|generation| &generation.agreement);
@@ -262,14 +262,16 @@ impl<A: Allocate> Producer<A> {
         let text = error.to_string();
         match error {
             Error::PeerGone => self.part(id, None, &text),
-            Error::SocketFull | Error::Timeout { .. } => self.dismiss(id, Reason::TooSlow, &text),
-            error if error.is_breach() => self.dismiss(id, Reason::Protocol, &text),
-            _ => self.dismiss(id, Reason::Resources, &text),
+            Error::SocketFull | Error::Timeout { .. } => {
+                self.dismiss(id, FarewellReason::TooSlow, &text)
+            }
+            error if error.is_breach() => self.dismiss(id, FarewellReason::Protocol, &text),
+            _ => self.dismiss(id, FarewellReason::Resources, &text),
         }
     }
 
     /// Ends a connection, and says why.
-    pub(super) fn dismiss(&mut self, id: u64, reason: Reason, text: &str) {
+    pub(super) fn dismiss(&mut self, id: u64, reason: FarewellReason, text: &str) {
         self.part(id, Some(Farewell::new(reason, text)), text);
     }
 

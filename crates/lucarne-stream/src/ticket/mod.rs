@@ -4,13 +4,13 @@ mod fetch;
 mod open;
 mod process;
 #[cfg(feature = "serde")]
-mod record;
+mod ticket_serde;
 
 use std::fmt;
 use std::os::fd::{AsRawFd as _, RawFd};
 use std::str::FromStr;
 
-use lucarne::{Frame, MAX_PLANES, kernel::Identity};
+use lucarne::{Frame, MAX_PLANES, kernel::BufferIdentity};
 
 use crate::descriptor;
 use crate::error::{Error, Result};
@@ -18,7 +18,7 @@ use crate::frame_message;
 use crate::wire::{FrameMessage, Message};
 
 pub use fetch::{allow_fetch_by, fetch_frame};
-pub use open::{Access, open_frame};
+pub use open::{TicketAccess, open_frame};
 
 /// What a ticket's text begins with, and the version of the rest.
 const BEGINNING: &str = "lucarne-frame-1";
@@ -64,7 +64,7 @@ pub struct FrameTicket {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     descriptor: RawFd,
-    identity: Identity,
+    identity: BufferIdentity,
 }
 
 impl FrameTicket {
@@ -114,7 +114,7 @@ impl fmt::Display for FrameTicket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{BEGINNING}:{}:{}:", self.pid, self.started)?;
         for (index, place) in self.objects.iter().enumerate() {
-            let Identity { device, inode } = place.identity;
+            let BufferIdentity { device, inode } = place.identity;
             let comma = if index == 0 { "" } else { "," };
             write!(f, "{comma}{}/{device}/{inode}", place.descriptor)?;
         }
@@ -178,7 +178,7 @@ fn parse_place(text: &str) -> Result<Place> {
     let inode = parse_number("ticket's inode", inode)?;
     Ok(Place {
         descriptor,
-        identity: Identity { device, inode },
+        identity: BufferIdentity { device, inode },
     })
 }
 

@@ -14,7 +14,7 @@ use crate::frame_message;
 
 /// What a frame that is opened by path may be used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Access {
+pub enum TicketAccess {
     /// Reading: the kernel refuses to map it for writing. Only the CPU can use such a frame.
     Read,
     /// Reading and writing.
@@ -42,7 +42,7 @@ pub enum Access {
 ///
 /// proc_pid_fd(5); memfd_create(2); ptrace(2), "Ptrace access mode checking".
 #[doc(alias = "/proc/PID/fd")]
-pub fn open_frame(ticket: &FrameTicket, access: Access) -> Result<Frame> {
+pub fn open_frame(ticket: &FrameTicket, access: TicketAccess) -> Result<Frame> {
     let process = Process::open(ticket.pid)?;
     process.check_started(ticket.started)?;
     let objects = ticket.objects.iter();
@@ -52,7 +52,7 @@ pub fn open_frame(ticket: &FrameTicket, access: Access) -> Result<Frame> {
     frame_message::assemble(&ticket.frame, fds)
 }
 
-fn open(process: &Process, pid: u32, place: &Place, access: Access) -> Result<OwnedFd> {
+fn open(process: &Process, pid: u32, place: &Place, access: TicketAccess) -> Result<OwnedFd> {
     let descriptor = place.descriptor;
     let what = || format!("opening /proc/{pid}/fd/{descriptor}");
     // A place in the file system, and not yet the file: nobody is asked anything but the kernel.
@@ -83,8 +83,8 @@ fn open(process: &Process, pid: u32, place: &Place, access: Access) -> Result<Ow
         });
     }
     let flags = match access {
-        Access::Read => OFlags::RDONLY,
-        Access::ReadWrite => OFlags::RDWR,
+        TicketAccess::Read => OFlags::RDONLY,
+        TicketAccess::ReadWrite => OFlags::RDWR,
     };
     reopen(path.as_fd(), flags).map_err(|errno| refused(pid, what(), errno))
 }

@@ -85,7 +85,7 @@ impl Hello {
 
 /// Why a connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Reason {
+pub enum FarewellReason {
     /// Nothing is wrong: the program is done.
     Done,
     /// No protocol version in common.
@@ -106,30 +106,30 @@ pub enum Reason {
     Ended,
 }
 
-const REASONS: [(u32, Reason); 9] = [
-    (1, Reason::Done),
-    (2, Reason::Version),
-    (3, Reason::Full),
-    (4, Reason::User),
-    (5, Reason::Incompatible),
-    (6, Reason::Protocol),
-    (7, Reason::TooSlow),
-    (8, Reason::Resources),
-    (9, Reason::Ended),
+const REASONS: [(u32, FarewellReason); 9] = [
+    (1, FarewellReason::Done),
+    (2, FarewellReason::Version),
+    (3, FarewellReason::Full),
+    (4, FarewellReason::User),
+    (5, FarewellReason::Incompatible),
+    (6, FarewellReason::Protocol),
+    (7, FarewellReason::TooSlow),
+    (8, FarewellReason::Resources),
+    (9, FarewellReason::Ended),
 ];
 
 /// The last message of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Farewell {
     /// Why, for programs.
-    pub reason: Reason,
+    pub reason: FarewellReason,
     /// Why, for people.
     pub text: String,
 }
 
 impl Farewell {
     /// Says goodbye for this reason.
-    pub fn new(reason: Reason, text: &str) -> Self {
+    pub fn new(reason: FarewellReason, text: &str) -> Self {
         Self {
             reason,
             text: presentable(text, MAX_TEXT),

@@ -14,7 +14,9 @@ mod tests;
 
 pub use codec::Malformed;
 pub use configure::{Configure, FrameMessage, SlotLayout};
-pub use control::{Delivery, Description, Farewell, FenceFor, Hello, ImportFailed, Reason, State};
+pub use control::{
+    Delivery, Description, Farewell, FarewellReason, FenceFor, Hello, ImportFailed, State,
+};
 
 use codec::{Reader, Result, Writer};
 use lucarne::MAX_PLANES;

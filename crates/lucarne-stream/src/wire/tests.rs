@@ -230,7 +230,7 @@ fn failed() -> impl Strategy<Value = Message> {
 }
 
 fn farewell() -> impl Strategy<Value = Farewell> {
-    use Reason::*;
+    use FarewellReason::*;
     let reasons = vec![
         Done,
         Version,

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use lucarne_stream::wire::{Message, Reason};
+use lucarne_stream::wire::{FarewellReason, Message};
 use lucarne_stream::{Delivery, ProducerOptions};
 
 use super::common::*;
@@ -65,7 +65,7 @@ impl Scene {
         (raw, ring, configure.generation)
     }
 
-    pub(crate) fn reason(&mut self, raw: &Raw) -> (Reason, String) {
+    pub(crate) fn reason(&mut self, raw: &Raw) -> (FarewellReason, String) {
         let farewell = raw.farewell(|| self.serve());
         let farewell = farewell.expect("a reason");
         (farewell.reason, farewell.text)

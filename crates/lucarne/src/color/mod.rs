@@ -42,6 +42,10 @@ use crate::format::{ColorKind, Format, FormatInfo, Numeric};
 /// assert_eq!(layout.color().matrix.code(), 6);
 /// # Ok::<(), lucarne::Error>(())
 /// ```
+///
+/// # References
+///
+/// Rec. ITU-T H.273.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ColorDescription {
     /// Which red, green, blue and white.

@@ -14,6 +14,22 @@ use crate::kernel::{FenceStatus, SyncFile};
 /// writer: it signals when the last reader's work is done. Nobody passes a frame without one.
 ///
 /// Cloning shares the kernel object.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use lucarne::Fence;
+///
+/// // Both readers are done: what gates the writer has signalled.
+/// let release = Fence::merge(&[Fence::Signaled, Fence::Signaled])?;
+/// release.wait(Duration::from_millis(10))?;
+/// assert!(release.is_signaled()?);
+/// # Ok::<(), lucarne::Error>(())
+/// ```
+///
+/// # References
+///
+/// `VK_KHR_external_semaphore_fd` and `EGL_ANDROID_native_fence_sync`, which make and take sync_files.
 #[derive(Clone, Debug)]
 #[must_use = "a fence that nobody waits for protects nothing"]
 #[non_exhaustive]

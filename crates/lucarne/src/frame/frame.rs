@@ -9,7 +9,7 @@ use rustix::fs::SealFlags;
 use crate::color::ColorDescription;
 use crate::device_id::DeviceId;
 use crate::error::{Error, Result};
-use crate::kernel::{DmaBuf, DmaBufKind, Identity, Memfd, fd};
+use crate::kernel::{BufferIdentity, DmaBuf, DmaBufKind, Memfd, fd};
 use crate::layout::FrameLayout;
 use crate::negotiate::MemoryPath;
 
@@ -131,6 +131,17 @@ impl Memory {
 ///
 /// Cloning shares the memory. Holding a frame is not permission to touch it: whose turn it is, is in the states
 /// [`Free`](super::Free) to [`Reading`](super::Reading).
+///
+/// ```
+/// use lucarne::kernel::Memfd;
+/// use lucarne::{DeviceId, Extent, Format, Frame, FrameLayout, Memory, MemoryPath};
+///
+/// let (layout, size) = FrameLayout::linear(Extent::new(640, 480), Format::XRGB8888)?;
+/// let memory = Memory::HostMemory(Memfd::create("frame", size)?);
+/// let frame = Frame::new(layout, memory, DeviceId::default())?; // nothing is known of the device
+/// assert_eq!(frame.memory().path(), MemoryPath::HostMemory);
+/// # Ok::<(), lucarne::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Frame {
     inner: Arc<Inner>,
@@ -237,7 +248,7 @@ impl Frame {
     /// What tells this frame's memory from any other: the identity of its first kernel buffer and its layout
     /// decide whether an import can be used again. `None` for opaque memory, whose descriptors may share one
     /// inode; there only clones of one frame are the same.
-    pub fn identity(&self) -> Option<Identity> {
+    pub fn identity(&self) -> Option<BufferIdentity> {
         match &*self.inner.memory {
             Memory::DmaBuf(buffers) => buffers.first().map(DmaBuf::identity),
             Memory::OpaqueFd(_) => None,

@@ -10,6 +10,23 @@ use super::turn::Free;
 ///
 /// Three let the producer write one while one is shown and one waits. Frames come back by themselves when their
 /// turn ends, whichever way it ends. Threads may share a pool.
+///
+/// ```
+/// use lucarne::{Fence, Pool};
+///
+/// # use lucarne::{DeviceId, Extent, Format, Frame, FrameLayout, Memory, kernel::Memfd};
+/// # let (layout, size) = FrameLayout::linear(Extent::new(64, 64), Format::XRGB8888)?;
+/// # let memory = Memory::HostMemory(Memfd::create("frame", size)?);
+/// # let frame = Frame::new(layout, memory, DeviceId::default())?;
+/// let pool = Pool::new(vec![frame]);
+/// let (writing, _gate) = pool.acquire().expect("a free frame").acquire();
+/// assert!(pool.acquire().is_none()); // the only frame is in use
+///
+/// let (reading, _acquire) = writing.send(Fence::Signaled).receive().acquire();
+/// reading.release(Fence::Signaled);
+/// assert_eq!(pool.free(), 1);
+/// # Ok::<(), lucarne::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Pool {
     home: Arc<Home>,

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 
 /// What tells one kernel buffer from another, however often its descriptor was duplicated or sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Identity {
+pub struct BufferIdentity {
     /// `st_dev`.
     pub device: u64,
     /// `st_ino`.
@@ -29,11 +29,29 @@ pub enum DmaBufKind {
 /// One kernel buffer: its descriptor, its size and its identity.
 ///
 /// Owns the descriptor and closes it on drop. Backends duplicate it when a driver wants one of its own.
+///
+/// ```
+/// use std::os::fd::AsFd as _;
+///
+/// use lucarne::kernel::{DmaBuf, DmaBufKind, Memfd};
+///
+/// // Two planes of one buffer, each with a descriptor of its own. A sealed memfd stands in for the buffer.
+/// let memfd = Memfd::create("frame", 4096)?;
+/// let plane = || memfd.as_fd().try_clone_to_owned();
+/// let (buffers, objects) = DmaBuf::of_planes(vec![plane()?, plane()?])?;
+/// assert_eq!((buffers.len(), objects), (1, vec![0, 0]));
+/// assert_eq!((buffers[0].size(), buffers[0].kind()), (4096, DmaBufKind::Emulated));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # References
+///
+/// "Buffer Sharing and Synchronization (dma-buf)" in Linux's driver API; `include/uapi/linux/dma-buf.h`.
 #[derive(Debug)]
 pub struct DmaBuf {
     fd: OwnedFd,
     size: u64,
-    identity: Identity,
+    identity: BufferIdentity,
     kind: DmaBufKind,
 }
 
@@ -93,7 +111,7 @@ impl DmaBuf {
     }
 
     /// Which kernel buffer this is.
-    pub fn identity(&self) -> Identity {
+    pub fn identity(&self) -> BufferIdentity {
         self.identity
     }
 
@@ -144,9 +162,9 @@ fn kind(fd: BorrowedFd<'_>) -> Result<DmaBufKind> {
     }
 }
 
-pub(crate) fn identity(fd: BorrowedFd<'_>) -> Result<Identity> {
+pub(crate) fn identity(fd: BorrowedFd<'_>) -> Result<BufferIdentity> {
     let stat = rustix::fs::fstat(fd).map_err(|errno| Error::os("fstat of a buffer", errno))?;
-    Ok(Identity {
+    Ok(BufferIdentity {
         device: stat.st_dev,
         inode: stat.st_ino,
     })

@@ -4,18 +4,33 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{MemfdFlags, SealFlags};
 
-use super::dma_buf::{Identity, identity};
+use super::dma_buf::{BufferIdentity, identity};
 use super::fd;
 use crate::error::{Error, Result};
 
 /// Shared memory that can no longer shrink, so that mapping it is safe whoever else holds it.
 ///
 /// Owns its descriptor and closes it on drop.
+///
+/// ```
+/// use std::os::fd::AsFd as _;
+///
+/// use lucarne::kernel::Memfd;
+///
+/// let memfd = Memfd::create("frame", 4096)?;
+/// let again = Memfd::new(memfd.as_fd().try_clone_to_owned()?)?;
+/// assert_eq!((again.size(), again.identity()), (4096, memfd.identity()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # References
+///
+/// memfd_create(2); fcntl(2), "File Sealing".
 #[derive(Debug)]
 pub struct Memfd {
     fd: OwnedFd,
     size: u64,
-    identity: Identity,
+    identity: BufferIdentity,
 }
 
 impl Memfd {
@@ -78,7 +93,7 @@ impl Memfd {
     }
 
     /// Which kernel object this is.
-    pub fn identity(&self) -> Identity {
+    pub fn identity(&self) -> BufferIdentity {
         self.identity
     }
 }

@@ -20,7 +20,7 @@ pub(crate) mod syncobj;
 pub(crate) mod udmabuf;
 
 pub use credentials::PeerCredentials;
-pub use dma_buf::{DmaBuf, DmaBufKind, Identity};
+pub use dma_buf::{BufferIdentity, DmaBuf, DmaBufKind};
 pub use dma_buf_mapping::{CpuRead, CpuWrite, DmaBufMapping};
 pub use dma_heap::DmaHeap;
 #[cfg(feature = "drm")]

@@ -15,6 +15,19 @@ use crate::error::{Error, Result};
 /// A fence that signals once, when work that was submitted before it was made has finished.
 ///
 /// Owns its descriptor and closes it on drop.
+///
+/// ```
+/// use lucarne::kernel::SyncFile;
+///
+/// // What has always signalled, or never would, is refused.
+/// let null = std::fs::File::open("/dev/null")?;
+/// assert!(SyncFile::new(null.into()).is_err());
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// # References
+///
+/// "Sync File API Guide" in Linux's driver API; `include/uapi/linux/sync_file.h`.
 #[derive(Debug)]
 #[must_use = "a fence that nobody waits for protects nothing"]
 pub struct SyncFile {

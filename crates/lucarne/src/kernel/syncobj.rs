@@ -319,12 +319,15 @@ impl Node {
     fn timelines(&self) -> Support {
         match self.get_driver_capability(DriverCapability::TimelineSyncObj) {
             Ok(1..) => Support::Yes(()),
-            Ok(_) => Support::no(Requirement::other(format!(
-                "the driver{} has no DRM_CAP_SYNCOBJ_TIMELINE",
-                self.get_driver()
+            Ok(_) => {
+                let driver = self
+                    .get_driver()
                     .map(|driver| format!(" {}", driver.name().to_string_lossy()))
-                    .unwrap_or_default()
-            ))),
+                    .unwrap_or_default();
+                let name = "DRM_CAP_SYNCOBJ_TIMELINE";
+                let effect = format!("the driver{driver} has no {name}");
+                Support::no(Requirement::capability(name, effect))
+            }
             Err(error) => Support::no(Requirement::other(format!("no DRM node: {error}"))),
         }
     }

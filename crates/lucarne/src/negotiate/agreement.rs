@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::candidate::{Candidate, list_names};
-use super::offer::{MemoryPath, Usage};
-use super::reason::{Reason, Side};
+use super::entry::{MemoryPath, Usage};
+use super::names::list_names;
+use super::reason::{Candidate, Reason, Side};
 use super::rung::Rung;
 use crate::device_id::Comparison;
 use crate::error::Requirement;

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::agreement::{Agreement, FencePath, Refusal, RefusedRung};
-use super::candidate::Candidate;
-use super::offer::{Offer, OfferEntry, Request, Usage};
-use super::reason::{DeviceMismatch, End, Identity, Reason, Side};
+use super::entry::{OfferEntry, Usage};
+use super::offer::{Offer, Request};
+use super::reason::{Candidate, DeviceMismatch, End, Identity, Reason, Side};
 use super::rung::Rung;
 use crate::device_id::Comparison;
 use crate::error::Support;

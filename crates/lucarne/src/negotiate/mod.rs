@@ -4,8 +4,9 @@
 //! their entries are listed. docs/negotiation.md explains the rules with examples.
 
 mod agreement;
-mod candidate;
+mod entry;
 mod intersect;
+mod names;
 mod offer;
 #[cfg(feature = "serde")]
 mod offer_serde;
@@ -14,9 +15,9 @@ mod rung;
 mod strike;
 
 pub use agreement::{Agreement, FencePath, Refusal, RefusedRung};
-pub use candidate::Candidate;
+pub use entry::{MemoryPath, OfferEntry, Usage};
 pub use intersect::negotiate;
-pub use offer::{FenceSupport, MemoryPath, Offer, OfferEntry, Request, Usage};
-pub use reason::{DeviceMismatch, End, Identity, Reason, Side};
+pub use offer::{FenceSupport, Offer, Request};
+pub use reason::{Candidate, DeviceMismatch, End, Identity, Reason, Side};
 pub use rung::Rung;
 pub use strike::{Strike, StrikeReason};

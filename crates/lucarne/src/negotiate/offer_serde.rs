@@ -6,7 +6,8 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::offer::{FenceSupport, MemoryPath, Offer, OfferEntry, Usage};
+use super::entry::{MemoryPath, OfferEntry, Usage};
+use super::offer::{FenceSupport, Offer};
 use super::strike::{Strike, StrikeReason};
 use crate::device_id::{DeviceId, DrmNode};
 use crate::error::{Requirement, Support};

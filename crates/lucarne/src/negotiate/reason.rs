@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use super::candidate::{Candidate, list_names, short_name, write_grouped};
-use super::offer::{MemoryPath, Usage};
+use super::entry::{MemoryPath, Usage};
+use super::names::{list_names, short_name};
 use super::rung::Rung;
 use super::strike::{Strike, StrikeReason};
 use crate::device_id::{Comparison, DeviceId};
 use crate::error::{Requirement, join};
 use crate::format::Format;
-use crate::layout::Extent;
+use crate::layout::{Extent, Tiling};
 
 /// Which of the two sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -203,7 +203,7 @@ impl Reason {
     pub fn requirements(&self) -> &[Requirement] {
         match self {
             Self::Missing { requirements, .. } => requirements,
-            Self::Withdrawn { strike, .. } => match &strike.reason {
+            Self::Struck { strike, .. } | Self::Withdrawn { strike, .. } => match &strike.reason {
                 StrikeReason::SelfTest(requirement) => std::slice::from_ref(requirement),
                 _ => &[],
             },
@@ -263,6 +263,61 @@ impl fmt::Display for Reason {
             } => write!(f, "{end}: {asked} is beyond its largest extent, {largest}"),
             Self::Text(text) => f.write_str(text),
         }
+    }
+}
+
+/// One combination that was considered, and why it was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// The format.
+    pub format: Format,
+    /// The tiling.
+    pub tiling: Tiling,
+    /// Why not.
+    pub reason: Reason,
+}
+
+impl fmt::Display for Candidate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {}: {}", self.format, self.tiling, self.reason)
+    }
+}
+
+/// Each reason once, behind the formats that it is about.
+fn write_grouped(f: &mut fmt::Formatter<'_>, candidates: &[Candidate]) -> fmt::Result {
+    let mut groups: Vec<(&Reason, Vec<&Candidate>)> = Vec::new();
+    for candidate in candidates {
+        let reason = &candidate.reason;
+        match groups.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, group)) => group.push(candidate),
+            None => groups.push((reason, vec![candidate])),
+        }
+    }
+    for (index, (reason, group)) in groups.iter().enumerate() {
+        let separator = if index == 0 { "" } else { "; " };
+        let formats: Vec<Format> = group.iter().map(|candidate| candidate.format).collect();
+        write!(f, "{separator}{}", list_names(&formats))?;
+        if !matches!(reason, Reason::FormatNotListed { .. }) {
+            write_layouts(f, group)?;
+        }
+        write!(f, ": {reason}")?;
+    }
+    Ok(())
+}
+
+/// Which layouts, where the rung does not say it.
+fn write_layouts(f: &mut fmt::Formatter<'_>, group: &[&Candidate]) -> fmt::Result {
+    let mut tiled: Vec<_> = group
+        .iter()
+        .filter_map(|candidate| candidate.tiling.modifier())
+        .filter(|modifier| !modifier.is_linear())
+        .collect();
+    tiled.sort();
+    tiled.dedup();
+    match &tiled[..] {
+        [] => Ok(()),
+        [one] => write!(f, " in {one}"),
+        several => write!(f, " in {} layouts", several.len()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::offer::MemoryPath;
+use super::entry::MemoryPath;
 use crate::layout::Tiling;
 
 /// A rung of the ladder, best first.

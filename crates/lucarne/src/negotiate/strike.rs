@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::offer::{MemoryPath, OfferEntry};
+use super::entry::{MemoryPath, OfferEntry};
 use crate::error::Requirement;
 use crate::format::Format;
 use crate::modifier::Modifier;

@@ -37,9 +37,10 @@ impl Instance {
         if devices.is_empty() {
             return Err(Error::unsupported(
                 "Vulkan",
-                vec![Requirement::other(
-                    "needs a Vulkan driver (package mesa-vulkan-drivers has one for machines without a GPU)",
-                )],
+                vec![Requirement::Package {
+                    what: "a Vulkan driver, such as Mesa's, which needs no GPU",
+                    package: "mesa-vulkan-drivers",
+                }],
             ));
         }
         devices

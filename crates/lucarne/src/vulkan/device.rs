@@ -97,7 +97,7 @@ impl Device {
             .ok_or_else(|| {
                 Error::unsupported(
                     format!("rendering on {}", adapter.name()),
-                    vec![Requirement::other("needs a queue family with graphics")],
+                    vec![Requirement::QueueFamily { kind: "graphics" }],
                 )
             })?;
         let mut names = adapter.device_extensions();

@@ -56,6 +56,7 @@ impl Device {
             has(vk::ExternalFenceFeatureFlags::EXPORTABLE),
             has(vk::ExternalFenceFeatureFlags::IMPORTABLE),
             "fences",
+            "VK_EXTERNAL_FENCE_HANDLE_TYPE_SYNC_FD_BIT",
         );
         support::unless_cpu_waits(fences, inner.cpu_fences)
     }
@@ -77,9 +78,8 @@ impl Device {
         if semaphore_features(adapter, handle).contains(both) {
             return Support::Yes(());
         }
-        let name = adapter.name();
-        Support::no(Requirement::other(format!(
-            "{name} has no OPAQUE_FD semaphores"
-        )))
+        let effect = format!("{} has no OPAQUE_FD semaphores", adapter.name());
+        let name = "VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT";
+        Support::no(Requirement::capability(name, effect))
     }
 }

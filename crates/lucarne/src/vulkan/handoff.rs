@@ -12,7 +12,7 @@ use super::{failed, support};
 use crate::error::{Error, Result};
 use crate::frame::{Fence, OpaqueSemaphore};
 use crate::kernel::dma_buf;
-use crate::kernel::{Identity, SyncFile};
+use crate::kernel::{BufferIdentity, SyncFile};
 
 /// `vkGetMemoryFdKHR`: a new descriptor for exported memory, owned by the caller.
 pub(super) fn memory_fd(
@@ -97,7 +97,7 @@ fn give<T, E>(
 
 /// Closes a descriptor that the driver did not take, unless the driver has closed it all the same
 /// ([`CLOSES_FD_ON_FAILED_IMPORT`](crate::quirks::CLOSES_FD_ON_FAILED_IMPORT)): once more could close somebody else's.
-fn close_unless_closed(fd: i32, identity: Identity) {
+fn close_unless_closed(fd: i32, identity: BufferIdentity) {
     // SAFETY: BorrowedFd::borrow_raw needs an open descriptor for its whole life. Should the driver have closed it,
     // fstat answers EBADF, or another object's identity; nothing else is done with it then.
     let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
@@ -262,7 +262,7 @@ mod tests {
     }
 
     /// Another descriptor of the same object, by which its end can be seen: the last one's `st_nlink` is no help.
-    fn is_open(fd: RawFd, as_what: Identity) -> bool {
+    fn is_open(fd: RawFd, as_what: BufferIdentity) -> bool {
         // SAFETY: BorrowedFd::borrow_raw: asked only whether it is open; fstat answers EBADF otherwise.
         let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
         dma_buf::identity(borrowed).is_ok_and(|found| found == as_what)

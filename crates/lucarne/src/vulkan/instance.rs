@@ -195,9 +195,10 @@ fn require_validation_layer(entry: &ash::Entry) -> Result<()> {
     }
     Err(Error::unsupported(
         "Vulkan validation",
-        vec![Requirement::other(
-            "needs VK_LAYER_KHRONOS_validation (package vulkan-validationlayers on Debian and Ubuntu)",
-        )],
+        vec![Requirement::Package {
+            what: "VK_LAYER_KHRONOS_validation",
+            package: "vulkan-validationlayers",
+        }],
     ))
 }
 

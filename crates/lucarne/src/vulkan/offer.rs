@@ -330,10 +330,13 @@ pub(super) fn require_disjoint(
             "importing {} with {modifier} in several buffers",
             info.format
         ),
-        vec![Requirement::other(format!(
-            "{} does not import such images plane by plane",
-            adapter.name()
-        ))],
+        vec![Requirement::capability(
+            "VK_IMAGE_CREATE_DISJOINT_BIT",
+            format!(
+                "{} does not import such images plane by plane",
+                adapter.name()
+            ),
+        )],
     ))
 }
 

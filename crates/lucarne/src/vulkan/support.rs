@@ -86,17 +86,23 @@ pub(super) fn fences_of_driver(adapter: &AdapterInner, enabled: Enabled<'_>) -> 
         features.contains(vk::ExternalSemaphoreFeatureFlags::EXPORTABLE),
         features.contains(vk::ExternalSemaphoreFeatureFlags::IMPORTABLE),
         "semaphores",
+        "VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_SYNC_FD_BIT",
     )
 }
 
-/// `what` are the objects that the driver was asked about.
-pub(super) fn fence_support(export: bool, import: bool, what: &str) -> FenceSupport {
+/// `what` are the objects that the driver was asked about, and `name` is their handle type.
+pub(super) fn fence_support(
+    export: bool,
+    import: bool,
+    what: &str,
+    name: &'static str,
+) -> FenceSupport {
     let answer = |can: bool, verb| {
         if can {
             return Support::Yes(());
         }
-        let reason = format!("its driver cannot {verb} SYNC_FD {what}");
-        Support::no(Requirement::other(reason))
+        let effect = format!("its driver cannot {verb} SYNC_FD {what}");
+        Support::no(Requirement::capability(name, effect))
     };
     FenceSupport {
         export: answer(export, "export"),

@@ -235,6 +235,22 @@ fn what_an_offer_takes_back_names_the_quirk() {
 }
 
 #[test]
+fn what_a_request_strikes_out_names_the_quirk() {
+    let (producer, consumer) = pair();
+    let quirk = Requirement::Quirk {
+        name: "nvidia-foreign-import",
+        effect: "its driver samples wrong pages".to_owned(),
+    };
+    let struck = on_dma_bufs().strike(strike(StrikeReason::SelfTest(quirk.clone())));
+    let refusal = refuse(&producer, &consumer, &struck);
+    let reason = only(&refusal.rungs[0].reason);
+    assert!(matches!(reason, Reason::Struck { .. }), "{reason}");
+    let side = reason.side().expect("whose entry it was");
+    assert_eq!(reason.requirements(), std::slice::from_ref(&quirk));
+    assert_eq!(refusal.requirements(), [(side, &quirk)]);
+}
+
+#[test]
 fn abilities_that_are_missing_are_named_with_their_side() {
     let (good_producer, good_consumer) = pair();
     let (mut producer, mut consumer) = pair();

@@ -355,7 +355,7 @@ fn the_smaller_ones() {
     takes(&fence, 32, 15);
     refuses(&fence, 32, 16, "fence.slot");
     refuses(&fence, 36, 1, "fence.reserved");
-    let farewell = Farewell::new(Reason::Done, "bye");
+    let farewell = Farewell::new(FarewellReason::Done, "bye");
     let goodbye = Message::Goodbye(farewell);
     refuses(&goodbye, 24, 0, "farewell.reason");
     refuses(&goodbye, 24, 10, "farewell.reason");
@@ -381,7 +381,7 @@ fn the_smaller_ones() {
 #[test]
 fn texts_are_cut_between_characters_and_have_no_controls() {
     let farewell = Farewell::new(
-        Reason::Protocol,
+        FarewellReason::Protocol,
         &format!("a\u{1b}[2J\n{}", "é".repeat(600)),
     );
     assert!(farewell.text.len() <= MAX_TEXT, "{}", farewell.text.len());

@@ -352,7 +352,8 @@ fn dma_buf(device: &Arc<DeviceInner>, layout: FrameLayout, size: u64) -> Result<
     let features = answer.external_memory_properties.external_memory_features;
     if !features.contains(vk::ExternalMemoryFeatureFlags::EXPORTABLE) {
         let reason = "its driver does not export storage buffers as dma-bufs";
-        return Err(Error::unsupported(what, vec![Requirement::other(reason)]));
+        let missing = Requirement::capability("VK_EXTERNAL_MEMORY_FEATURE_EXPORTABLE_BIT", reason);
+        return Err(Error::unsupported(what, vec![missing]));
     }
     let mut external = vk::ExternalMemoryBufferCreateInfo::default().handle_types(handle);
     let buffer = staging::create_buffer(device, size, usage, Some(&mut external))?;

@@ -45,7 +45,8 @@ impl Adapter {
         if self.inner().has_ycbcr_conversion() {
             return Support::Yes(());
         }
-        Support::no(Requirement::other(
+        Support::no(Requirement::capability(
+            "samplerYcbcrConversion",
             "needs the Vulkan feature samplerYcbcrConversion, which the driver lacks",
         ))
     }

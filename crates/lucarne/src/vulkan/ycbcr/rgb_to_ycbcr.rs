@@ -80,7 +80,7 @@ impl Device {
         if !computes {
             return Err(Error::unsupported(
                 "converting to Y'CbCr",
-                vec![Requirement::other("needs a queue family with compute")],
+                vec![Requirement::QueueFamily { kind: "compute" }],
             ));
         }
         Ok(RgbToYcbcr {
