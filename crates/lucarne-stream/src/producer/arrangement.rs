@@ -358,18 +358,30 @@ impl<S> Arrangement<S> {
     }
 
     fn suits_all(&self, generation: &Generation<S>) -> bool {
-        let mut parties = self.parties.iter();
-        parties.all(|party| party.suits(generation, &self.offer))
+        let mut kinds = self.kinds().into_iter();
+        kinds.all(|party| party.suits(generation, &self.offer))
+    }
+
+    /// The consumers, and of those that can do the same only the first: a crowd mostly watches with one kind of device.
+    fn kinds(&self) -> Vec<&Party> {
+        let mut kinds: Vec<&Party> = Vec::new();
+        for party in &self.parties {
+            if !kinds.iter().any(|known| known.is_like(party)) {
+                kinds.push(party);
+            }
+        }
+        kinds
     }
 
     /// Negotiates with all consumers as one. `None` where there is nobody.
     fn negotiate_jointly(&self) -> Option<std::result::Result<Agreement, Box<Refusal>>> {
-        let sides: Vec<Side<'_>> = self.parties.iter().map(Party::side).collect();
+        let kinds = self.kinds();
+        let sides: Vec<Side<'_>> = kinds.iter().map(|party| party.side()).collect();
         let (offer, usage) = joint_offer::join(&self.offer.device, &sides)?;
         let mut request = self.request.clone();
         request.consumer = usage;
         // What one consumer could not import is of no use to all together.
-        let struck = self.parties.iter().flat_map(Party::struck);
+        let struck = kinds.iter().flat_map(|party| party.struck());
         request
             .struck
             .extend(self.struck.iter().chain(struck).cloned());

@@ -49,6 +49,11 @@ impl Party {
         &self.struck
     }
 
+    /// Whether both agree on the same, whatever that is.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        self.usage == other.usage && self.struck == other.struck && self.offer == other.offer
+    }
+
     pub(super) fn side(&self) -> Side<'_> {
         Side {
             offer: &self.offer,
