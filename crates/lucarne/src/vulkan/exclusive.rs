@@ -9,10 +9,17 @@ use crate::error::{Error, Result};
 
 /// A value that belongs to one turn at a time.
 pub(super) struct Exclusive<T> {
-    /// The thread whose turn it is.
-    holder: Mutex<Option<ThreadId>>,
+    turn: Mutex<Turn>,
     free: Condvar,
     value: Mutex<T>,
+}
+
+#[derive(Default)]
+struct Turn {
+    /// The thread whose turn it is.
+    holder: Option<ThreadId>,
+    /// How many others wait: telling nobody would be a system call for each turn.
+    waiting: usize,
 }
 
 /// The value, until this is dropped.
@@ -23,14 +30,14 @@ pub(super) struct Held<'a, T> {
 }
 
 struct Claim<'a> {
-    holder: &'a Mutex<Option<ThreadId>>,
+    turn: &'a Mutex<Turn>,
     free: &'a Condvar,
 }
 
 impl<T> Exclusive<T> {
     pub(super) fn new(value: T) -> Self {
         Self {
-            holder: Mutex::new(None),
+            turn: Mutex::default(),
             free: Condvar::new(),
             value: Mutex::new(value),
         }
@@ -39,33 +46,37 @@ impl<T> Exclusive<T> {
     /// Takes the value; waits for the turn of another thread, and refuses within this thread's own.
     pub(super) fn hold(&self, timeout: Duration) -> Result<Held<'_, T>> {
         let me = thread::current().id();
-        let holder = lock(&self.holder);
-        if *holder == Some(me) {
+        let mut turn = lock(&self.turn);
+        if turn.holder == Some(me) {
             return Err(being_recorded());
         }
-        let waited = self
-            .free
-            .wait_timeout_while(holder, timeout, |one| one.is_some());
-        let (mut holder, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        if holder.is_some() {
-            return Err(Error::Timeout {
-                waiting_for: "another thread's turn of the image",
-                after: timeout,
-            });
+        if turn.holder.is_some() {
+            turn.waiting += 1;
+            let waited = self
+                .free
+                .wait_timeout_while(turn, timeout, |turn| turn.holder.is_some());
+            (turn, _) = waited.unwrap_or_else(PoisonError::into_inner);
+            turn.waiting -= 1;
+            if turn.holder.is_some() {
+                return Err(Error::Timeout {
+                    waiting_for: "another thread's turn of the image",
+                    after: timeout,
+                });
+            }
         }
-        *holder = Some(me);
-        drop(holder);
+        turn.holder = Some(me);
+        drop(turn);
         Ok(self.held())
     }
 
     /// Takes the value if nobody has it.
     pub(super) fn try_hold(&self) -> Result<Held<'_, T>> {
-        let mut holder = lock(&self.holder);
-        if holder.is_some() {
+        let mut turn = lock(&self.turn);
+        if turn.holder.is_some() {
             return Err(being_recorded());
         }
-        *holder = Some(thread::current().id());
-        drop(holder);
+        turn.holder = Some(thread::current().id());
+        drop(turn);
         Ok(self.held())
     }
 
@@ -78,7 +89,7 @@ impl<T> Exclusive<T> {
         Held {
             value: lock(&self.value),
             _claim: Claim {
-                holder: &self.holder,
+                turn: &self.turn,
                 free: &self.free,
             },
         }
@@ -87,8 +98,11 @@ impl<T> Exclusive<T> {
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        *lock(self.holder) = None;
-        self.free.notify_one();
+        let mut turn = lock(self.turn);
+        turn.holder = None;
+        if turn.waiting > 0 {
+            self.free.notify_one();
+        }
     }
 }
 
