@@ -152,5 +152,10 @@ fn a_fence_costs_what_it_is_made_of_and_no_more() {
         signal(&finish);
     });
     // Both fences are shared values: once where they are made, and once where they come, with the list of one descriptor.
-    assert!(count <= 2 * 3 * FRAMES, "{count} for {FRAMES} frames");
+    // The list of what gates a slot is kept, and grows once where a fence is pending for longer than it was while warming up.
+    let lists = 16;
+    assert!(
+        count <= 2 * 3 * FRAMES + lists,
+        "{count} for {FRAMES} frames"
+    );
 }
