@@ -139,7 +139,13 @@ fn signal(fence: &OwnedFd) {
 #[test]
 fn a_fence_costs_what_it_is_made_of_and_no_more() {
     let _alone = alone();
+    let mut frame = 0;
     let count = allocations(&mut Scene::new(&[Delivery::Every]), |scene| {
+        // As the clock has it now and then: a fence is read before its slot comes back, and kept.
+        frame += 1;
+        if frame == FRAMES {
+            scene.producer.dispatch().expect("served");
+        }
         let (drawn, draw) = pending();
         scene.send(drawn, &[]);
         let (read, finish) = pending();
@@ -152,10 +158,5 @@ fn a_fence_costs_what_it_is_made_of_and_no_more() {
         signal(&finish);
     });
     // Both fences are shared values: once where they are made, and once where they come, with the list of one descriptor.
-    // The list of what gates a slot is kept, and grows once where a fence is pending for longer than it was while warming up.
-    let lists = 16;
-    assert!(
-        count <= 2 * 3 * FRAMES + lists,
-        "{count} for {FRAMES} frames"
-    );
+    assert!(count <= 2 * 3 * FRAMES, "{count} for {FRAMES} frames");
 }

@@ -96,7 +96,8 @@ impl Peer {
             deadline: Some(Deadline::new(patience)),
             rings: Vec::new(),
             trial: None,
-            fences: Vec::new(),
+            // Room for all: none is made while frames go out.
+            fences: Vec::with_capacity(MAX_FENCES),
             kept: VecDeque::new(),
             unread: 0,
         }
