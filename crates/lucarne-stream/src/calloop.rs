@@ -154,7 +154,7 @@ impl<A: Import> EventSource for ConsumerSource<A> {
     registered_by_descriptor!();
 }
 
-/// A [`Producer`] in an event loop: consumers are served, and the callback is run afterwards. It may look for
+/// A [`Producer`] in an event loop. It serves consumers, and then runs the callback, which may look for
 /// [events](Producer::event), and draw if there is a [slot](Producer::try_acquire).
 ///
 /// Deadlines are kept by [`Producer::try_acquire`] and [`Producer::dispatch`]: a program that does not draw by a timer sets one

@@ -29,7 +29,7 @@ pub enum Error {
         /// What would make it work, or nothing.
         help: &'static str,
     },
-    /// Something lies at a path that a stream needs, or cannot be there.
+    /// A path that a stream needs cannot be used.
     #[error("{}: {problem}", path.display())]
     Path {
         /// The path.
@@ -37,13 +37,13 @@ pub enum Error {
         /// What is there, and what would have been accepted.
         problem: String,
     },
-    /// The peer sent a message that is none.
+    /// The peer sent something that is not a message of the protocol.
     #[error("the peer broke the protocol: {0}")]
     Malformed(#[from] Malformed),
-    /// The peer wrote a value into the ring that cannot be there.
+    /// The peer wrote a value into the ring that the protocol does not allow there.
     #[error("the peer broke the protocol: {0}")]
     Breach(#[from] Breach),
-    /// The peer sent a message that has no place here.
+    /// The peer sent a message that the protocol does not allow at this point.
     #[error("the peer broke the protocol: it sent {message}, but {expected} was to come")]
     Unexpected {
         /// What came.
@@ -78,7 +78,7 @@ pub enum Error {
         /// The deadline that passed.
         after: Duration,
     },
-    /// A name that cannot be a stream's.
+    /// A name that no stream can have.
     #[error("{name:?} cannot name a stream: {problem}")]
     Name {
         /// The name.
@@ -116,7 +116,7 @@ pub enum Error {
         /// Why, and what would make it work.
         help: String,
     },
-    /// A ticket's frame is not where the ticket says: numbers mean something else by now.
+    /// A ticket's frame is not where the ticket says: its process or descriptor number belongs to something else by now.
     #[error("the ticket's frame is gone: {problem}")]
     Stale {
         /// What is there instead.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 /// Events that wait to be asked for.
 const MAX_EVENTS: usize = 256;
 
-/// A queue that a program need not look at: the oldest events are dropped.
+/// The queue. A program need not read it: when it is full, the oldest events are dropped.
 #[derive(Debug)]
 pub(crate) struct Events<E> {
     waiting: VecDeque<E>,

@@ -75,8 +75,9 @@ fn take_memory(of: &FrameMessage, fds: Vec<OwnedFd>) -> Result<(Memory, Vec<u64>
     Ok((Memory::HostMemory(memfd), sizes))
 }
 
-/// What travels when a frame is passed by hand, over any transport that carries descriptors (D-Bus, Wayland, a protocol of the
-/// program's own): the message `Frame` of docs/protocol.md, and the descriptors of its memory, which stay the frame's own.
+/// Turns a frame into bytes and descriptors, for any transport that carries descriptors (D-Bus, Wayland, a protocol of your
+/// own). The bytes are the message `Frame` of docs/protocol.md. The descriptors are those of its memory; they stay the frame's
+/// own.
 ///
 /// ```
 /// use lucarne::{DeviceId, Extent, Format, Frame, FrameLayout, Memory, kernel::Memfd};
@@ -104,15 +105,15 @@ pub fn encode_frame(frame: &Frame) -> Result<(Vec<u8>, Vec<BorrowedFd<'_>>)> {
     Ok((message.encode()?, borrow_descriptors(frame)))
 }
 
-/// Makes a frame of what [`encode_frame`] gave at the other end of a transport. Nothing of it is believed: sizes and seals are
-/// checked with the kernel, and the layout against them.
+/// Turns the bytes and descriptors of [`encode_frame`] into a frame, at the other end of a transport. Everything is checked:
+/// the kernel is asked for sizes and seals, and the layout must fit them.
 ///
-/// Owns the descriptors; every one is closed on an error. Does not block, whatever they are. Drivers believe what lies in opaque
-/// memory: import that only from programs that you trust.
+/// Takes the descriptors; all are closed on an error. Does not block, whatever the descriptors are. A driver believes what it
+/// reads in opaque memory: import such memory only from programs that you trust.
 ///
 /// # Errors
 ///
-/// [`Error::Malformed`], [`Error::Unexpected`] and [`Error::Core`] for a frame that is none; [`Error::Os`].
+/// [`Error::Malformed`], [`Error::Unexpected`] and [`Error::Core`] when it is not a frame; [`Error::Os`].
 pub fn decode_frame(message: &[u8], descriptors: Vec<OwnedFd>) -> Result<Frame> {
     // First: what is no memory may be slow to close, whatever the message says.
     decode_accepted(message, descriptor::accept(descriptors)?)
@@ -199,15 +200,16 @@ pub fn send_frame(socket: impl AsFd, frame: &Frame, timeout: Duration) -> Result
     }
 }
 
-/// Receives a frame that [`send_frame`] sent. Its memory is the sender's: sizes and seals are checked with the kernel, and
-/// the layout against them. Drivers believe what lies in opaque memory: import that only from programs that you trust.
+/// Receives a frame that [`send_frame`] sent. The sender is not believed: the kernel is asked for sizes and seals, and the
+/// layout must fit them. A driver believes what it reads in opaque memory: import such memory only from programs that you
+/// trust.
 ///
 /// Blocks until a frame comes, `timeout` at most. Every descriptor that came is closed on an error. [`send_frame`] has an
 /// example of both ends.
 ///
 /// # Errors
 ///
-/// [`Error::Timeout`]; [`Error::PeerGone`]; [`Error::Malformed`] and [`Error::Core`] for a frame that is none;
+/// [`Error::Timeout`]; [`Error::PeerGone`]; [`Error::Malformed`] and [`Error::Core`] when it is not a frame;
 /// [`Error::Os`], with EMFILE when this process may not open more descriptors.
 ///
 /// # References

@@ -107,8 +107,8 @@ impl<I> SlotWriting<I> {
         self.turn.frame()
     }
 
-    /// The fence that it was sent with last, where nobody has read it since: wait for it before writing. Readers are done
-    /// with a slot before it is handed out.
+    /// Wait for this fence before you write. All readers of the slot are done. But if its last frame was never read, the
+    /// slot may still be written: then this is the fence that it was sent with.
     pub fn gate(&self) -> &Fence {
         &self.gate
     }

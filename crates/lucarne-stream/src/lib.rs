@@ -55,17 +55,17 @@
 //!
 //! # What it promises
 //!
-//! - **Nothing from a peer is believed.** Messages and the words of the ring are read once and checked; sizes and seals are the
-//!   kernel's answers; descriptors are counted, and closed when they are too many. The worst that a peer can do is to spoil
-//!   its own frames.
+//! - **Nothing from a peer is believed.** Messages and the words of the ring are read once and checked. The kernel is asked for
+//!   sizes and seals. Descriptors are counted, and closed when they are too many. A peer can spoil its own frames, and
+//!   nothing else.
 //! - **Nobody waits for a peer beyond a deadline.** Slow, stopped and silent consumers are cut off when the producer runs out of
 //!   slots for longer than its [patience](ProducerOptions::patience), and those whose release fences do not signal within it; the slots
 //!   of one that dies come back at once. A consumer of [`Every`](Delivery::Every) frame sets the pace as long as it keeps within
 //!   that patience.
 //! - **A producer that dies leaves its last frame** with whoever holds it, and [`Consumer::reconnect`] finds the next one.
 //!
-//! There are no threads in here, and no async runtime: both ends give a descriptor to poll and calls that do not block. The one
-//! exception is a thread that closes what a hostile peer has sent and what may take for ever to close; it ends with that.
+//! There are no threads in here, and no async runtime: both ends give a descriptor to poll and calls that do not block. There
+//! is one exception: descriptors of a hostile peer that may take for ever to close are closed on a thread of their own.
 //! With the features `tokio` and `calloop` there are adapters for these two event loops; `serde` writes tickets down.
 //! The protocol, byte by byte, is in the repository's `docs/protocol.md`.
 //!

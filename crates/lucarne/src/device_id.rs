@@ -11,7 +11,7 @@ pub struct DrmNode {
     pub minor: u32,
 }
 
-/// What identifies a device across APIs and processes: whatever its driver told.
+/// What identifies a device across APIs and processes, as far as its driver says.
 ///
 /// Vulkan answers `VkPhysicalDeviceIDProperties` and `VkPhysicalDeviceDrmPropertiesEXT`; GL answers
 /// `GL_DEVICE_UUID_EXT` and `GL_DRIVER_UUID_EXT` where it has `GL_EXT_memory_object`; EGL names DRM nodes

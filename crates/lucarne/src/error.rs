@@ -15,7 +15,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 ///
 /// Each variant says what was asked, what the machine or the caller has instead, and, where one is
 /// known, what would make it work. Nothing has changed when an error is returned: file descriptors
-/// that were lent stay with the caller, and ones that were given are closed.
+/// that were lent stay with the caller. Ones that were handed over are closed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -215,7 +215,7 @@ pub enum Requirement {
         /// The package of Debian and Ubuntu that has it.
         package: &'static str,
     },
-    /// The consumer's trust in the producer: nobody but the consumer can give it.
+    /// The consumer must say that it trusts the producer. Nobody can say so for it.
     TrustedProducer {
         /// What gives it.
         setting: &'static str,
@@ -225,7 +225,7 @@ pub enum Requirement {
 }
 
 impl Requirement {
-    /// A requirement that only a sentence can state.
+    /// A requirement that no other variant stands for, as a sentence.
     pub fn other(sentence: impl Into<String>) -> Self {
         Self::Other(sentence.into())
     }

@@ -15,17 +15,18 @@ pub const MAX_PLANES: usize = 4;
 /// Every linear buffer this crate allocates has a pitch that is a multiple of this many bytes: AMD's display
 /// and texture units accept nothing less.
 pub const LINEAR_PITCH_ALIGNMENT: u64 = 256;
-/// Every linear buffer this crate allocates has room for a height padded to a multiple of this many rows:
-/// importers recompute the padded size and refuse or overrun a tight buffer.
+/// Every linear buffer this crate allocates has room for a height that is a multiple of this many rows. Some drivers
+/// pad the height by themselves when they import, and refuse, or read beyond, a buffer without that room.
 pub const LINEAR_HEIGHT_ALIGNMENT: u32 = 16;
 /// Every linear buffer this crate allocates has this many bytes behind its last row: Broadcom's V3D driver asks for
 /// them, as its texture unit fetches ahead.
 pub const LINEAR_TAIL_BYTES: u64 = 64;
-/// The last byte that a frame's planes may reach in their memory, rows up to a height padded to
-/// [`LINEAR_HEIGHT_ALIGNMENT`] included: drivers compute where a row begins with 32 bits and a sign, and read elsewhere
-/// when that wraps.
+/// The last byte that a frame's planes may reach in their memory. The rows that pad the height to a multiple of
+/// [`LINEAR_HEIGHT_ALIGNMENT`] count too. Drivers compute where a row begins in signed 32-bit numbers; when such a
+/// number overflows, they read elsewhere.
 pub const MAX_REACH: u64 = i32::MAX as u64;
-/// A pitch may be this many times a row of [`MAX_EXTENT`] pixels: views of a part of a wider image, and padding.
+/// The largest pitch, counted in rows of [`MAX_EXTENT`] pixels. A pitch is longer than its row when the rows are padded,
+/// or when the frame is a part of a wider image.
 pub const MAX_PITCH_ROWS: u64 = 4;
 /// Buffers are whole pages, as `/dev/udmabuf` requires.
 pub const PAGE_BYTES: u64 = 4096;
@@ -95,7 +96,7 @@ impl fmt::Display for Extent {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tiling {
-    /// Only the driver that allocated it knows: no modifier was negotiated.
+    /// Only the driver that allocated the memory knows. No modifier was negotiated.
     Implicit,
     /// As the modifier says.
     Explicit(Modifier),
@@ -132,10 +133,10 @@ pub struct Plane {
     pub pitch: u64,
 }
 
-/// Extent, format, tiling, memory planes and colours of a frame: plain data, proven to fit its memory.
+/// Extent, format, tiling, memory planes and colours of a frame: plain data that was checked against its memory.
 ///
-/// [`FrameLayout::new`] is the only way in for geometry from outside, so whoever holds one may hand it to a
-/// driver: drivers answer a short buffer with SIGSEGV, not with an error.
+/// Geometry from outside always goes through [`FrameLayout::new`], which checks it. So a `FrameLayout` can be handed
+/// to a driver. That matters because drivers do not return an error for a buffer that is too short: they crash.
 ///
 /// ```
 /// use lucarne::{Extent, Format, FrameLayout, Modifier, Plane, Tiling};
@@ -277,7 +278,7 @@ impl FrameLayout {
         self.format
     }
 
-    /// What is known of the format; a layout is only ever made of a known one.
+    /// What is known about the format. There is no layout of an unknown format.
     #[expect(
         clippy::missing_panics_doc,
         reason = "every constructor checks the format first"
@@ -312,8 +313,8 @@ impl FrameLayout {
         Ok(())
     }
 
-    /// The byte behind the last one of this object that is a pixel's, whatever a driver says of it. For linear layouts:
-    /// others have rows of their own.
+    /// How many bytes of this object, from its start, hold pixels. It is computed here and does not depend on a driver's
+    /// answer. For linear layouts only: other layouts have no plain rows.
     #[cfg(feature = "vulkan")]
     pub(crate) fn end_in(&self, object: usize) -> u64 {
         let info = self.format_info();

@@ -93,9 +93,9 @@ pub type Received<I> = lucarne::Received<StreamFrame<I>>;
 
 /// A frame that may be read, once the fence that it came with has signalled.
 ///
-/// [`release`](lucarne::Reading::release) gives it back with a fence, and does not block, except for a fence that cannot
-/// travel. It answers [`Error::Core`] for a fence that is none, or that does not signal where it has to be waited for; the
-/// frame is given back in every case.
+/// [`release`](lucarne::Reading::release) gives it back with a fence. It does not block, unless the fence cannot be sent to
+/// the producer and has to be waited for. It returns [`Error::Core`] for a descriptor that is not a fence, and for a fence
+/// that does not signal in time. The frame is given back in every case.
 pub type Reading<I> = lucarne::Reading<StreamFrame<I>>;
 
 impl<I> Lent for StreamFrame<I> {
@@ -133,7 +133,7 @@ impl<I> StreamFrame<I> {
         self.taken.sequence
     }
 
-    /// When it was made, by its producer's word: on `CLOCK_MONOTONIC`.
+    /// When it was made, as its producer says: on `CLOCK_MONOTONIC`.
     pub fn timestamp(&self) -> Duration {
         Duration::from_nanos(self.taken.note.timestamp)
     }
@@ -143,8 +143,8 @@ impl<I> StreamFrame<I> {
         self.dropped
     }
 
-    /// What has changed since the stream's frame before; `None` for everything, for a consumer's first frame, and
-    /// after frames were dropped.
+    /// The rectangles that have changed since the stream's frame before. `None` means that everything may have changed: so it
+    /// is for a consumer's first frame, and after frames were dropped.
     pub fn damage(&self) -> Option<impl Iterator<Item = Damage> + '_> {
         let list = self.taken.note.damage.as_ref().filter(|_| self.follows);
         list.map(crate::ring::DamageList::iter)

@@ -209,7 +209,8 @@ impl<A: Import> Consumer<A> {
         Ok(consumer)
     }
 
-    /// Connects again, after the producer was lost: to whoever has the name now. Frames that are held stay as they are.
+    /// Connects again after the producer was lost, to the producer that has the name now. Frames that are held stay as they
+    /// are.
     ///
     /// # Errors
     ///

@@ -39,7 +39,7 @@ impl ConsumerOptions {
         self
     }
 
-    /// How long a release fence that cannot travel is waited for.
+    /// How long a release waits for a fence that cannot be sent to the producer.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
@@ -53,8 +53,8 @@ impl ConsumerOptions {
         self
     }
 
-    /// Takes opaque memory (`OPAQUE_FD`), too: drivers believe what its maker wrote into it, so that a hostile producer can
-    /// bring this process down. Dma-bufs and host memory need no trust.
+    /// Takes opaque memory (`OPAQUE_FD`), too. A driver believes what it reads there, so a hostile producer can make this
+    /// process crash. Dma-bufs and host memory need no trust.
     #[must_use]
     pub fn trust_producer(mut self) -> Self {
         self.trusts = true;

@@ -44,7 +44,7 @@ const HOUSEKEEPING: Duration = Duration::from_millis(50);
 pub enum ProducerEvent {
     /// A consumer has imported everything, and gets frames from now on.
     Joined {
-        /// Its number: never another's on this stream.
+        /// Its number. A stream never uses a number twice.
         consumer: u64,
         /// Its process, as the kernel knows it.
         credentials: PeerCredentials,
@@ -235,11 +235,11 @@ impl<A: Allocate> Producer<A> {
     /// Passes a slot to every consumer; `acquire` signals when the writing is done, `timestamp` is on `CLOCK_MONOTONIC`
     /// ([`now`](crate::now)). Says how many consumers got it. Does not block, except for a fence that cannot travel.
     ///
-    /// A slot of a generation that is over goes to nobody.
+    /// A slot of a generation that is over is sent to nobody.
     ///
     /// # Errors
     ///
-    /// [`Error::Core`] for a fence that is none.
+    /// [`Error::Core`] for a descriptor that is not a fence.
     pub fn send(
         &mut self,
         slot: SlotWriting<A::Image>,

@@ -28,7 +28,8 @@ impl ProducerOptions {
         Self::of(Request::new(extent))
     }
 
-    /// Frames as asked for. What the consumers do with them is theirs to say: the request's is replaced.
+    /// Frames as this request says. Its [`consumer`](Request::consumer) usage is not used: each consumer says what it does with
+    /// the frames.
     pub fn of(request: Request) -> Self {
         Self {
             request,
@@ -40,16 +41,16 @@ impl ProducerOptions {
         }
     }
 
-    /// How many images there are, 2 to 16. Three do for one consumer; each further one that may hold a frame of its own for
-    /// long wants one more.
+    /// How many images there are, 2 to 16. Three are enough for one consumer. Add one for each further consumer that holds
+    /// frames for a long time.
     #[must_use]
     pub fn slots(mut self, slots: usize) -> Self {
         self.slots = slots;
         self
     }
 
-    /// How long a consumer may take to answer, how long one may keep the producer without a free slot, and how long after
-    /// its release a consumer's fence may take to signal, before it is cut off.
+    /// How long a consumer may take before it is cut off: to answer, to give a slot back when none is free, and for its release
+    /// fence to signal after the release.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;

@@ -102,7 +102,7 @@ fn unpack(word: u64) -> Option<(u64, Phase)> {
     Some((word >> 4, phase))
 }
 
-/// A value in a ring that the protocol does not allow there: the peer is broken or hostile.
+/// A value in a ring that the protocol does not allow there. The peer has a fault, or is hostile.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the ring's {word} of slot {slot} is {got:#x}, but must be {limit}")]
 pub struct Breach {

@@ -6,8 +6,8 @@ use crate::format::{Component, FormatInfo};
 
 /// The arithmetic of one matrix, range and number of bits.
 ///
-/// Red, green and blue are encoded numbers from 0 to 1; codes are what is stored, from 0 to 2ⁿ − 1, in the order luma, Cb,
-/// Cr, and unrounded unless said otherwise.
+/// Red, green and blue are encoded numbers from 0 to 1. *Codes* are the numbers that are stored: luma, Cb, Cr, in this
+/// order, from 0 to 2ⁿ − 1. They are not rounded unless a function says so.
 ///
 /// # References
 ///
@@ -87,7 +87,7 @@ impl YcbcrConversion {
         })
     }
 
-    /// The colour of codes; outside of 0 to 1 for codes that no colour has.
+    /// The colour that codes stand for. Some codes stand for no colour; for those, numbers lie outside 0 to 1.
     pub fn rgb(&self, codes: [f64; 3]) -> [f64; 3] {
         apply(&self.rgb_matrix(1.0), codes)
     }

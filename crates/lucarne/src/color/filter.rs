@@ -1,4 +1,5 @@
-//! Chroma that several pixels share: where it lies, how it is made of pixels, and how pixels get it back.
+//! Chroma samples that several pixels share: where they lie, how they are computed from pixels, and how a pixel's chroma is
+//! computed from them.
 
 use super::{ChromaLocation, ChromaSiting};
 use crate::format::FormatInfo;
@@ -14,7 +15,7 @@ pub struct Subsampling {
 }
 
 impl Subsampling {
-    /// That of a `Y'CbCr` format; 1 and 1 where every pixel has its own.
+    /// The subsampling of a format: 1 and 1 where every pixel has chroma of its own.
     pub fn of(info: &FormatInfo) -> Self {
         match *info.planes {
             // Two pixels and one pair of chroma in a block (YUYV).
@@ -66,8 +67,8 @@ fn offset(count: u8, location: ChromaLocation) -> f64 {
 /// A sample or pixel, and what it counts for.
 pub type Tap = (u32, f64);
 
-/// What a pixel's chroma is made of, along one axis: the two nearest samples, by distance. The outermost samples count
-/// beyond the edges too.
+/// Which samples a pixel's chroma is computed from, along one axis: the two nearest, weighted by distance. Beyond the
+/// edges, the outermost sample is repeated.
 pub fn upsampling_taps(pixel: u32, count: u8, location: ChromaLocation, samples: u32) -> [Tap; 2] {
     let at = (f64::from(pixel) - offset(count, location)) / f64::from(count);
     let below = at.floor();
@@ -79,9 +80,10 @@ pub fn upsampling_taps(pixel: u32, count: u8, location: ChromaLocation, samples:
     ]
 }
 
-/// What a chroma sample is made of, along one axis: a box as wide as the pixels that share it, centred where it lies, in
-/// which pixels count by how much of them is inside. In the middle of two that is a half of each; on the first of two, a
-/// half of it and a quarter of each neighbour. The outermost pixels count beyond the edges too.
+/// Which pixels a chroma sample is computed from, along one axis, and with which weights. This is a box filter: the box is
+/// as wide as the pixels that share the sample, and its centre is where the sample lies. A pixel's weight is the part of it
+/// that lies inside the box. A sample in the middle of two pixels takes a half of each; a sample on the first of two takes a
+/// half of that one and a quarter of each neighbour. Beyond the edges, the outermost pixel is repeated.
 pub fn downsampling_taps(
     sample: u32,
     count: u8,
@@ -112,7 +114,7 @@ fn clamp(value: f64, last: u32) -> u32 {
     value
 }
 
-/// The chroma of a pixel, out of what `sample` says of each chroma sample (column, row).
+/// The chroma of a pixel. `sample` gives the chroma sample of a column and a row.
 pub fn chroma_at_pixel(
     (x, y): (u32, u32),
     frame: Extent,
@@ -126,7 +128,7 @@ pub fn chroma_at_pixel(
     weighed(&columns, &rows, sample)
 }
 
-/// The colour of a chroma sample, out of what `pixel` says of each pixel (column, row).
+/// The colour of a chroma sample. `pixel` gives the colour of the pixel in a column and a row.
 pub fn pixels_to_chroma(
     (x, y): (u32, u32),
     frame: Extent,

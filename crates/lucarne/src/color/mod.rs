@@ -50,13 +50,13 @@ use crate::format::{ColorKind, Format, FormatInfo, Numeric};
 pub struct ColorDescription {
     /// Which red, green, blue and white.
     pub primaries: Primaries,
-    /// From light to numbers.
+    /// The function from light to the stored numbers.
     pub transfer: Transfer,
-    /// From `R'G'B'` to `Y'CbCr`; [`Matrix::Identity`] where there is none.
+    /// The matrix from `R'G'B'` to `Y'CbCr`; [`Matrix::Identity`] for RGB formats.
     pub matrix: Matrix,
     /// Which codes are black and white.
     pub range: Range,
-    /// Where chroma samples lie; means nothing where chroma is not subsampled.
+    /// Where chroma samples lie. Without meaning for formats whose chroma is not subsampled.
     pub siting: ChromaSiting,
     /// Whether colours have been multiplied by alpha.
     pub alpha: AlphaMode,
@@ -84,9 +84,9 @@ impl ColorDescription {
         ..Self::SRGB
     };
 
-    /// What a frame of this format is taken for when nobody says anything: [`SRGB`](Self::SRGB) for red, green and blue
-    /// (with a linear transfer for floating-point formats), [`VIDEO`](Self::VIDEO) for `Y'CbCr`, whatever its size; with
-    /// premultiplied alpha where the format has alpha, as compositors assume.
+    /// The description that a frame of this format has when nobody gives another one: [`SRGB`](Self::SRGB) for RGB formats
+    /// (with a linear transfer for floating-point formats), [`VIDEO`](Self::VIDEO) for `Y'CbCr` formats of every size. Alpha
+    /// is premultiplied where the format has alpha, as compositors assume.
     pub fn default_for(info: &FormatInfo) -> Self {
         let base = match info.color {
             ColorKind::Rgb => Self::SRGB,

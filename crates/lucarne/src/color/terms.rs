@@ -115,10 +115,10 @@ terms! {
 }
 
 terms! {
-    /// The matrix between `R'G'B'` and `Y'CbCr`. Those that are no matrix of constants (constant luminance, `ICtCp`) are
-    /// not here.
+    /// The matrix between `R'G'B'` and `Y'CbCr`. Conversions that are not a matrix of constants (constant luminance,
+    /// `ICtCp`) are left out.
     Matrix: "H.273, `MatrixCoefficients`" {
-        /// None: red, green and blue themselves.
+        /// No matrix: the numbers are red, green and blue.
         Identity = 0, "identity";
         /// Rec. ITU-R BT.709.
         Bt709 = 1, "BT.709";
@@ -166,7 +166,7 @@ pub enum ChromaLocation {
     Midpoint,
 }
 
-/// Where chroma samples lie. The two positions below the middle, which H.273 has too, no graphics API can express.
+/// Where chroma samples lie. H.273 has two more positions, below the middle; no graphics API can express them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ChromaSiting {
     /// From left to right.
@@ -255,8 +255,8 @@ impl fmt::Display for AlphaMode {
 }
 
 terms! {
-    /// How the picture was turned before it was stored: first mirrored, where it says so, then rotated counter-clockwise.
-    /// Nothing here turns it back: whoever shows it does.
+    /// How the picture was turned before it was stored: first mirrored, where the name says so, then rotated
+    /// counter-clockwise. Lucarne does not turn it back: the program that shows it must.
     Orientation: "Wayland, `wl_output.transform`" {
         /// Not at all: the first row is the top, the first pixel of a row the left.
         Normal = 0, "upright";

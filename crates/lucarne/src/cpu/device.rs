@@ -56,9 +56,9 @@ impl Device {
 
     /// The identity of memory that the CPU allocates: software, no device at all.
     ///
-    /// It is never the same as another one, nor known to differ from a software rasteriser. That is as it must be:
-    /// what a CPU shares is linear or host memory, for which both ends need not be one device, and an exporter that
-    /// hears "not the same" puts its memory where the CPU can reach it.
+    /// Compared with a software rasteriser it gives [`Comparison::Unknown`](crate::Comparison::Unknown), with a GPU
+    /// [`Comparison::Different`](crate::Comparison::Different); never `Same`. So the other side allocates memory that the
+    /// CPU can reach. The CPU shares linear or host memory only, and for those the two ends need not be one device.
     pub fn id(&self) -> DeviceId {
         host()
     }

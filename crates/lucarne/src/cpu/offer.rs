@@ -9,14 +9,14 @@ use crate::modifier::Modifier;
 use crate::negotiate::{FenceSupport, MemoryPath, Offer, OfferEntry, Usage};
 
 impl Device {
-    /// What the CPU can do: every known format, linear, for any `usage`, as it does what it likes with
-    /// pixels.
+    /// What the CPU can do: every known format, linear. It does so for every `usage`, as the CPU can read and write any
+    /// pixel.
     ///
     /// dma-bufs can always be imported, and exported with [`Allocator::Udmabuf`] and [`Allocator::DmaHeap`]; host
     /// memory both ways with every allocator. A format with several planes has them one after the other in one buffer.
     ///
-    /// A size that the allocator has no room for, such as beyond udmabuf's 64 MiB, is found out by
-    /// [`export`](Self::export).
+    /// The allocator may have no room for a large frame: udmabuf allows 64 MiB unless configured otherwise.
+    /// [`export`](Self::export) then returns an error; the offer does not show it.
     ///
     /// # Errors
     ///

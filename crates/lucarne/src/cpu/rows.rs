@@ -121,7 +121,7 @@ enum Read<'a> {
 
 /// The rows of a frame while the CPU reads it.
 ///
-/// Another process may write meanwhile if it breaks the rules of turns: then rows are torn, and nothing worse happens.
+/// A process that breaks the rules of turns may write meanwhile. Then rows are torn; nothing worse happens.
 #[derive(Debug)]
 pub struct ReadRows<'a> {
     planes: &'a [PlaneRows],

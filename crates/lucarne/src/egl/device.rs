@@ -94,8 +94,8 @@ impl Adapter {
 }
 
 impl Device {
-    /// Wraps the display and context that are current on this thread, whichever toolkit made them; OpenGL ES 3 and
-    /// desktop OpenGL both do.
+    /// Wraps the display and context that are current on this thread, whichever toolkit made them. The context may be of
+    /// OpenGL ES 3 or of desktop OpenGL.
     ///
     /// # Errors
     ///

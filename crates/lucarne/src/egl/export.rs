@@ -37,10 +37,13 @@ impl Exported {
 impl Device {
     /// Makes a texture as agreed, in memory of its own, and exports that memory as a dma-buf.
     ///
-    /// OpenGL chooses the modifier alone; the frame's layout says which. Draw into the texture through a framebuffer
-    /// object; wait with [`Device::wait`] before, and pass [`Device::fence`] on after. Row 0 of the frame is what
-    /// OpenGL calls the bottom, and others take for the top: draw upside down, or say so with
-    /// [`Frame::with_color`](crate::Frame::with_color) and [`Orientation::Flipped180`](crate::color::Orientation::Flipped180).
+    /// OpenGL chooses the modifier by itself; the frame's layout says which one. Draw into the texture through a framebuffer
+    /// object. Call [`Device::wait`] before, and pass the frame on with the fence of [`Device::fence`] after.
+    ///
+    /// Row 0 of the frame is the bottom row for OpenGL and the top row for most others. So draw upside down, or mark the frame
+    /// with [`Frame::with_color`](crate::Frame::with_color) and
+    /// [`Orientation::Flipped180`](crate::color::Orientation::Flipped180).
+    ///
     /// The frame owns the exported descriptors.
     ///
     /// # Errors

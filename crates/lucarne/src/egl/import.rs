@@ -19,9 +19,9 @@ use crate::quirks;
 impl Device {
     /// Imports a frame as a texture, or returns the one that was made of the same memory before.
     ///
-    /// The frame's descriptors are lent; the texture keeps the frame's memory alive. Do not sample the texture
-    /// before [`Device::read`] says so. Textures of frames that nobody else holds any more are let go at the next
-    /// import. For a texture that was made before, nothing is asked of the driver, nor which context is current.
+    /// The frame's descriptors are lent; the texture keeps the frame's memory alive. Call [`Device::read`] before you sample
+    /// the texture. The next import drops textures of frames that nobody else holds any more. When the texture was made
+    /// before, no driver is called, and it is not checked which context is current.
     ///
     /// # Errors
     ///

@@ -66,8 +66,8 @@ impl DeviceInner {
         self.gl_extensions.contains(name)
     }
 
-    /// Costs a process that has just been woken some ten microseconds: nothing asks between waking up and sampling that
-    /// does not call into the context.
+    /// In a process that has just been woken, this costs about ten microseconds. So between waking up and sampling, only code
+    /// that calls into the context asks.
     pub(super) fn is_current(&self) -> bool {
         self.library.egl.get_current_context() == Some(self.context)
     }

@@ -18,9 +18,9 @@ use crate::negotiate::{MemoryPath, Offer, OfferEntry, Usage};
 use crate::quirks;
 
 impl Device {
-    /// What this context can share, for textures used as `usage` says: sampled, rendered into, or both. Modifiers that can
-    /// be used for none of it are left out; the other paths are listed whole, as no driver chooses there. The driver is
-    /// asked once, at the first call.
+    /// What this context can share, for textures used as `usage` says: sampled, rendered into, or both. Modifiers that
+    /// cannot be used for any of that are left out. The other paths are listed in full, as they have no modifiers. The driver
+    /// is asked once, at the first call.
     ///
     /// # Errors
     ///

@@ -30,8 +30,8 @@ impl Device {
     /// wait for sync_files, the GPU does; otherwise this thread waits, `timeout` at most. On the host memory path the
     /// pixels are uploaded, which needs the wait to be over.
     ///
-    /// Where this thread waits and nothing is uploaded, no driver is called, nor asked which context is current:
-    /// [`Device::fence`] asks, before the frame is given back.
+    /// Where this thread waits and nothing is uploaded, no driver is called. Which context is current is then checked later,
+    /// by [`Device::fence`], before the frame is given back.
     ///
     /// # Errors
     ///
@@ -52,8 +52,8 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`Error::NotCurrent`], always, when the context is not: what was issued since [`Device::read`] went elsewhere;
-    /// [`Error::Timeout`]; [`Error::Driver`].
+    /// [`Error::NotCurrent`] when this device's context is not current: then the commands since [`Device::read`] went to
+    /// another context. [`Error::Timeout`]; [`Error::Driver`].
     pub fn fence(&self, timeout: Duration) -> Result<Fence> {
         let device = self.inner();
         device.require_current("egl::Device::fence")?;

@@ -106,11 +106,10 @@ impl FormatPlane {
 /// How OpenGL ES 3 names a format.
 ///
 /// The three enumerants go to `glTexStorage2D` and `glTexSubImage2D`. OpenGL ES reads the bytes in one fixed
-/// order only (red first), so formats in another order are uploaded as if they were in that order and put
-/// right when they are sampled: set `GL_TEXTURE_SWIZZLE_R` and its three successors to
-/// [`swizzle`](Self::swizzle). That way needs no extension; `GL_EXT_texture_format_BGRA8888` is not on every
-/// driver. A swizzle works for sampling only: a texture that is rendered to keeps the order of
-/// `internal_format`.
+/// order only (red first). Formats in another order are uploaded as if they were red first, and their colours get their
+/// right places when they are sampled: set `GL_TEXTURE_SWIZZLE_R`, `_G`, `_B` and `_A` to [`swizzle`](Self::swizzle).
+/// That needs no extension; `GL_EXT_texture_format_BGRA8888` is not on every driver. A swizzle works for sampling only: a
+/// texture that is rendered to, or read through a framebuffer, keeps the order of `internal_format`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct GlFormat {

@@ -25,7 +25,7 @@ pub struct ComponentPlace {
 /// `GR88` at full width, for luma, and `ABGR8888` at half width, for chroma. What a sampler reads of them is codes, not
 /// colours: [`YcbcrConversion::rgb_matrix`](crate::color::YcbcrConversion::rgb_matrix) makes colours of those.
 ///
-/// All of them are one frame's memory, so that one turn is for all of them.
+/// All of them are the memory of one frame: one turn covers them all.
 #[derive(Clone, Debug)]
 pub struct Components {
     frames: Vec<Frame>,
@@ -69,8 +69,8 @@ impl Frame {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] for red, green and blue, for opaque memory, for formats whose samples are not whole bytes
-    /// (`NV15`, `Y410` and their kin), and for modifiers with planes of their own or blocks that span planes;
+    /// [`Error::Unsupported`] for RGB formats, for opaque memory, for formats whose samples are not whole bytes
+    /// (`NV15`, `Y410` and similar), and for modifiers that add planes or whose blocks span planes;
     /// [`Error::Os`] when the process has no descriptor left.
     pub fn components(&self) -> Result<Components> {
         let layout = self.layout();

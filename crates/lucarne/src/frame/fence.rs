@@ -34,7 +34,7 @@ use crate::kernel::{FenceStatus, SyncFile};
 #[must_use = "a fence that nobody waits for protects nothing"]
 #[non_exhaustive]
 pub enum Fence {
-    /// Already: the work had finished when the frame was passed, for instance because the CPU waited for it.
+    /// Now. The work had finished when the frame was passed on, for instance because the CPU waited for it.
     Signaled,
     /// When this kernel fence signals.
     SyncFile(Arc<SyncFile>),
@@ -82,10 +82,11 @@ impl Fence {
         }
     }
 
-    /// One fence that signals once all of `fences` have: the release fences of several readers become the one that
-    /// gates the writer. Of no fences it is [`Fence::Signaled`]. Does not block.
+    /// One fence that signals once all of `fences` have signalled. Use it to make one release fence of the fences of
+    /// several readers. An empty list gives [`Fence::Signaled`]. Does not block.
     ///
-    /// Fences that have signalled are left out, except for one that failed when nothing else is left.
+    /// Fences that have signalled already are left out. If only such fences are left and one of them failed, that one is
+    /// returned.
     ///
     /// # Errors
     ///

@@ -50,11 +50,11 @@ impl OpaqueFd {
     /// Refuses a memory file whose header, as Mesa's software drivers write and believe it, claims more than the file has:
     /// they map what it claims ([`OPAQUE_HEADER_BELIEVED`](crate::quirks::OPAQUE_HEADER_BELIEVED)).
     ///
-    /// A peer can write the header again between this and the driver's own look at it: this catches mistakes and stale
-    /// memory. Peers that are not trusted are given, and asked for, other memory.
+    /// This catches mistakes and stale memory, not attacks: a peer can write the header again before the driver reads
+    /// it. Peers that are not trusted get, and are asked for, another kind of memory.
     ///
-    /// With `dma_bufs` the driver exports those instead, which have no header; a memfd that stands in for one has not the
-    /// seals of Mesa's own.
+    /// With `dma_bufs` the driver exports dma-bufs instead, which have no header. A memfd that stands in for one does not
+    /// have the seals of Mesa's own.
     #[cfg(any(feature = "vulkan", feature = "egl"))]
     pub(crate) fn check_header(&self, dma_bufs: bool) -> Result<()> {
         const WORD: usize = size_of::<usize>();
@@ -204,7 +204,7 @@ impl Frame {
         }
     }
 
-    /// The same memory with its pixels' numbers taken for other colours.
+    /// The same memory with another colour description. No pixel changes.
     ///
     /// # Errors
     ///
@@ -245,9 +245,9 @@ impl Frame {
         }
     }
 
-    /// What tells this frame's memory from any other: the identity of its first kernel buffer and its layout
-    /// decide whether an import can be used again. `None` for opaque memory, whose descriptors may share one
-    /// inode; there only clones of one frame are the same.
+    /// Which memory this is: the identity of the frame's first kernel buffer. Two frames of the same identity and layout
+    /// can use one import. `None` for opaque memory: its descriptors may share one inode, so only clones of one frame
+    /// are known to be the same.
     pub fn identity(&self) -> Option<BufferIdentity> {
         match &*self.inner.memory {
             Memory::DmaBuf(buffers) => buffers.first().map(DmaBuf::identity),

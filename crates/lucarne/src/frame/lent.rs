@@ -59,8 +59,8 @@ pub trait Lent {
 
     /// Takes the frame back. The states call it once.
     ///
-    /// `release` signals when the reading is done; without it nobody has read the frame, and what gated the reader gates
-    /// the next writer.
+    /// `release` signals when the reading is done. `None` means that nobody has read the frame: the next writer then waits
+    /// for the fence that the reader would have waited for.
     fn give_back(&mut self, release: Option<Fence>) -> Self::Returned;
 }
 

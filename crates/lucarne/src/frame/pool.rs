@@ -8,8 +8,8 @@ use super::turn::Free;
 
 /// The frames of one producer; each is in exactly one state at any time.
 ///
-/// Three let the producer write one while one is shown and one waits. Frames come back by themselves when their
-/// turn ends, whichever way it ends. Threads may share a pool.
+/// With three frames the producer can write one while another is shown and the third waits. A frame comes back to the pool
+/// when its turn ends, in whichever way it ends. Threads may share a pool.
 ///
 /// ```
 /// use lucarne::{Fence, Pool};

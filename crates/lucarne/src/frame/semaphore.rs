@@ -10,8 +10,8 @@ use crate::kernel::fd;
 /// (`VK_EXTERNAL_SEMAPHORE_HANDLE_TYPE_OPAQUE_FD_BIT`, `GL_HANDLE_TYPE_OPAQUE_FD_EXT`): what gates a frame in
 /// [`MemoryPath::OpaqueFd`](crate::MemoryPath::OpaqueFd) memory where a device cannot pass sync_files.
 ///
-/// Both sides see one semaphore: each signal is waited for exactly once, by one of them, before the next. Nothing else can
-/// wait for it, the CPU neither, so it is no [`Fence`](super::Fence). Owns its descriptor and closes it on drop.
+/// Both sides use one semaphore. Each signal must be waited for exactly once before the next signal. Only the two drivers
+/// can wait for it, and not the CPU; so it is not a [`Fence`](super::Fence). Owns its descriptor and closes it on drop.
 #[derive(Debug)]
 pub struct OpaqueSemaphore {
     fd: OwnedFd,

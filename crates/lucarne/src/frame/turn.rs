@@ -55,9 +55,9 @@ pub struct Received<L: Lent = PoolFrame> {
 
 /// A frame that a consumer may read, once the fence it came with has signalled.
 ///
-/// Dropping it without [`Reading::release`] runs what [`Reading::on_drop`] was given, which waits for the reads
-/// to finish, and then gives the frame back: slow, but nothing tears and no frame is lost. With the feature
-/// `tracing` this is logged as a warning.
+/// When it is dropped without [`Reading::release`], it runs the function that [`Reading::on_drop`] was given, which waits
+/// for the reads to finish. Then it gives the frame back. That is slow, but nothing tears and no frame is lost. With the
+/// feature `tracing` it is logged as a warning.
 #[must_use = "release the frame with the fence that says when reading ends"]
 pub struct Reading<L: Lent = PoolFrame> {
     loan: Loan<L>,
@@ -126,8 +126,8 @@ impl<L: Lent> Reading<L> {
         self
     }
 
-    /// Ends the turn; `release` signals when the reading is done, and gates the next writer. What it returns is the lender's
-    /// answer: nothing for a [`Pool`](super::Pool).
+    /// Ends the turn. `release` signals when the reading is done; the next writer waits for it. Returns the answer of
+    /// whoever lent the frame; a [`Pool`](super::Pool) answers nothing.
     pub fn release(mut self, release: Fence) -> L::Returned {
         self.quiesce = None;
         self.loan.end(Some(release))

@@ -15,8 +15,8 @@ use crate::layout::{Extent, FrameLayout, Plane, Tiling};
 use crate::negotiate::{Agreement, MemoryPath};
 
 impl Device {
-    /// Makes a buffer as agreed and exports its memory. Nobody has it yet: both the producer and the consumer import the
-    /// frame.
+    /// Makes a buffer as agreed and exports its memory. The device that draws must import the frame too, as the one that
+    /// shows it does.
     ///
     /// The driver chooses among the agreed modifiers (`gbm_bo_create_with_modifiers2`); the frame's layout says which,
     /// and where each memory plane lies. A linear buffer is made wider and higher than the frame, so that its pitch is a

@@ -1,4 +1,4 @@
-//! GBM: an allocator for devices that use memory well but share none of their own.
+//! GBM: an allocator of dma-bufs, for devices that can import memory but not export it.
 //!
 //! [`Adapter`] lists the DRM devices of the machine; [`Device`] is one that is open, the caller's `gbm_device` or one
 //! of Lucarne's. It draws nothing: [`Device::offer_for`] turns the offer of the API that will draw into one whose

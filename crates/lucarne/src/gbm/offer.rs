@@ -17,10 +17,10 @@ const TRIAL: Extent = Extent::new(64, 64);
 const LARGEST: Extent = Extent::new(MAX_EXTENT, MAX_EXTENT);
 
 impl Device {
-    /// What can be allocated here for images used as `usage` says, for a writer without a device of its own.
+    /// What can be allocated here for images used as `usage` says, for a writer that has no offer of its own.
     ///
-    /// libgbm lists no modifiers, so each format is tried, linear and as the driver likes it best; this allocates a small
-    /// buffer for each. [`Device::offer_for`] asks for a writer's own modifiers.
+    /// libgbm lists no modifiers. So this allocates two small buffers of each format: a linear one, and one in the layout that
+    /// the driver prefers. [`Device::offer_for`] tries the modifiers of a writer's offer instead.
     ///
     /// # Errors
     ///
@@ -32,8 +32,8 @@ impl Device {
     /// `side`'s offer with memory from here: what `side` can import, and this device can allocate. Negotiate it in the
     /// producer's place; then both ends import the frame of [`Device::export`].
     ///
-    /// Each format and modifier is tried with a small buffer, for what `usage` says. Tiled memory is only offered where
-    /// both are certainly the same device.
+    /// Each format and modifier is tried: a small buffer for `usage` is allocated. Tiled memory is only offered where both are
+    /// certainly the same device.
     pub fn offer_for(&self, side: &Offer, usage: Usage) -> Offer {
         ask_for(self.inner(), side, usage)
     }

@@ -8,8 +8,8 @@ use crate::error::{Error, Result};
 /// The process that connected to a socket, or that listened on it, as the kernel noted it then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct PeerCredentials {
-    /// The process, where it has a number here: one outside of this process's PID namespace has none. It may have died
-    /// since, and its number may be another's.
+    /// The process's number; `None` for a process outside of this process's PID namespace, which has no number here. The
+    /// process may have died since, and another process may have its number.
     pub pid: Option<u32>,
     /// Its user.
     pub uid: u32,
@@ -22,7 +22,7 @@ impl PeerCredentials {
     ///
     /// # Errors
     ///
-    /// [`Error::Os`] for what is no connected Unix socket.
+    /// [`Error::Os`] when it is not a connected Unix socket.
     #[doc(alias = "SO_PEERCRED")]
     pub fn of(socket: impl AsFd) -> Result<Self> {
         // Not through rustix, whose process number cannot hold the kernel's 0.

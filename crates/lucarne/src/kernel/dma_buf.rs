@@ -7,7 +7,7 @@ use rustix::fs::SealFlags;
 use super::fd;
 use crate::error::{Error, Result};
 
-/// What tells one kernel buffer from another, however often its descriptor was duplicated or sent.
+/// Which kernel buffer a descriptor stands for. All duplicates of a descriptor have the same identity, in every process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BufferIdentity {
     /// `st_dev`.

@@ -17,12 +17,12 @@ const RETRIES: u32 = 1000;
 
 /// A whole [`DmaBuf`], mapped shared, to be copied out of and into.
 ///
-/// Bytes are reachable only through [`read`](Self::read) and [`write`](Self::write), which tell the kernel that the CPU
-/// begins, and when it is done: on machines whose devices do not see the CPU's caches, that is what makes each see
-/// what the other wrote. There is no way to a `&[u8]`, as another device or process may write at any time.
+/// Bytes can be reached only through [`read`](Self::read) and [`write`](Self::write). They tell the kernel when the CPU's
+/// access begins and when it ends. On machines whose devices do not see the CPU's caches, each side sees what the other
+/// wrote only because of that. It never gives out a `&[u8]`, as another device or process may write at any time.
 ///
-/// Holds a descriptor of its own beside the mapping. An emulated dma-buf ([`DmaBufKind::Emulated`]) is memory that
-/// only CPUs touch: it has no such request, needs none, and costs no descriptor.
+/// Holds a descriptor of its own beside the mapping. Only CPUs touch an emulated dma-buf ([`DmaBufKind::Emulated`]), so
+/// the kernel need not be told, and no descriptor is held.
 #[derive(Debug)]
 pub struct DmaBufMapping {
     mapping: Mapping,
@@ -59,8 +59,8 @@ impl DmaBufMapping {
 
     /// Begins to read (`DMA_BUF_SYNC_START | DMA_BUF_SYNC_READ`).
     ///
-    /// The kernel waits for the fences of all that still writes to the buffer, and knows no deadline; so the buffer
-    /// is polled first, for `timeout` at most.
+    /// The kernel would wait for the fences of all writers, without a deadline. So this polls the buffer first, for
+    /// `timeout` at most.
     ///
     /// # Errors
     ///
@@ -76,7 +76,8 @@ impl DmaBufMapping {
 
     /// Begins to write (`DMA_BUF_SYNC_START | DMA_BUF_SYNC_RW`); waits for all that still reads or writes.
     ///
-    /// It is announced as reading too: caches work in lines, and a line that is written in part must first be read.
+    /// The kernel is told that the CPU also reads: caches work in lines, and a line that is written in part must first be
+    /// read.
     ///
     /// # Errors
     ///

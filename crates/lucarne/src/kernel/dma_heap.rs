@@ -23,7 +23,7 @@ impl DmaHeap {
     /// The heap of ordinary pages, which every kernel with heaps has (`CONFIG_DMABUF_HEAPS_SYSTEM`).
     pub const SYSTEM: &'static str = "system";
 
-    /// The names of the machine's heaps, sorted; none where the kernel was built without.
+    /// The names of the machine's heaps, sorted; empty where the kernel was built without heaps.
     pub fn names() -> Vec<String> {
         let Ok(entries) = std::fs::read_dir(FOLDER) else {
             return Vec::new();
@@ -39,7 +39,7 @@ impl DmaHeap {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a name that is none; [`Error::Unsupported`] with what to do, when the heap is absent or
+    /// [`Error::Invalid`] for a name that no heap can have; [`Error::Unsupported`] with what to do, when the heap is absent or
     /// may not be opened.
     pub fn open(name: &str) -> Result<Self> {
         if name.is_empty() || name.contains(['/', '\0']) || name.starts_with('.') {

@@ -25,8 +25,8 @@ const FOLDER: &str = "/dev/dri";
 
 /// A DRM node that is open. Cloning shares it.
 ///
-/// GEM handles are numbers that mean something to one opening of a node only, so a file is opened here and never
-/// taken from elsewhere. Threads may share it.
+/// A GEM handle is a number that is valid only for the open file that gave it. So this type opens the node itself and
+/// never takes a descriptor from elsewhere. Threads may share it.
 #[derive(Clone)]
 pub struct DrmFile {
     inner: Arc<Inner>,
@@ -70,7 +70,7 @@ impl DrmFile {
     /// # Errors
     ///
     /// [`Error::Unsupported`] with what to do, when it is absent or may not be opened; [`Error::Invalid`] when it is
-    /// no DRM node.
+    /// not a DRM node.
     pub fn open(path: &Path) -> Result<Self> {
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|errno| {
@@ -118,7 +118,7 @@ impl DrmFile {
     }
 
     /// This device's handle for a dma-buf (`DRM_IOCTL_PRIME_FD_TO_HANDLE`). The descriptor is lent; the handle keeps
-    /// the memory alive. A buffer that this file knows already gets the handle that it has.
+    /// the memory alive. Importing a buffer twice gives the same handle twice.
     ///
     /// # Errors
     ///

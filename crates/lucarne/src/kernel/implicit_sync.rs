@@ -1,7 +1,7 @@
 //! The bridge to implicit sync: the fences that a dma-buf itself carries (`linux/dma-buf.h`, Linux 6.0 and newer).
 //!
-//! Programs and drivers that pass no fences rely on those that the kernel keeps with each buffer. Fences are taken from
-//! there for a peer that leaves them there, and put there for a peer that looks nowhere else.
+//! Some programs and drivers pass no fences. They rely on the fences that the kernel keeps with each buffer. Here such
+//! fences are taken from a buffer, and fences are added to a buffer for those who look only there.
 
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 /// A whole kernel object, a [`Memfd`] for instance, mapped shared.
 ///
-/// There is no way to a `&[u8]`: another process may write at any time, which Rust references forbid. Bytes are
+/// It never gives out a `&[u8]`: another process may write at any time, which Rust references forbid. Bytes are
 /// copied in and out, or their address is given to an API that reads them itself.
 #[derive(Debug)]
 pub struct Mapping {

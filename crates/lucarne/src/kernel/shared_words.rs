@@ -16,8 +16,8 @@ const WORD: usize = size_of::<u64>();
 
 /// A whole [`Memfd`], mapped shared, as 64-bit words that are only ever touched atomically.
 ///
-/// There is no way to a slice or a plain number in place: another process may change any word at any time. Load a word
-/// once, then check the copy.
+/// It never gives out a slice or a reference to a plain number: another process may change any word at any time. Load a
+/// word once, then check the copy.
 #[derive(Debug)]
 pub struct SharedWords {
     mapping: Mapping,
@@ -67,10 +67,12 @@ impl SharedWords {
         unsafe { AtomicU64::from_ptr(word.as_ptr()) }
     }
 
-    /// Blocks while the word at `index` is `expected`, until [`SharedWords::wake`] or for `timeout` (`FUTEX_WAIT`). Says
-    /// whether it was woken, or found another value: false when the time is over. A signal counts as being woken.
+    /// Blocks while the word at `index` is `expected`, until [`SharedWords::wake`] is called or `timeout` is over
+    /// (`FUTEX_WAIT`). Returns false when the time is over, and true otherwise: when it was woken, when the word has another
+    /// value, or when a signal arrived.
     ///
-    /// Only the word's lower half is compared. Whoever changes the word wakes; a peer that does not is slept through.
+    /// Only the word's lower half is compared. Whoever changes the word must call `wake`, or this sleeps until the time is
+    /// over.
     ///
     /// # Errors
     ///

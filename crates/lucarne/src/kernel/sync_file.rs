@@ -91,8 +91,8 @@ impl SyncFile {
         }
     }
 
-    /// Takes a descriptor of this process's own that becomes readable once and stays so, an eventfd for instance, in a
-    /// sync_file's place: for work that no driver does, and for tests.
+    /// Uses a descriptor that becomes readable once and stays so, such as an eventfd of this process, as if it were a
+    /// sync_file. For work that no driver does, and for tests.
     ///
     /// [`SyncFile::wait`] works; drivers and the kernel's fence calls refuse it. Nothing is checked: what came from
     /// elsewhere goes through [`SyncFile::new`].
@@ -108,7 +108,7 @@ impl SyncFile {
 
     /// Blocks this thread until the fence has signalled, `timeout` at most.
     ///
-    /// Drivers are made to wait only after this: a software driver waits for ever, on the calling thread.
+    /// Lucarne waits here before it makes a driver wait: a software driver waits on the calling thread, without a deadline.
     ///
     /// # Errors
     ///
@@ -139,7 +139,7 @@ impl SyncFile {
         }
     }
 
-    /// Whether the fence has signalled, for better or worse. Does not block.
+    /// Whether the fence has signalled; a failed one has too. Does not block.
     ///
     /// # Errors
     ///

@@ -27,8 +27,8 @@ pub struct TimelineDevice {
 
 /// A sequence of points, each signalled by work, or by [`Timeline::signal`].
 ///
-/// Points start at 1 and are added in rising order; one is reached when its work and all before it are done. Cloning
-/// shares the kernel object, which lives until the last of its owners, in any process, has let it go.
+/// Points start at 1 and are added in rising order. A point is reached when its work and all work before it are done.
+/// Cloning shares the kernel object, which lives until its last owner, in any process, has closed it.
 #[derive(Clone, Debug)]
 pub struct Timeline {
     syncobj: Arc<Syncobj>,
@@ -215,8 +215,8 @@ impl TimelinePoint {
         self.point
     }
 
-    /// Blocks this thread until the timeline has come to this point, `timeout` at most; nobody need have submitted the
-    /// work for it yet. Whether that work failed, timelines do not tell.
+    /// Blocks this thread until the timeline has come to this point, `timeout` at most. The work for it may be submitted
+    /// later. A timeline does not say whether that work failed.
     ///
     /// # Errors
     ///

@@ -15,10 +15,10 @@ use crate::modifier::Modifier;
 /// How a fence crosses from one side to the other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FencePath {
-    /// As a sync_file: the receiving device waits; a software device has nobody but the CPU to do so.
+    /// As a sync_file: the receiving device waits. (A software device is the CPU, so there the CPU waits.)
     SyncFile,
-    /// Not from device to device: the CPU of the side that lacks the means waits, the sender before it passes the frame
-    /// or the receiver before it begins. The reason says which and why.
+    /// The CPU waits, as the fence cannot pass from device to device. The side that lacks the means waits: the sender
+    /// before it passes the frame on, or the receiver before it begins. The reason says which side and why.
     CpuWait(Reason),
 }
 
@@ -81,7 +81,7 @@ pub struct Agreement {
     /// Every modifier that both sides can use, in ascending order of code; the exporting driver chooses among
     /// them. Empty on [`Rung::OpaqueFd`], only `LINEAR` on [`Rung::LinearDmaBuf`] and [`Rung::HostMemory`].
     pub modifiers: Vec<Modifier>,
-    /// Whether both are one device; where not, the producer keeps the memory where others can reach it.
+    /// Whether both are one device. If not, the producer allocates memory that other devices can reach.
     pub devices: Comparison,
     /// How acquire fences reach the consumer.
     pub acquire: FencePath,
@@ -103,7 +103,7 @@ impl Agreement {
     }
 }
 
-/// There is no way to share that the request allows. Names both sides, each rung and each candidate.
+/// No way to share that the request allows was found. Names both sides, each rung and each candidate.
 ///
 /// `Display` is one line, `Debug` the same with a line for each rung: what a `main` that returns it prints.
 ///

@@ -76,7 +76,7 @@ pub struct OfferEntry {
     pub max_extent: Extent,
     /// Whether this side can make such memory for others.
     pub exportable: bool,
-    /// Whether this side can use such memory of others.
+    /// Whether this side can use such memory when others made it.
     pub importable: bool,
     /// Whether the image must have an allocation of its own.
     pub dedicated_only: bool,

@@ -15,9 +15,9 @@ use crate::modifier::Modifier;
 
 /// Finds the best rung, and on it the request's first format, that both sides can use.
 ///
-/// Pure: no driver is asked, and neither the order of entries nor repeated entries change the answer. Every modifier
-/// of the agreement is in both offers. LINEAR is agreed on only where no tiled modifier is common, and never
-/// together with tiled ones, so that a driver that chooses freely cannot fall back to it.
+/// A pure function: no driver is asked, and neither the order of entries nor repeated entries change the answer. Every
+/// modifier of the agreement is in both offers. LINEAR is agreed on only where no tiled modifier is common, and never
+/// together with tiled ones: a driver that may choose among them could choose it.
 ///
 /// # Errors
 ///

@@ -40,7 +40,7 @@ pub struct Offer {
     pub paths: Vec<(MemoryPath, Support)>,
     /// What it can do on the paths it has.
     pub entries: Vec<OfferEntry>,
-    /// Entries that the driver lists and that were seen not to work on this device, with what was seen.
+    /// Entries that the driver lists, but that were tried on this device and did not work; with what was seen.
     pub withdrawn: Vec<Strike>,
     /// Fences.
     pub fences: FenceSupport,
@@ -93,7 +93,7 @@ pub struct Request {
     pub consumer: Usage,
     /// Acceptable memory paths.
     pub paths: Vec<MemoryPath>,
-    /// What is not to be agreed on: most often it was tried and failed.
+    /// What must not be agreed on, most often because it was tried and failed.
     pub struck: Vec<Strike>,
 }
 

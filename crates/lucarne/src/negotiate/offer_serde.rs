@@ -1,7 +1,7 @@
 //! Offers written down and read back (feature `serde`): for reports, and for negotiating with a machine that is not here.
 //!
-//! The form is one of its own, so that renaming a field of [`Offer`] changes no recording: formats and modifiers as
-//! `XRGB8888` and `0x0100000000000002`, usages as `RENDER | SAMPLE`, reasons as the sentences that they are.
+//! The recorded form does not change when a field of [`Offer`] is renamed. Formats and modifiers are written as `XRGB8888`
+//! and `0x0100000000000002`, usages as `RENDER | SAMPLE`, reasons as sentences.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -8,13 +8,13 @@ use crate::layout::Tiling;
 /// A rung of the ladder, best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Rung {
-    /// dma-buf with a modifier that the driver chose out of the common set; same device; no copies.
+    /// dma-buf with a modifier that the driver chose among the common ones; same device; no copies.
     TiledDmaBuf,
     /// dma-buf, linear; across devices too; no copies.
     LinearDmaBuf,
     /// `OPAQUE_FD` memory object; same driver and device; no copies.
     OpaqueFd,
-    /// Sealed memfd; always; a copy on each side that cannot use it in place.
+    /// Sealed memfd; always possible; one copy on each side that cannot use the memory in place.
     HostMemory,
 }
 

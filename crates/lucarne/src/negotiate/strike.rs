@@ -7,7 +7,7 @@ use crate::error::Requirement;
 use crate::format::Format;
 use crate::modifier::Modifier;
 
-/// An entry that looked possible and is not to be agreed on: most often it failed when it was tried.
+/// An entry that both offers have, but that must not be agreed on, most often because it was tried and failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Strike {
     /// The path that is struck out.
@@ -38,7 +38,7 @@ pub enum StrikeReason {
     ImportFailed(String),
     /// The device was seen to do it wrongly; names the [quirk](crate::quirks).
     SelfTest(Requirement),
-    /// Nothing failed: whoever negotiates does not want it, for this reason.
+    /// Nothing failed. The program that negotiates does not want it, for this reason.
     Unwanted(String),
     /// A sentence from elsewhere, such as a recorded offer.
     Text(String),

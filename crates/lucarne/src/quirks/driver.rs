@@ -75,7 +75,8 @@ const INTEL_OPEN_SOURCE_MESA: i32 = 6;
 const MESA_LLVMPIPE: i32 = 13;
 
 impl Driver {
-    /// Of `VkPhysicalDeviceDriverProperties`: `driverID` and `driverInfo`; `driverVersion` where the latter says nothing.
+    /// Made of `VkPhysicalDeviceDriverProperties`: `driverID` and `driverInfo`; of `driverVersion` where `driverInfo` names no
+    /// version.
     pub fn of_vulkan(id: i32, info: &str, version: u32) -> Self {
         let family = match id {
             MESA_LLVMPIPE => Family::MesaSoftware,
@@ -151,15 +152,15 @@ pub(crate) fn is_software(renderer: &str) -> bool {
             .any(|name| renderer.contains(name))
 }
 
-/// Whether it is OpenGL on somebody else's driver, whose name follows: `zink Vulkan 1.4(llvmpipe …)` has none of the faults
-/// of llvmpipe's own OpenGL, and `virgl (AMD …)` draws on another machine.
+/// Whether it is OpenGL on top of another driver, whose name is in parentheses: `zink Vulkan 1.4(llvmpipe …)` has none of
+/// the faults of llvmpipe's own OpenGL, and `virgl (AMD …)` draws on another machine.
 fn is_layered(renderer: &str) -> bool {
     ["virgl", "zink"]
         .iter()
         .any(|name| renderer.starts_with(name))
 }
 
-/// Drivers that a quirk applies to: of a family, from one version on, up to but without another.
+/// The drivers that a quirk applies to: a family, from one version up to, but without, another version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Match {
     /// The API, or `None` for both.

@@ -51,15 +51,15 @@ use crate::error::{Error, Requirement, Result};
 /// }
 /// ```
 ///
-/// What belongs to the frame is the fence that came with it, which gates the submission, and the fence that your submission
-/// signals, which goes with it: of a [`SubmitFence`](super::SubmitFence), or [`Fence::Signaled`](crate::Fence::Signaled) once
-/// you have waited for your own fence or timeline.
+/// Two fences belong to a turn. Your submission must wait for the fence that came with the frame. And you pass the frame on
+/// with a fence that your submission signals: make it with a [`SubmitFence`](super::SubmitFence), or wait for your own fence or
+/// timeline and pass [`Fence::Signaled`](crate::Fence::Signaled).
 ///
-/// What is recorded counts as done: Lucarne remembers who has the image, and cannot see your submissions. Submit what you record, in
-/// the order in which you record it; drop an image whose commands you throw away. Turns by barriers and turns by
-/// [`Device::write`](super::Device::write) may alternate on one image, each gated by the fence of the one before; between
-/// `acquire_barrier` and `release_barrier` the others are refused. While `write` records, in its closure for instance, both calls
-/// are refused.
+/// Lucarne remembers who has the image, and cannot see your submissions: a barrier that is recorded counts as done. So submit
+/// what you record, in the order in which you record it. If you throw commands away, drop their image too. Turns by
+/// barriers and turns by [`Device::write`](super::Device::write) may alternate on one image, if each waits for the fence of the
+/// one before. Between `acquire_barrier` and `release_barrier`, `write` and `read` are refused. While `write` or `read` records,
+/// both barriers are refused.
 ///
 /// # References
 ///
@@ -68,7 +68,8 @@ use crate::error::{Error, Requirement, Result};
 impl Image {
     /// Records the barrier that takes the image from others: a queue family ownership transfer to `family` from `FOREIGN`
     /// (from `EXTERNAL` for opaque memory, or without `VK_EXT_queue_family_foreign`), and the change from `GENERAL` to
-    /// `access`'s layout. Nobody has an exported image at first: then it is a change from `UNDEFINED` alone.
+    /// `access`'s layout. For the first turn of an exported image there is no owner yet: the barrier then only changes the
+    /// layout from `UNDEFINED`.
     ///
     /// `family` is that of the queue you submit to, which need not be [`Device::queue_family`](super::Device::queue_family).
     /// Does not block.

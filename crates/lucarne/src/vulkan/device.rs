@@ -30,7 +30,7 @@ pub struct Device {
 }
 
 impl Adapter {
-    /// Creates a device with one graphics queue and everything sharing can use.
+    /// Creates a device with one graphics queue and every extension that sharing can use.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What one turn at a time has: other threads wait for it with a deadline, and a turn inside itself is refused.
+//! A value that one turn at a time uses. Other threads wait for it with a deadline; a turn inside itself is refused.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

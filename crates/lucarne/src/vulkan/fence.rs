@@ -10,10 +10,10 @@ use crate::negotiate::FenceSupport;
 impl Device {
     /// Passes fences through the driver also where it is software.
     ///
-    /// A software driver finishes all work first and then exports a sync_file that has signalled; what it imports, the CPU
-    /// has waited for. So on such devices ([`SOFTWARE_FENCES_HAVE_SIGNALLED`](crate::quirks::SOFTWARE_FENCES_HAVE_SIGNALLED)) the
-    /// CPU waits, and turns give [`Fence::Signaled`](crate::Fence::Signaled). Say otherwise here to see the calls that a GPU
-    /// gets, in tests for instance. Elsewhere, and where the driver has no such fences, this changes nothing.
+    /// A software driver finishes all work before it exports a sync_file, and waits on the CPU for a sync_file that it imports.
+    /// So on such devices ([`SOFTWARE_FENCES_HAVE_SIGNALLED`](crate::quirks::SOFTWARE_FENCES_HAVE_SIGNALLED)) Lucarne waits on the
+    /// CPU, and turns give [`Fence::Signaled`](crate::Fence::Signaled). Call this to make the same driver calls as on a GPU,
+    /// in tests for instance. On GPUs, and where the driver has no such fences, it changes nothing.
     ///
     /// # Errors
     ///
@@ -29,8 +29,8 @@ impl Device {
         Ok(self)
     }
 
-    /// Whether a `VkFence` can leave this device, and come to it, as a sync_file: what the driver says, and no to leaving
-    /// where the CPU waits instead ([`Device::with_driver_fences`]).
+    /// Whether a `VkFence` can be exported from this device, and imported to it, as a sync_file. This is the driver's answer;
+    /// but where the CPU waits instead ([`Device::with_driver_fences`]), nothing can be exported.
     pub fn submit_fences(&self) -> FenceSupport {
         let inner = self.inner();
         let adapter = inner.adapter.inner();
@@ -63,8 +63,8 @@ impl Device {
 
     /// Whether binary semaphores can leave this device, and come to it, as `OPAQUE_FD`.
     ///
-    /// Timeline semaphores are not asked for: wrapped devices do not tell whether the feature is enabled, and a timeline
-    /// across APIs is a [`Timeline`](crate::kernel::Timeline) of the kernel's.
+    /// This is not about timeline semaphores: a wrapped device does not say whether that feature is enabled. For a timeline
+    /// across APIs use the kernel's, [`Timeline`](crate::kernel::Timeline).
     pub fn opaque_semaphores(&self) -> Support {
         let inner = self.inner();
         let name = ash::khr::external_semaphore_fd::NAME;

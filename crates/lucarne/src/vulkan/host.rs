@@ -59,7 +59,7 @@ pub(super) fn export(
     Ok(Some((in_place(image, memory, mapping), frame)))
 }
 
-/// Makes an image in a frame's own host memory, or `None` where the frame lies there as this driver would not lay it.
+/// Makes an image in a frame's own host memory, or `None` where this driver would place the rows differently.
 pub(super) fn over(
     device: &Arc<DeviceInner>,
     frame: &Frame,

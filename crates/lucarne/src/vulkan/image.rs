@@ -22,8 +22,8 @@ use crate::negotiate::Usage;
 /// A `VkImage` in a [`Frame`]'s memory, made by [`Device::export`](super::Device::export) or over somebody else's by
 /// [`Device::import`](super::Device::import).
 ///
-/// Keeps its device alive. Dropping it waits for what [`Device::write`](super::Device::write) and its kin submitted, and not
-/// for submissions of your own; the frame's memory lives on while anybody holds it.
+/// Keeps its device alive. Dropping it waits for the work that [`Device::write`](super::Device::write) and similar calls
+/// submitted. It does not wait for submissions of your own. The frame's memory stays as long as anybody holds the frame.
 ///
 /// ```no_run
 /// # use std::time::Duration;
@@ -109,8 +109,8 @@ impl Image {
         &self.frame
     }
 
-    /// How often this side copies each frame: 0 where the image lies in the shared memory itself, which may be host memory
-    /// too; else 1 where the device copies to or from the memfd, 2 where the CPU must copy once more.
+    /// How often this side copies each frame. 0: the image lies in the shared memory itself, which may be host memory too.
+    /// 1: the device copies to or from the memfd. 2: the CPU copies once more.
     pub fn copies_per_frame(&self) -> u32 {
         self.staging().map_or(0, Staging::copies_per_frame)
     }

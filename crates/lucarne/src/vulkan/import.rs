@@ -30,14 +30,16 @@ impl Device {
     /// The frame's descriptors are lent; the image keeps the frame's memory alive. For
     /// [`MemoryPath::OpaqueFd`] `usage` must be what both sides do together
     /// (`agreement.producer | agreement.consumer`), as the driver lays the memory out by it. On the host memory path the
-    /// image lies in the frame's memory where the driver lays its rows out alike
-    /// ([`Image::copies_per_frame`] tells); elsewhere it is private, and [`Device::read`] copies the frame into it.
+    /// image lies in the frame's memory where this driver would place the rows in the same way
+    /// ([`Image::copies_per_frame`] is 0 then). Otherwise the image has memory of its own, and [`Device::read`] copies the
+    /// frame into it.
     ///
     /// # Errors
     ///
     /// [`Error::Unsupported`] when the path's extensions are not enabled, or this device cannot import the format and
-    /// modifier for `usage` (the error lists what it can); [`Error::ForeignDevice`] when the memory means nothing to
-    /// this device; [`Error::Invalid`] when the buffer is smaller than this driver needs, or host memory far larger than the layout; [`Error::Driver`].
+    /// modifier for `usage` (the error lists what it can); [`Error::ForeignDevice`] when this device cannot read the
+    /// memory, as another device made it; [`Error::Invalid`] when the buffer is smaller than this driver needs, or when host
+    /// memory is far larger than the layout needs; [`Error::Driver`].
     ///
     /// # References
     ///
@@ -232,8 +234,8 @@ fn bind_whole(
     Ok(memory)
 }
 
-/// How much of the buffer this driver touches, where it says that it needs `told`. Mesa's software driver leaves out where
-/// the planes begin; what is still less than the rows take was computed wrongly, and is not believed.
+/// How much of the buffer this driver touches, when it says that it needs `told` bytes. Mesa's software driver leaves out where
+/// the planes begin. An answer that is still smaller than the rows was computed wrongly, and is not believed.
 fn needed_bytes(layout: &FrameLayout, told: u64) -> Result<u64> {
     let linear = layout.tiling().modifier().is_some_and(Modifier::is_linear);
     let end = layout.end_in(0);

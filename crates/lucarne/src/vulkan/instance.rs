@@ -1,4 +1,4 @@
-//! A Vulkan instance for those who have none of their own.
+//! A Vulkan instance for programs that have none of their own.
 
 use std::ffi::{CStr, CString, c_void};
 use std::fmt;

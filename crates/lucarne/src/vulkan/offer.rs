@@ -117,8 +117,8 @@ pub(super) fn format_entries(
 }
 
 /// RGB formats that every Vulkan 1.1 device may be asked about. Formats with more than one format plane are shared
-/// plane by plane; formats that came with extensions or later versions (`A1B5G5R5`, `A4R4G4B4` and their kin) may only
-/// be named where those were enabled, which a wrapped device does not tell.
+/// plane by plane. Formats that came with extensions or later versions (`A1B5G5R5`, `A4R4G4B4` and similar) may be named
+/// only where those were enabled, and a wrapped device does not say whether they were.
 fn formats() -> impl Iterator<Item = &'static FormatInfo> {
     Format::ALL.iter().filter(|info| can_ask_about(info))
 }

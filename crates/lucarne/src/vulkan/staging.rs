@@ -73,9 +73,9 @@ impl Rows {
     }
 }
 
-/// The most memory that a frame of few pixels may bring along.
+/// The most host memory that a small frame may have.
 const ROOM: u64 = 64 << 20;
-/// The most memory that a frame of many may, as so many times its pixels.
+/// The most host memory that a large frame may have, as a multiple of what its pixels need.
 const ROOM_FOLD: u64 = 8;
 
 /// Refuses host memory far beyond what its layout needs: a driver may pin all of it.

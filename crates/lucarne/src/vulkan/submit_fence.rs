@@ -1,4 +1,4 @@
-//! `VkFence`s whose signal leaves as a sync_file, and that wait for one: for who submits on their own.
+//! `VkFence`s that can be exported as a sync_file, and that can wait for one: for programs that submit by themselves.
 
 use std::fmt;
 use std::sync::Arc;
@@ -61,8 +61,8 @@ impl SubmitFence {
         self.raw.raw()
     }
 
-    /// The same moment as a [`Fence`], which others can wait for. This fence is then unsignalled, and may be submitted
-    /// with again once nothing is pending on it.
+    /// Exports the signal of the last submission as a [`Fence`] that others can wait for. Afterwards this `VkFence` is
+    /// unsignalled. It may be submitted again when nothing is pending on it.
     ///
     /// Does not block where the fence leaves as a sync_file. Where the driver cannot do that, or is software
     /// ([`Device::with_driver_fences`]), the CPU waits here, `timeout` at most, and the fence is [`Fence::Signaled`].

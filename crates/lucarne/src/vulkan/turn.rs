@@ -21,17 +21,21 @@ impl Device {
     /// buffer in the recording state, outside a render pass; it finds the image in `access`'s layout, with the
     /// contents of the last write (undefined on the first), and must leave it in that layout.
     ///
-    /// Blocks while another thread has a turn of this image, and until the image's last turn has finished, which it has when others waited for it; on devices that
-    /// cannot pass fences as sync_files or are software ([`Device::with_driver_fences`]), and on the host memory path where
-    /// the CPU copies, also until this write has.
-    /// Each wait ends after `timeout`.
+    /// This call can block, each time for `timeout` at most:
+    ///
+    /// - while another thread takes a turn of this image;
+    /// - until the commands of this image's last turn have finished. If `gate` came from a reader that waited for them, they
+    ///   have;
+    /// - until the commands of this turn have finished, where the fence cannot leave as a sync_file: on devices without such
+    ///   fences, on software devices ([`Device::with_driver_fences`]), and on the host memory path where the CPU copies.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`](crate::Error::Invalid) for another device's image, inside this image's own
-    /// turn (called by its `record`), for an access that does not write, or an imported host memory
-    /// frame that is copied (where the image lies in host memory itself, both sides can write); [`Error::Timeout`](crate::Error::Timeout) when a wait exceeds `timeout`;
-    /// [`Error::Driver`](crate::Error::Driver) when the driver refuses. The image can be written again after each.
+    /// [`Error::Invalid`](crate::Error::Invalid) for another device's image; when `record` calls this for the image whose turn
+    /// it records; for an access that does not write; and for an imported host memory frame that is copied (where the image
+    /// lies in host memory itself, both sides can write). [`Error::Timeout`](crate::Error::Timeout) when a wait exceeds
+    /// `timeout`. [`Error::Driver`](crate::Error::Driver) when the driver refuses. After each of them the image can be written
+    /// again.
     ///
     /// # References
     ///

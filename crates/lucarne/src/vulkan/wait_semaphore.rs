@@ -1,4 +1,4 @@
-//! `VkSemaphore`s that wait for somebody else's fence: for who submits on their own.
+//! `VkSemaphore`s that wait for somebody else's fence: for programs that submit by themselves.
 
 use std::fmt;
 use std::time::Duration;
@@ -35,9 +35,9 @@ impl WaitSemaphore {
     /// Makes the semaphore wait for `fence`, which came with the image's frame and whose descriptor is lent. Returns what
     /// your next submission must wait for, or `None` where nothing is left to wait for.
     ///
-    /// The CPU has waited then, `timeout` at most: for images in host memory, whose pixels only later submissions see
-    /// (Vulkan, "Host Write Ordering Guarantees"), for timeline points, and on devices that cannot wait for sync_files or are
-    /// software. Any stage will do in `pWaitDstStageMask`: [`Image::acquire_barrier`] waits for all.
+    /// With `None` the CPU has waited, `timeout` at most. It does so for images in host memory, whose pixels only later
+    /// submissions see (Vulkan, "Host Write Ordering Guarantees"), for timeline points, on software devices, and on devices
+    /// that cannot wait for sync_files. Any stage will do in `pWaitDstStageMask`: [`Image::acquire_barrier`] waits for all.
     ///
     /// # Errors
     ///

@@ -28,7 +28,7 @@ pub struct YcbcrTexture {
 }
 
 impl Device {
-    /// Imports each plane of a `Y'CbCr` frame as a texture: `R8`, `GR88`, `R16` or `GR1616`, and for `YUYV` and its kin the same
+    /// Imports each plane of a `Y'CbCr` frame as a texture: `R8`, `GR88`, `R16` or `GR1616`, and for `YUYV` and similar the same
     /// bytes twice (see [`Components`]). Works where whole images of such formats do not.
     ///
     /// Hold on to the result: planes are imported again once it is dropped. Do not sample the textures before

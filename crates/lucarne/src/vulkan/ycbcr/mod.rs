@@ -52,7 +52,7 @@ impl Adapter {
     }
 
     /// What `vkCreateSamplerYcbcrConversion` must be told about whole images of this format and these colours: the
-    /// `VkFormat` (that of the same planes in the other order for `NV21`, `YVU420` and their kin, with a swizzle), model,
+    /// `VkFormat` (for `NV21`, `YVU420` and similar: that of the same planes in the other order, with a swizzle), model,
     /// range, siting, and `filter` for chroma.
     ///
     /// No driver is known to share such images as dma-bufs between unlike devices, and Mesa's software driver shares none

@@ -114,10 +114,11 @@ impl RgbToYcbcr {
     /// (or, for an image that this device wrote itself, the fence of that), and for `gate`, the target's release fence. Returns
     /// the image's release fence and the target's acquire fence, which are one and the same.
     ///
-    /// The image needs [`Usage::SAMPLE`](crate::Usage::SAMPLE), and should not be one of [`Device::import_srgb`]: its numbers
-    /// would be read decoded, as linear light, which no encoder takes. Bytes of the target that are no samples keep their values. Blocks
-    /// as [`Device::read`] does, and until the target's last conversion has finished; on the host memory path also until this
-    /// one has, where the CPU must copy. Each wait ends after `timeout`.
+    /// The image needs [`Usage::SAMPLE`](crate::Usage::SAMPLE). Do not use one of [`Device::import_srgb`]: its numbers would be
+    /// read as linear light, which no encoder takes. Padding in the target keeps its bytes.
+    ///
+    /// Blocks as [`Device::read`] does, and until the target's last conversion has finished. On the host memory path, where the
+    /// CPU must copy, it also blocks until this conversion has finished. Each wait ends after `timeout`.
     ///
     /// # Errors
     ///
