@@ -14,6 +14,7 @@ pub mod pair;
 pub mod pattern;
 pub mod reader;
 pub mod skip;
+pub mod toolkit;
 pub mod unsignalled;
 pub mod vgem;
 pub mod writer;

@@ -287,6 +287,16 @@ fn software_or_first() -> egl::Adapter {
         .clone()
 }
 
+/// Makes nothing current on this thread.
+fn release_context() {
+    // SAFETY: loads the system's EGL, which is loaded already.
+    let egl = unsafe { khronos_egl::DynamicInstance::<khronos_egl::EGL1_4>::load_required() };
+    let egl = egl.expect("EGL");
+    let display = egl.get_current_display().expect("a display");
+    let released = egl.make_current(display, None, None, None);
+    released.expect("nothing is current");
+}
+
 #[test]
 fn calls_without_the_context_current_say_so() {
     with_pair(|pair| {
@@ -303,6 +313,7 @@ fn calls_without_the_context_current_say_so() {
         assert_not_current(pair, &textures, unseen, &agreement, "another context is");
         assert_late_refusal(pair, &textures, "another context is");
         drop(other);
+        release_context();
         assert_not_current(pair, &textures, unseen, &agreement, "no context is");
         assert_late_refusal(pair, &textures, "no context is");
         // SAFETY: nothing is current, so nothing is wrapped.

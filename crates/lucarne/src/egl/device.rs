@@ -12,6 +12,7 @@ use super::adapter::{Adapter, require_client_extensions};
 use super::inner::{DeviceInner, first_error};
 use super::raw::{self, GlFunctions, Library, loaded};
 use super::texture::Texture;
+use super::thread::{self, BoundApi, Current};
 use crate::device_id::DeviceId;
 use crate::error::{Error, Requirement, Result, Support};
 use crate::quirks::{self, Active, Driver, Quirks};
@@ -68,10 +69,13 @@ pub struct Device {
 impl Adapter {
     /// Opens the device without a window system, with an OpenGL ES 3 context that is made current on this thread.
     ///
+    /// A context of the caller's that was current is so no more. It is current again, with its surfaces, when the device is
+    /// dropped while its own context is current. The bound API (`eglBindAPI`) stays what it is.
+    ///
     /// # Errors
     ///
     /// [`Error::Unsupported`] without `EGL_EXT_platform_device` or surfaceless contexts; [`Error::Driver`] when EGL
-    /// refuses.
+    /// refuses. What was current is still so.
     pub fn open(&self) -> Result<Device> {
         let library = raw::library()?;
         require_client_extensions(library, &["EGL_EXT_platform_device"])?;
@@ -84,12 +88,19 @@ impl Adapter {
         }
         // SAFETY: Display::from_ptr: EGL has just returned this display.
         let display = unsafe { egl::Display::from_ptr(display) };
+        let _api = BoundApi::bind(library, egl::OPENGL_ES_API)?;
+        let previous = Current::here(library);
         let context = headless(library, display)?;
-        Device::new(library, display, context, true).inspect_err(|_| {
-            // Nothing can be done about a context that cannot be destroyed either.
-            let _released = library.egl.make_current(display, None, None, None);
-            let _destroyed = library.egl.destroy_context(display, context);
-        })
+        let device = Current::surfaceless(display, context)
+            .make(library)
+            .and_then(|()| Device::new(library, display, context, true))
+            .inspect_err(|_| {
+                thread::put_back(library, display, previous);
+                // Nothing can be done about a context that cannot be destroyed either.
+                let _destroyed = library.egl.destroy_context(display, context);
+            })?;
+        device.inner.replaced.set(previous);
+        Ok(device)
     }
 }
 
@@ -166,6 +177,7 @@ impl Device {
             fences: OnceCell::new(),
             memfds: OnceCell::new(),
             owned,
+            replaced: Cell::default(),
             trash: RefCell::default(),
         };
         Ok(Self {
@@ -179,18 +191,24 @@ impl Device {
         &self.inner
     }
 
-    /// Makes the context current on this thread, without a surface.
+    /// Makes the context current on this thread, without a surface. Where it is current already, nothing changes: it keeps
+    /// its surfaces.
+    ///
+    /// What was current is so no more. For a device of [`Adapter::open`] it is current again, with its surfaces, when the
+    /// device is dropped while its own context is current. The bound API (`eglBindAPI`) stays what it is.
     ///
     /// # Errors
     ///
     /// [`Error::Driver`] when it is current on another thread, or EGL refuses.
     pub fn make_current(&self) -> Result<()> {
         let inner = &self.inner;
-        inner
-            .library
-            .egl
-            .make_current(inner.display, None, None, Some(inner.context))
-            .map_err(|error| Error::driver("eglMakeCurrent", error))
+        if inner.is_current() {
+            return Ok(());
+        }
+        let previous = Current::here(inner.library);
+        Current::surfaceless(inner.display, inner.context).make(inner.library)?;
+        inner.replaced.set(previous);
+        Ok(())
     }
 
     /// OpenGL's functions, for this context.
@@ -244,7 +262,7 @@ impl fmt::Debug for Device {
     }
 }
 
-/// Creates an OpenGL ES 3 context without a surface and makes it current.
+/// Creates an OpenGL ES 3 context that needs no surface. That API is bound.
 fn headless(library: &Library, display: egl::Display) -> Result<egl::Context> {
     let egl = &library.egl;
     let failed = |call: &'static str| move |error: egl::Error| Error::driver(call, error);
@@ -260,8 +278,6 @@ fn headless(library: &Library, display: egl::Display) -> Result<egl::Context> {
             }],
         ));
     }
-    egl.bind_api(egl::OPENGL_ES_API)
-        .map_err(failed("eglBindAPI"))?;
     // A device display may have no window or pbuffer configs at all, so none is asked for.
     let attributes = [
         egl::SURFACE_TYPE,
@@ -275,15 +291,8 @@ fn headless(library: &Library, display: egl::Display) -> Result<egl::Context> {
         .map_err(failed("eglChooseConfig"))?
         .ok_or_else(|| Error::driver("eglChooseConfig", "no OpenGL ES 3 configuration"))?;
     let version = [egl::CONTEXT_CLIENT_VERSION, 3, egl::NONE];
-    let context = egl
-        .create_context(display, config, None, &version)
-        .map_err(failed("eglCreateContext"))?;
-    if let Err(error) = egl.make_current(display, None, None, Some(context)) {
-        // Nothing can be done about a context that cannot be destroyed either.
-        let _destroyed = egl.destroy_context(display, context);
-        return Err(Error::driver("eglMakeCurrent", error));
-    }
-    Ok(context)
+    egl.create_context(display, config, None, &version)
+        .map_err(failed("eglCreateContext"))
 }
 
 /// OpenGL's functions, for the context that is current.

@@ -1,12 +1,13 @@
 //! What everything here stands on: a context, its functions, and what is known of it.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeSet;
 
 use glow::HasContext;
 use khronos_egl as egl;
 
 use super::raw::{EglImage, GlFunctions, Library};
+use super::thread::{self, Current};
 use crate::device_id::DeviceId;
 use crate::error::{Error, Result};
 use crate::negotiate::{FenceSupport, Offer};
@@ -39,6 +40,8 @@ pub(super) struct DeviceInner {
     pub(super) memfds: OnceCell<bool>,
     /// Whether the context is Lucarne's own.
     pub(super) owned: bool,
+    /// What was current on the thread before Lucarne made this context so.
+    pub(super) replaced: Cell<Option<Current>>,
     /// What was dropped while the context was not current.
     pub(super) trash: RefCell<Vec<Trash>>,
 }
@@ -169,13 +172,11 @@ impl Drop for DeviceInner {
             self.empty_trash();
         }
         if self.owned {
-            let egl = &self.library.egl;
             if current {
-                // Failing to release only delays the destruction below.
-                let _released = egl.make_current(self.display, None, None, None);
+                thread::put_back(self.library, self.display, self.replaced.take());
             }
             // The display is shared by everything in the process that uses this EGL device, so it stays initialised.
-            let _destroyed = egl.destroy_context(self.display, self.context);
+            let _destroyed = self.library.egl.destroy_context(self.display, self.context);
         }
     }
 }

@@ -27,6 +27,7 @@ mod srgb;
 mod state;
 mod support;
 mod texture;
+mod thread;
 mod turn;
 mod ycbcr;
 
