@@ -1,0 +1,212 @@
+//! `lucarne caps`: what the devices of this machine can share.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use lucarne::negotiate::OfferEntry;
+use lucarne::{Extent, Format, MemoryPath, Support, Tiling, Usage};
+
+use crate::cli_values::{format_value, usage_value};
+use crate::devices::{self, Api, Device};
+use crate::output::{Output, bold, table};
+use crate::{Answer, Failure};
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  lucarne caps                                everything that every device lists
+  lucarne caps --api vulkan --format AB24     ABGR8888 in Vulkan
+  lucarne caps --usage render                 what can be drawn into
+  lucarne caps --record offers/               one file for each device, for `lucarne explain --from`")]
+pub(crate) struct Options {
+    /// Only this API; may be given several times.
+    #[arg(long, value_name = "API")]
+    api: Vec<Api>,
+    /// Only this format: its name or its four characters.
+    #[arg(long, value_name = "FORMAT", value_parser = format_value)]
+    format: Option<Format>,
+    /// What is to be done with the images: render, sample, transfer-source, transfer-destination, storage; several
+    /// with commas.
+    #[arg(long, value_name = "USAGE", default_value = "sample", value_parser = usage_value)]
+    usage: Usage,
+    /// Write each device's offer to a file of its own in this folder.
+    #[arg(long, value_name = "FOLDER")]
+    record: Option<PathBuf>,
+}
+
+pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Failure> {
+    let apis = if options.api.is_empty() {
+        &Api::ALL[..]
+    } else {
+        &options.api[..]
+    };
+    let mut found = Vec::new();
+    for api in apis {
+        let (mut devices, reasons) = devices::all(*api, options.usage);
+        for device in &mut devices {
+            if let Some(format) = options.format {
+                device.offer.entries.retain(|entry| entry.format == format);
+            }
+        }
+        if !output.is_json() {
+            for (index, device) in devices.iter().enumerate() {
+                print(device, index, output)?;
+            }
+            for reason in &reasons {
+                output.line(format_args!("{}: {reason}\n", bold(api.name())))?;
+            }
+        }
+        found.extend(devices);
+    }
+    if let Some(folder) = &options.record {
+        record(&found, folder, output)?;
+    }
+    if output.is_json() {
+        output.json(&found)?;
+    }
+    let lists = |device: &Device| !device.offer.entries.is_empty();
+    Ok(if found.iter().any(lists) {
+        Answer::Yes
+    } else {
+        Answer::No
+    })
+}
+
+fn print(device: &Device, index: usize, output: &mut Output) -> Result<(), Failure> {
+    let offer = &device.offer;
+    let title = format!("{}:{index}", device.api);
+    output.line(format_args!("{}  {}", bold(&title), offer.name))?;
+    output.field("driver", &device.driver)?;
+    output.field("device", &offer.device)?;
+    for (path, support) in &offer.paths {
+        output.field(path.name(), answer(support))?;
+    }
+    output.field("fences out", answer(&offer.fences.export))?;
+    output.field("fences in", answer(&offer.fences.import))?;
+    for strike in &offer.withdrawn {
+        let format = strike
+            .format
+            .map_or_else(|| "every format".to_owned(), |format| format.to_string());
+        output.field(
+            "withdrawn",
+            format_args!("{}, {format}: {}", strike.path, strike.reason),
+        )?;
+    }
+    // Guards that are on everywhere tell nothing of this device; JSON has them all.
+    let of_this_device = |quirk: &&String| !quirk.ends_with("(always on)");
+    for quirk in device.quirks.iter().filter(of_this_device) {
+        output.field("quirk", quirk)?;
+    }
+    let rows = grouped(&offer.entries);
+    if rows.is_empty() {
+        output.line("  lists nothing\n")?;
+        return Ok(());
+    }
+    let mut lines = table(&[
+        "MEMORY", "LAYOUT", "CAN", "FOR", "UP TO", "PLANES", "FORMATS",
+    ]);
+    for (kind, formats) in rows {
+        let names: Vec<String> = formats.iter().map(|format| short(*format)).collect();
+        lines.add_row([
+            kind.path.name().to_owned(),
+            kind.layout,
+            kind.can,
+            kind.usage,
+            kind.largest.to_string(),
+            kind.planes.to_string(),
+            names.join(" "),
+        ]);
+    }
+    output.line(format_args!("{lines}\n"))
+}
+
+fn answer(support: &Support) -> String {
+    if support.is_yes() {
+        "yes".to_owned()
+    } else {
+        format!("no: {}", support.reason())
+    }
+}
+
+fn short(format: Format) -> String {
+    format
+        .name()
+        .map_or_else(|| format.to_string(), str::to_owned)
+}
+
+/// What entries of several formats have in common.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Shape {
+    path: MemoryPath,
+    layout: String,
+    can: String,
+    usage: String,
+    largest: Extent,
+    planes: u8,
+}
+
+impl Shape {
+    fn of(entry: &OfferEntry) -> Self {
+        let mut can = Vec::new();
+        if entry.exportable {
+            can.push("export");
+        }
+        if entry.importable {
+            can.push("import");
+        }
+        if entry.external_only {
+            can.push("external-only");
+        }
+        let layout = match entry.tiling {
+            Tiling::Explicit(modifier) => modifier.to_string(),
+            _ => "the driver's own".to_owned(),
+        };
+        Self {
+            path: entry.path,
+            layout,
+            can: can.join(", "),
+            usage: entry.usage.to_string().to_lowercase().replace(" | ", ", "),
+            largest: entry.max_extent,
+            planes: entry.planes,
+        }
+    }
+}
+
+/// Entries that differ by their format alone, together.
+fn grouped(entries: &[OfferEntry]) -> Vec<(Shape, Vec<Format>)> {
+    let mut groups: Vec<(Shape, Vec<Format>)> = Vec::new();
+    for entry in entries {
+        let shape = Shape::of(entry);
+        match groups.iter_mut().find(|(known, _)| *known == shape) {
+            Some((_, formats)) => formats.push(entry.format),
+            None => groups.push((shape, vec![entry.format])),
+        }
+    }
+    groups
+}
+
+fn record(devices: &[Device], folder: &Path, output: &mut Output) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder)
+        .map_err(|error| format!("making the folder {}: {error}", folder.display()))?;
+    let mut counts = std::collections::BTreeMap::<&str, usize>::new();
+    for device in devices {
+        let number = counts.entry(device.api.name()).or_default();
+        let path = folder.join(format!("{}-{number}.json", device.api));
+        *number += 1;
+        write(&path, device).map_err(|error| format!("writing {}: {error}", path.display()))?;
+        if !output.is_json() {
+            output.line(format_args!("wrote {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Under a name of its own first: a full disk leaves no half file.
+fn write(path: &Path, device: &Device) -> Result<(), Failure> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    serde_json::to_writer_pretty(&mut file, device)?;
+    file.write_all(b"\n")?;
+    file.persist(path)?;
+    Ok(())
+}

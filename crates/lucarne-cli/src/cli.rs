@@ -1,0 +1,53 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Share GPU frames without copying a pixel: see what this machine can do, and look at streams.
+///
+/// Exit status: 0 when it worked, 1 when it worked and the answer is no (nothing can be shared), 2 when it could not
+/// run.
+#[derive(Debug, Parser)]
+#[command(name = "lucarne", version, propagate_version = true, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    /// Print JSON, for programs.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "Examples:
+  lucarne list                              which streams there are
+  lucarne snapshot camera picture.png       the stream's next frame, as a PNG file
+  lucarne caps --api vulkan --format AB24   what Vulkan can do with ABGR8888 here
+  lucarne explain --from vulkan --to egl    what would be agreed on, and why nothing better
+  lucarne decode 0x0300000000606014         what a modifier means";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// List formats and modifiers that the devices of this machine can share.
+    Caps(crate::caps::Options),
+    /// Say what a modifier, a format or a file descriptor is.
+    Decode(crate::decode::Options),
+    /// Agree on a format and a memory path as two programs would, and say why nothing better was possible.
+    Explain(crate::explain::Options),
+    /// List the streams of this user.
+    List(crate::list::Options),
+    /// Save one frame of a stream as a PNG file.
+    Snapshot(crate::snapshot::Options),
+    /// Print completions for a shell.
+    #[command(
+        after_help = "Example:\n  lucarne completions bash > ~/.local/share/bash-completion/completions/lucarne"
+    )]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write man pages into a folder.
+    Man {
+        /// The folder; it must be there.
+        folder: PathBuf,
+    },
+}

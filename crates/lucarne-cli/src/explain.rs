@@ -1,0 +1,276 @@
+//! `lucarne explain`: the negotiation, step by step.
+
+use clap::Args;
+use lucarne::negotiate::{RefusedRung, Side};
+use lucarne::{Agreement, Extent, Format, MemoryPath, Offer, Request, Rung, Usage, negotiate};
+use serde::Serialize;
+
+use crate::cli_values::{extent_value, format_value, usage_value};
+use crate::devices::End;
+use crate::output::{Output, bold, green, red};
+use crate::{Answer, Failure};
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  lucarne explain --from vulkan --to egl
+  lucarne explain --from vulkan:1 --to egl:radv --format NV12 --size 3840x2160
+  lucarne explain --from theirs.json --to egl    with an offer that `lucarne caps --record` wrote elsewhere
+  lucarne explain --from vulkan --to cpu --all   every format on every path")]
+pub(crate) struct Options {
+    /// Who makes the frames: vulkan, egl, gbm or cpu, with :NUMBER or :NAME where there are several devices; or a file.
+    #[arg(long, value_name = "END")]
+    from: End,
+    /// Who shows them.
+    #[arg(long, value_name = "END")]
+    to: End,
+    /// Acceptable formats, best first; with commas, or given several times. The 8-bit ones where none is named.
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', value_parser = format_value)]
+    format: Vec<Format>,
+    /// The frames' size.
+    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "1280x720", value_parser = extent_value)]
+    size: Extent,
+    /// What the producer does with the frames.
+    #[arg(long, value_name = "USAGE", default_value = "render", value_parser = usage_value)]
+    producer_usage: Usage,
+    /// What the consumer does with the frames.
+    #[arg(long, alias = "usage", value_name = "USAGE", default_value = "sample", value_parser = usage_value)]
+    consumer_usage: Usage,
+    /// Show each format on each memory path, not only what was better than the choice.
+    #[arg(long)]
+    all: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Explanation {
+    from: String,
+    to: String,
+    size: [u32; 2],
+    agreed: Option<Agreed>,
+    refused: Vec<Refused>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    candidates: Vec<Tried>,
+}
+
+#[derive(Debug, Serialize)]
+struct Agreed {
+    rung: String,
+    number: u8,
+    format: String,
+    modifiers: Vec<String>,
+    acquire: String,
+    release: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Refused {
+    rung: String,
+    reason: String,
+    /// What would make it possible, on which side.
+    needs: Vec<[String; 2]>,
+}
+
+/// One format on one rung.
+#[derive(Debug, Serialize)]
+struct Tried {
+    format: String,
+    rung: String,
+    kept: bool,
+    /// The layouts that both sides can use, or why none.
+    what: String,
+}
+
+pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Failure> {
+    let from = options.from.offer(options.producer_usage)?;
+    let to = options.to.offer(options.consumer_usage)?;
+    let request = request(options);
+    let (agreed, refused) = match negotiate(&from, &to, &request) {
+        Ok(agreement) => (Some(Agreed::of(&agreement)), agreement.refused),
+        Err(refusal) => (None, refusal.rungs),
+    };
+    let candidates = if options.all {
+        try_all(&from, &to, &request)
+    } else {
+        Vec::new()
+    };
+    let explanation = Explanation {
+        from: from.name,
+        to: to.name,
+        size: [options.size.width, options.size.height],
+        agreed,
+        refused: refused.iter().map(Refused::of).collect(),
+        candidates,
+    };
+    if output.is_json() {
+        output.json(&explanation)?;
+    } else {
+        explanation.print(&request, output)?;
+    }
+    Ok(if explanation.agreed.is_some() {
+        Answer::Yes
+    } else {
+        Answer::No
+    })
+}
+
+fn request(options: &Options) -> Request {
+    let request = Request::new(options.size).usage(options.producer_usage, options.consumer_usage);
+    if options.format.is_empty() {
+        request
+    } else {
+        request.formats(&options.format)
+    }
+}
+
+/// Each format on each path, as if nothing else had been asked for.
+fn try_all(from: &Offer, to: &Offer, request: &Request) -> Vec<Tried> {
+    let mut all = Vec::new();
+    for format in &request.formats {
+        for path in MemoryPath::ALL {
+            let one = request.clone().formats(&[*format]).paths(&[path]);
+            let (kept, refused) = match negotiate(from, to, &one) {
+                Ok(agreement) => (Some(agreement.clone()), agreement.refused),
+                Err(refusal) => (None, refusal.rungs),
+            };
+            let on_path = |refused: &&RefusedRung| refused.rung.path() == path;
+            all.extend(refused.iter().filter(on_path).map(|refused| Tried {
+                format: short(*format),
+                rung: refused.rung.to_string(),
+                kept: false,
+                what: refused.reason.to_string(),
+            }));
+            all.extend(kept.map(|agreement| Tried {
+                format: short(*format),
+                rung: agreement.rung.to_string(),
+                kept: true,
+                what: layouts(&agreement),
+            }));
+        }
+    }
+    all
+}
+
+fn short(format: Format) -> String {
+    format
+        .name()
+        .map_or_else(|| format.to_string(), str::to_owned)
+}
+
+fn layouts(agreement: &Agreement) -> String {
+    if agreement.rung == Rung::OpaqueFd {
+        return "the driver's own layout".to_owned();
+    }
+    let names: Vec<String> = agreement
+        .modifiers
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    names.join("\n    ")
+}
+
+impl Agreed {
+    fn of(agreement: &Agreement) -> Self {
+        Self {
+            rung: agreement.rung.to_string(),
+            number: agreement.rung.number(),
+            format: short(agreement.format),
+            modifiers: agreement
+                .modifiers
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
+            acquire: agreement.acquire.to_string(),
+            release: agreement.release.to_string(),
+        }
+    }
+}
+
+impl Refused {
+    fn of(refused: &RefusedRung) -> Self {
+        let mut needs = Vec::new();
+        for reason in refused.reason.flatten() {
+            let side = reason.side().map_or("both", |side| match side {
+                Side::Producer => "producer",
+                Side::Consumer => "consumer",
+            });
+            for requirement in reason.requirements() {
+                let need = [side.to_owned(), requirement.to_string()];
+                if !needs.contains(&need) {
+                    needs.push(need);
+                }
+            }
+        }
+        Self {
+            rung: refused.rung.to_string(),
+            reason: refused.reason.to_string(),
+            needs,
+        }
+    }
+}
+
+impl Explanation {
+    fn print(&self, request: &Request, output: &mut Output) -> Result<(), Failure> {
+        let formats: Vec<String> = request
+            .formats
+            .iter()
+            .map(|format| short(*format))
+            .collect();
+        output.field("from", &self.from)?;
+        output.field("to", &self.to)?;
+        output.field(
+            "asked for",
+            format_args!("{}, {}", request.extent, formats.join(" or ")),
+        )?;
+        output.field(
+            "uses",
+            format_args!(
+                "{} by the producer, {} by the consumer",
+                request.producer, request.consumer
+            ),
+        )?;
+        for refused in &self.refused {
+            output.line(format_args!("{} {}", red("no "), bold(&refused.rung)))?;
+            output.field("because", &refused.reason)?;
+        }
+        match &self.agreed {
+            Some(agreed) => agreed.print(output)?,
+            None => output.line("Nothing can be shared so.")?,
+        }
+        if !self.candidates.is_empty() {
+            output.line(format_args!("\n{}", bold("Each format on each path")))?;
+        }
+        for tried in &self.candidates {
+            let mark = if tried.kept { green("yes") } else { red("no ") };
+            output.line(format_args!(
+                "{mark} {} as {}: {}",
+                tried.format, tried.rung, tried.what
+            ))?;
+        }
+        Ok(())
+    }
+}
+
+impl Agreed {
+    fn print(&self, output: &mut Output) -> Result<(), Failure> {
+        output.line(format_args!(
+            "{} {}, rung {} of 4",
+            green("yes"),
+            bold(&self.rung),
+            self.number
+        ))?;
+        output.field("format", &self.format)?;
+        if !self.modifiers.is_empty() {
+            output.field("layout", self.modifiers.join("\n"))?;
+        }
+        if self.modifiers.len() > 1 {
+            output.field("", "the producer's driver chooses one of these")?;
+        }
+        output.field(
+            "fence out",
+            format_args!("{} (from the producer to the consumer)", self.acquire),
+        )?;
+        output.field(
+            "fence back",
+            format_args!("{} (from the consumer to the producer)", self.release),
+        )
+    }
+}

@@ -1,0 +1,78 @@
+//! `lucarne`: what this machine can share and why it cannot, and which streams of frames there are.
+#![forbid(unsafe_code)]
+
+mod caps;
+mod cli;
+mod cli_values;
+mod decode;
+mod devices;
+mod explain;
+mod list;
+mod output;
+mod pixels;
+mod snapshot;
+mod stop;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use cli::{Cli, Command};
+use output::Output;
+
+/// Whatever keeps a command from its answer: printed after the program's name.
+type Failure = Box<dyn std::error::Error>;
+
+/// What a command found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    Yes,
+    /// The command worked, and its answer is no: nothing can be shared, for instance.
+    No,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(Answer::Yes) => ExitCode::SUCCESS,
+        Ok(Answer::No) => ExitCode::FAILURE,
+        Err(failure) if is_broken_pipe(&*failure) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let error = output::red("error:");
+            let _ = writeln!(anstream::stderr(), "{error} {failure}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<Answer, Failure> {
+    let mut output = Output::new(cli.json);
+    match &cli.command {
+        Command::Caps(options) => caps::run(options, &mut output),
+        Command::Decode(options) => decode::run(options, &mut output),
+        Command::Explain(options) => explain::run(options, &mut output),
+        Command::List(options) => list::run(options, &mut output),
+        Command::Snapshot(options) => snapshot::run(options, &mut output),
+        Command::Completions { shell } => {
+            clap_complete::generate(
+                *shell,
+                &mut Cli::command(),
+                "lucarne",
+                &mut std::io::stdout(),
+            );
+            Ok(Answer::Yes)
+        }
+        Command::Man { folder } => {
+            clap_mangen::generate_to(Cli::command(), folder)
+                .map_err(|error| format!("writing man pages to {}: {error}", folder.display()))?;
+            Ok(Answer::Yes)
+        }
+    }
+}
+
+/// `lucarne list | head -1` ends in good order.
+fn is_broken_pipe(failure: &(dyn std::error::Error + 'static)) -> bool {
+    failure
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
