@@ -11,7 +11,7 @@ use crate::workspace::Workspace;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     #[command(flatten)]
-    consent: Consent,
+    pub(crate) consent: Consent,
     /// Show what building prints
     #[arg(long, short)]
     verbose: bool,
@@ -21,7 +21,7 @@ pub(crate) struct Options {
         allow_hyphen_values = true,
         value_name = "BENCH ARGUMENT"
     )]
-    bench: Vec<OsString>,
+    pub(crate) bench: Vec<OsString>,
 }
 
 /// Runs it; its exit status is passed on.

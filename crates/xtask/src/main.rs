@@ -11,6 +11,7 @@ mod error;
 mod guest;
 mod install;
 mod libtest;
+mod passing;
 mod process;
 mod progress;
 mod report;
@@ -20,7 +21,7 @@ mod workspace;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use error::{FAILED, Result};
 use progress::{BAD, say};
@@ -91,7 +92,8 @@ struct Output {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().command) {
+    let arguments = passing::ours_first(&Arguments::command(), std::env::args_os());
+    match run(Arguments::parse_from(arguments).command) {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             say(format!("{BAD}error:{BAD:#} {error}"));
