@@ -6,7 +6,7 @@ use bus::{NAME, OBJECT, RemoteProxy, Shared, explained};
 use clap::Parser;
 use lucarne::{Extent, Fence, MemoryPath, cpu};
 use lucarne_examples::card;
-use lucarne_examples::demo::extent;
+use lucarne_examples::options::extent;
 use lucarne_examples::picture::Picture;
 use lucarne_examples::stream::{Result, Stop, TICK, TIMEOUT, exit, say};
 use lucarne_stream::decode_frame;

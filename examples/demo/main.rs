@@ -1,7 +1,7 @@
 //! Renders an animated scene in Vulkan and shows it in OpenGL. `cargo xtask demo` runs it.
 
 use clap::Parser;
-use lucarne_examples::demo::{self, Options};
+use lucarne_demo::Options;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -17,11 +17,11 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> demo::Result<()> {
+fn run(options: &Options) -> lucarne_demo::Result<()> {
     if options.no_emulation {
-        demo::leave_emulation()?;
+        lucarne_demo::leave_emulation()?;
     }
-    let report = demo::run(options)?;
+    let report = lucarne_demo::run(options)?;
     if options.json {
         let json = serde_json::to_string_pretty(&report)?;
         writeln!(io::stdout(), "{json}")?;

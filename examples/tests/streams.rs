@@ -1,13 +1,15 @@
 //! Streams between processes: everybody sees the same pictures, and finds the producer again.
 
 mod common;
+#[path = "common/program.rs"]
+mod program;
 
 use common::skip;
 use lucarne_examples::picture::Picture;
 use lucarne_examples::stream::Report;
-use rustix::process::{Pid, Signal, kill_process};
+use program::Program;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 const SIZE: &str = "97x55";
@@ -70,47 +72,6 @@ fn where_one_cannot_agree_all_three_end() {
     assert!(complaint.contains("failed: exit status"), "{complaint}");
 }
 
-/// Ended when dropped.
-struct Program(Child);
-
-impl Program {
-    /// Its pictures go into a folder of its own, beside that of the sockets.
-    fn start(program: &str, folder: &Path, arguments: &[&str]) -> Self {
-        let name = Path::new(program).file_name().expect("a program's path");
-        let child = Command::new(program)
-            .args(["--json", "--directory"])
-            .arg(folder.join("socket"))
-            .arg("--output")
-            .arg(folder.join(name))
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn();
-        Self(child.expect("cargo built it"))
-    }
-
-    /// Ctrl-C.
-    fn interrupt(&self) {
-        let pid = i32::try_from(self.0.id()).expect("a process");
-        let pid = Pid::from_raw(pid).expect("a process");
-        kill_process(pid, Signal::INT).expect("it runs");
-    }
-
-    fn report(mut self) -> Report {
-        let out = self.0.stdout.take().expect("piped");
-        let text = std::io::read_to_string(out).expect("text");
-        assert!(self.0.wait().expect("a child").success());
-        serde_json::from_str(&text).expect("JSON")
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn a_consumer_comes_first_and_outlives_a_killed_producer() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -147,11 +108,9 @@ fn every_kind_of_consumer_sees_every_frame() {
         env!("CARGO_BIN_EXE_consumer"),
         env!("CARGO_BIN_EXE_consumer-vulkan"),
         env!("CARGO_BIN_EXE_cpu-reader"),
-        env!("CARGO_BIN_EXE_tokio-consumer"),
-        env!("CARGO_BIN_EXE_calloop-consumer"),
     ];
     let consumers = programs.map(|program| start(program, &watching));
-    let sending = "--frames 6 --fps 0 --wait-for 5 --patience 20000 --pictures 1,6 --size";
+    let sending = "--frames 6 --fps 0 --wait-for 3 --patience 20000 --pictures 1,6 --size";
     let mut sending: Vec<&str> = sending.split(' ').collect();
     sending.push(SIZE);
     let producer = start(env!("CARGO_BIN_EXE_producer"), &sending).report();
@@ -176,12 +135,10 @@ fn ctrl_c_ends_each_in_good_order() {
         env!("CARGO_BIN_EXE_consumer"),
         env!("CARGO_BIN_EXE_consumer-vulkan"),
         env!("CARGO_BIN_EXE_cpu-reader"),
-        env!("CARGO_BIN_EXE_tokio-consumer"),
-        env!("CARGO_BIN_EXE_calloop-consumer"),
     ];
     let consumers = programs.map(|program| start(program, &watching));
     let survivor = Program::start(programs[2], &folder.path().join("survivor"), &watching);
-    let sending = ["--size", SIZE, "--wait-for", "5", "--patience", "20000"];
+    let sending = ["--size", SIZE, "--wait-for", "3", "--patience", "20000"];
     let producer = start(env!("CARGO_BIN_EXE_producer"), &sending);
     // All of them are at work once the first frame is saved.
     let begun = Instant::now();

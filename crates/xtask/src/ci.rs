@@ -16,6 +16,30 @@ use crate::workspace::Workspace;
 /// The paths that the demo is run on.
 const PATHS: [&str; 3] = ["dma-buf", "opaque-fd", "host-memory"];
 
+/// What cargo checks. The documentation of the two libraries that others build is made with the features that others choose:
+/// a link to what a feature leaves out is an error there.
+const CARGO_CHECKS: [(&str, &str); 7] = [
+    ("fmt", "fmt --all --check"),
+    ("clippy", "clippy --workspace --all-targets -- -D warnings"),
+    (
+        "features",
+        "clippy --package lucarne --no-default-features -- -D warnings",
+    ),
+    ("doc", "doc --workspace --no-deps"),
+    (
+        "doc, default features",
+        "doc --no-deps --package lucarne --package lucarne-stream",
+    ),
+    (
+        "doc, no features",
+        "doc --no-deps --package lucarne --package lucarne-stream --no-default-features",
+    ),
+    (
+        "doc, all features",
+        "doc --no-deps --package lucarne --package lucarne-stream --all-features",
+    ),
+];
+
 /// Runs all checks, then all tests, then the demo on every path.
 pub(crate) fn run(workspace: &Workspace, consent: Consent, verbose: bool) -> Result<Report> {
     let mut report = checks(workspace, verbose)?;
@@ -32,36 +56,11 @@ pub(crate) fn run(workspace: &Workspace, consent: Consent, verbose: bool) -> Res
 /// What needs no graphics: form, lints, documentation, shaders, spelling, licences.
 pub(crate) fn checks(workspace: &Workspace, verbose: bool) -> Result<Report> {
     let mut report = Report::default();
-    let cargo_checks: [(&str, &[&str]); 4] = [
-        ("fmt", &["fmt", "--all", "--check"]),
-        (
-            "clippy",
-            &[
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ],
-        ),
-        (
-            "features",
-            &[
-                "clippy",
-                "--package",
-                "lucarne",
-                "--no-default-features",
-                "--",
-                "-D",
-                "warnings",
-            ],
-        ),
-        ("doc", &["doc", "--workspace", "--no-deps"]),
-    ];
-    for (name, arguments) in cargo_checks {
+    for (name, arguments) in CARGO_CHECKS {
         let mut cargo = process::cargo();
-        cargo.args(arguments).env("RUSTDOCFLAGS", "-D warnings");
+        cargo
+            .args(arguments.split(' '))
+            .env("RUSTDOCFLAGS", "-D warnings");
         report.add(check(workspace, name, cargo, verbose)?);
     }
     report.add(shader_check(workspace)?);
@@ -90,7 +89,7 @@ fn tool_exists(program: &str) -> bool {
 fn check(workspace: &Workspace, name: &str, mut command: Command, verbose: bool) -> Result<Tier> {
     let started = Instant::now();
     command.current_dir(&workspace.root);
-    let log = workspace.log(name);
+    let log = workspace.log(&name.replace([',', ' '], "-"));
     let ended =
         Job::new(name, command, log.clone(), verbose).run(|line| Some(line.trim().to_owned()))?;
     let mut tier = Tier::named("checks");
@@ -124,18 +123,8 @@ fn demos(workspace: &Workspace, verbose: bool) -> Result<Tier> {
     let mut tier = Tier::named("demo");
     demo::build(workspace, verbose)?;
     for path in PATHS {
-        let mut cargo = process::cargo();
+        let mut cargo = demo::command(workspace);
         cargo
-            .current_dir(&workspace.root)
-            .args([
-                "run",
-                "--quiet",
-                "--package",
-                "lucarne-examples",
-                "--bin",
-                "demo",
-                "--",
-            ])
             .args([
                 "--no-window",
                 "--json",

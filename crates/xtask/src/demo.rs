@@ -1,6 +1,7 @@
 //! `cargo xtask demo`: builds and runs the demo.
 
 use std::ffi::OsString;
+use std::process::Command;
 
 use crate::error::{Error, Result};
 use crate::install::{self, Consent, Purpose};
@@ -10,8 +11,26 @@ use crate::workspace::Workspace;
 /// The word that keeps the preload away, for the demo and for cargo's runner.
 pub(crate) const NO_EMULATION: &str = "--no-emulation";
 
-/// The programs of `--two-processes`; the first one runs the others.
-const TWO_PROCESSES: &[&str] = &["two-processes", "producer", "consumer", "cpu-reader"];
+/// Keeps the window away.
+const NO_WINDOW: &str = "--no-window";
+
+/// What is built, and which of it is run.
+#[derive(Debug)]
+struct Programs {
+    package: &'static str,
+    /// The first one is run; it may run the others.
+    names: &'static [&'static str],
+}
+
+const TWO_PROCESSES: Programs = Programs {
+    package: "lucarne-examples",
+    names: &["two-processes", "producer", "consumer", "cpu-reader"],
+};
+
+const DEMO: Programs = Programs {
+    package: "lucarne-demo",
+    names: &["demo"],
+};
 
 /// Arguments of `cargo xtask demo`; all that it does not know are the demo's.
 #[derive(Debug, clap::Args)]
@@ -36,27 +55,18 @@ pub(crate) struct Options {
 /// Runs it; its exit status is passed on.
 pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
     install::ensure(Purpose::Demo, options.consent, workspace, options.verbose)?;
-    let program = if options.two_processes {
+    let programs = if options.two_processes {
         TWO_PROCESSES
     } else {
-        &["demo"]
+        DEMO
     };
-    build_programs(workspace, program, options.verbose)?;
+    let asked = |word: &str| options.demo.iter().any(|argument| argument == word);
+    let window = !asked(NO_WINDOW) && has_display(|name| std::env::var_os(name));
+    build_programs(workspace, &programs, window, options.verbose)?;
 
-    let mut cargo = process::cargo();
-    cargo
-        .current_dir(&workspace.root)
-        .args([
-            "run",
-            "--quiet",
-            "--package",
-            "lucarne-examples",
-            "--bin",
-            program[0],
-            "--",
-        ])
-        .args(&options.demo);
-    if options.demo.iter().any(|argument| argument == NO_EMULATION) {
+    let mut cargo = run_command(workspace, &programs, window);
+    cargo.args(&options.demo);
+    if asked(NO_EMULATION) {
         cargo.env("LUCARNE_NO_EMULATION", "1");
     }
     let status = cargo
@@ -69,23 +79,57 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
         .unwrap_or(crate::error::FAILED))
 }
 
-/// Builds the demo and the preload that its runner looks for.
-pub(crate) fn build(workspace: &Workspace, verbose: bool) -> Result<()> {
-    build_programs(workspace, &["demo"], verbose)
+/// Whether a display server is named, as the demo itself asks.
+fn has_display(variable: impl Fn(&str) -> Option<OsString>) -> bool {
+    ["WAYLAND_DISPLAY", "WAYLAND_SOCKET", "DISPLAY"]
+        .into_iter()
+        .any(|name| variable(name).is_some_and(|value| !value.is_empty()))
 }
 
-fn build_programs(workspace: &Workspace, programs: &[&str], verbose: bool) -> Result<()> {
+/// Builds the demo, which will open no window, and the preload that its runner looks for.
+pub(crate) fn build(workspace: &Workspace, verbose: bool) -> Result<()> {
+    build_programs(workspace, &DEMO, false, verbose)
+}
+
+/// What runs the demo that [`build`] has built; its arguments follow.
+pub(crate) fn command(workspace: &Workspace) -> Command {
+    run_command(workspace, &DEMO, false)
+}
+
+fn run_command(workspace: &Workspace, programs: &Programs, window: bool) -> Command {
     let mut cargo = process::cargo();
-    cargo.current_dir(&workspace.root).args([
-        "build",
-        "--package",
-        "lucarne-udmabuf",
-        "--package",
-        "lucarne-examples",
-        "--lib",
-    ]);
-    for program in programs {
-        cargo.args(["--bin", program]);
+    cargo
+        .current_dir(&workspace.root)
+        .args(["run", "--quiet", "--package", programs.package, "--bin"])
+        .arg(programs.names[0])
+        .args(features(programs, window))
+        .arg("--");
+    cargo
+}
+
+/// Where no window can be opened, what opens windows is not built: it is half of all there is to build.
+fn features(programs: &Programs, window: bool) -> &'static [&'static str] {
+    if window || programs.package != DEMO.package {
+        &[]
+    } else {
+        &["--no-default-features"]
+    }
+}
+
+fn build_programs(
+    workspace: &Workspace,
+    programs: &Programs,
+    window: bool,
+    verbose: bool,
+) -> Result<()> {
+    let mut cargo = process::cargo();
+    cargo
+        .current_dir(&workspace.root)
+        .args(["build", "--package", "lucarne-udmabuf", "--lib"])
+        .args(["--package", programs.package])
+        .args(features(programs, window));
+    for name in programs.names {
+        cargo.args(["--bin", name]);
     }
     let log = workspace.log("demo-build");
     let ended = Job::new("building the demo", cargo, log.clone(), verbose)
@@ -97,4 +141,23 @@ fn build_programs(workspace: &Workspace, programs: &[&str], verbose: bool) -> Re
         "the demo does not build:\n{}",
         process::complaints(&log)
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_window_is_built_where_a_display_is_named() {
+        let only = |wanted: &'static str, value: &'static str| {
+            move |name: &str| (name == wanted).then(|| OsString::from(value))
+        };
+        assert!(has_display(only("DISPLAY", ":0")));
+        assert!(has_display(only("WAYLAND_DISPLAY", "wayland-0")));
+        assert!(!has_display(only("DISPLAY", "")));
+        assert!(!has_display(only("HOME", "/")));
+        assert!(features(&DEMO, true).is_empty());
+        assert_eq!(features(&DEMO, false), ["--no-default-features"]);
+        assert!(features(&TWO_PROCESSES, false).is_empty());
+    }
 }

@@ -1,7 +1,7 @@
 //! What the ends of a stream can be asked for.
 
 use super::{Result, Stop, TICK, say};
-use crate::demo::{PathChoice, extent};
+use crate::options::{PathChoice, extent};
 use clap::{Args, Parser};
 use lucarne::{Extent, Offer, Request, Usage};
 use lucarne_stream::{self as stream, Consumer, ConsumerOptions, Delivery, Error, Import};

@@ -1,7 +1,7 @@
 //! One producer and two consumers, each in a process of its own, and the pictures that they saw.
 
 use super::{Report, Result, TICK, say};
-use crate::demo::{PathChoice, extent};
+use crate::options::{PathChoice, extent};
 use crate::picture::Picture;
 use clap::{Parser, ValueEnum};
 use lucarne::Extent;

@@ -1,11 +1,6 @@
-//! Running the demo, and skipping aloud.
+//! Skipping aloud.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
-
-use lucarne_examples::picture::Picture;
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
 /// Says that a test did not run, and fails it where `LUCARNE_REQUIRE` says that it must.
 pub(crate) fn skip(kind: &str, reason: &str) {
@@ -17,34 +12,4 @@ pub(crate) fn skip(kind: &str, reason: &str) {
         !required.split(',').any(|one| one == kind),
         "{kind} is required here: {reason}"
     );
-}
-
-/// The demo, without a display unless the test gives it one.
-pub(crate) fn demo(output: &Path) -> Command {
-    let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"));
-    demo.arg("--output").arg(output);
-    for name in [
-        "DISPLAY",
-        "WAYLAND_DISPLAY",
-        "WAYLAND_SOCKET",
-        "LUCARNE_VALIDATION",
-    ] {
-        demo.env_remove(name);
-    }
-    demo
-}
-
-/// The picture of a frame in the folder that the demo was given.
-pub(crate) fn picture(output: &Path, frame: u32) -> Picture {
-    Picture::load(&file(output, frame)).expect("the demo saved this frame")
-}
-
-/// Where the demo saves a frame.
-pub(crate) fn file(output: &Path, frame: u32) -> PathBuf {
-    output.join(format!("frame-{frame:03}.png"))
-}
-
-/// What the demo wrote to standard error.
-pub(crate) fn complaint(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::process::{self, Job};
 use crate::workspace::Workspace;
 
-/// The folders of packages whose tests say something about the kernel that they run on.
+/// The folders of packages whose tests say something about the kernel that they run on; those below them count too.
 const FOLDERS: [&str; 6] = [
     "crates/lucarne",
     "crates/lucarne-stream",
@@ -40,8 +40,9 @@ pub(crate) struct TestProgram {
     pub(crate) folder: PathBuf,
 }
 
+/// What cargo says about a thing that it has built.
 #[derive(Debug, Deserialize)]
-struct Message {
+pub(crate) struct Message {
     reason: String,
     executable: Option<PathBuf>,
     manifest_path: Option<PathBuf>,
@@ -60,6 +61,16 @@ struct Profile {
     test: bool,
 }
 
+impl Message {
+    /// A program, not its tests: its name and its file.
+    pub(crate) fn program(&self) -> Option<(&str, &Path)> {
+        let tested = self.profile.as_ref().is_some_and(|p| p.test);
+        let target = self.target.as_ref()?;
+        let is_program = !tested && target.kind.iter().any(|kind| kind == "bin");
+        is_program.then_some((&*target.name, self.executable.as_deref()?))
+    }
+}
+
 /// What one build leaves for the guest.
 #[derive(Debug)]
 pub(crate) struct Built {
@@ -76,20 +87,13 @@ pub(crate) fn tests(workspace: &Workspace, verbose: bool) -> Result<Built> {
     let title = "building the guest's tests";
     build(workspace, cargo, title, "guest-build", verbose, |m| {
         tests.extend(test_program(&workspace.root, m));
-        if is_program(m, "demo") {
-            demo = m.executable.clone().or(demo.take());
+        if let Some(("demo", path)) = m.program() {
+            demo = Some(path.to_owned());
         }
     })?;
     tests.sort_by(|a, b| a.name.cmp(&b.name));
     let demo = demo.ok_or_else(|| Error::failed("cargo built no demo program"))?;
     Ok(Built { tests, demo })
-}
-
-/// Whether cargo has built the program of this name, not its tests.
-fn is_program(message: &Message, name: &str) -> bool {
-    let tested = message.profile.as_ref().is_some_and(|p| p.test);
-    let target = message.target.as_ref();
-    !tested && target.is_some_and(|t| t.name == name && t.kind.iter().any(|k| k == "bin"))
 }
 
 /// Builds the conformance program.
@@ -100,14 +104,15 @@ pub(crate) fn matrix(workspace: &Workspace, verbose: bool) -> Result<PathBuf> {
     let mut found = None;
     let (title, log) = (format!("building {name}"), format!("{name}-build"));
     build(workspace, cargo, &title, &log, verbose, |m| {
-        if is_program(m, name) {
-            found = m.executable.clone().or(found.take());
+        if let Some((_, path)) = m.program().filter(|(built, _)| *built == name) {
+            found = Some(path.to_owned());
         }
     })?;
     found.ok_or_else(|| Error::failed(format!("cargo built no program {name}")))
 }
 
-fn build(
+/// Runs cargo, which shows its messages to `on_artifact`.
+pub(crate) fn build(
     workspace: &Workspace,
     mut cargo: Command,
     title: &str,
@@ -160,7 +165,7 @@ fn test_program(root: &Path, message: &Message) -> Option<TestProgram> {
     let program = message.executable.clone()?;
     let folder = message.manifest_path.as_ref()?.parent()?.to_owned();
     let within = folder.strip_prefix(root).ok()?;
-    if !FOLDERS.iter().any(|known| within == Path::new(known)) {
+    if !FOLDERS.iter().any(|known| within.starts_with(known)) {
         return None;
     }
     let target = message.target.as_ref()?;
@@ -208,6 +213,10 @@ mod tests {
         assert_eq!(parse("test", "compile_fail", true), None);
         assert_eq!(parse("lib", "lucarne", false), None);
         assert_eq!(parse("bin", "demo", true), None);
+        let below = r#"{"reason":"","manifest_path":"/c/examples/dbus/Cargo.toml","executable":"/t/x",
+            "target":{"name":"dbus","kind":["test"]},"profile":{"test":true}}"#;
+        let message = serde_json::from_str(below).unwrap();
+        assert!(test_program(Path::new("/c"), &message).is_some());
         let elsewhere = Path::new("/elsewhere");
         let text = r#"{"reason":"","manifest_path":"/c/tests/Cargo.toml","executable":"/t/x",
             "target":{"name":"kernel","kind":["test"]},"profile":{"test":true}}"#;

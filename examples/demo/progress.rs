@@ -8,14 +8,14 @@ const EVERY: Duration = Duration::from_millis(250);
 
 /// Writes to standard error, and only if that is a terminal.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     start: Instant,
     shown: Option<Instant>,
     terminal: bool,
 }
 
 impl Progress {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             start: Instant::now(),
             shown: None,
@@ -23,7 +23,7 @@ impl Progress {
         }
     }
 
-    pub(super) fn update(&mut self, frame: u32, frames: u32) {
+    pub(crate) fn update(&mut self, frame: u32, frames: u32) {
         let now = Instant::now();
         let due = self.shown.is_none_or(|shown| now - shown >= EVERY);
         if self.terminal && due && now - self.start >= AFTER {

@@ -1,7 +1,8 @@
 //! What the demo can be asked for.
 
-use clap::{Parser, ValueEnum};
-use lucarne::{Extent, Format, MemoryPath};
+use clap::Parser;
+use lucarne::{Extent, Format};
+use lucarne_examples::options::{PathChoice, extent};
 use std::path::PathBuf;
 
 /// Renders an animated scene in Vulkan and shows it in OpenGL, without copying a pixel where the machine allows it.
@@ -40,32 +41,6 @@ pub struct Options {
     pub hold_at: Option<u32>,
 }
 
-/// A memory path, or the best one there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PathChoice {
-    /// The best that both sides can do
-    Auto,
-    /// A dma-buf
-    DmaBuf,
-    /// A memory object of one driver
-    OpaqueFd,
-    /// A sealed memfd
-    HostMemory,
-}
-
-impl PathChoice {
-    /// The paths to negotiate about.
-    #[must_use]
-    pub fn paths(self) -> Vec<MemoryPath> {
-        match self {
-            Self::Auto => MemoryPath::ALL.to_vec(),
-            Self::DmaBuf => vec![MemoryPath::DmaBuf],
-            Self::OpaqueFd => vec![MemoryPath::OpaqueFd],
-            Self::HostMemory => vec![MemoryPath::HostMemory],
-        }
-    }
-}
-
 impl Options {
     /// The numbers of the frames that become pictures: the first, two on the way, the last.
     #[must_use]
@@ -76,26 +51,10 @@ impl Options {
     }
 }
 
-/// Reads WIDTHxHEIGHT.
-///
-/// # Errors
-///
-/// If it is none, or beyond what a frame can have.
-pub fn extent(text: &str) -> Result<Extent, String> {
-    let sides = text.split_once(['x', 'X']).and_then(|(width, height)| {
-        Some(Extent::new(
-            width.trim().parse().ok()?,
-            height.trim().parse().ok()?,
-        ))
-    });
-    let extent = sides.ok_or("expected WIDTHxHEIGHT, such as 1920x1080")?;
-    extent.check().map_err(|error| error.to_string())?;
-    Ok(extent)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lucarne::MemoryPath;
 
     fn parse(arguments: &[&str]) -> Result<Options, clap::Error> {
         Options::try_parse_from(std::iter::once("demo").chain(arguments.iter().copied()))

@@ -1,7 +1,7 @@
 //! Both devices, what they agree on, and a ring of shared images.
 
-use super::Result;
-use super::options::Options;
+use crate::Result;
+use crate::options::Options;
 use crate::window::Window;
 use lucarne::negotiate::{Strike, StrikeReason};
 use lucarne::{Agreement, Frame, MemoryPath, Offer, Pool, Request, Usage, egl, negotiate, vulkan};
@@ -11,27 +11,27 @@ use std::rc::Rc;
 const RING: usize = 3;
 
 /// The two sides.
-pub(super) struct Sides {
-    pub(super) instance: Rc<vulkan::Instance>,
-    pub(super) vulkan: vulkan::Device,
-    pub(super) egl: egl::Device,
-    pub(super) vulkan_offer: Offer,
-    pub(super) egl_offer: Offer,
+pub(crate) struct Sides {
+    pub(crate) instance: Rc<vulkan::Instance>,
+    pub(crate) vulkan: vulkan::Device,
+    pub(crate) egl: egl::Device,
+    pub(crate) vulkan_offer: Offer,
+    pub(crate) egl_offer: Offer,
     /// Kept after `egl`, whose context is the window's.
-    pub(super) window: Option<Window>,
+    pub(crate) window: Option<Window>,
     /// Why there is no window.
-    pub(super) off_screen: Option<String>,
+    pub(crate) off_screen: Option<String>,
 }
 
 /// What they share.
-pub(super) struct Ring {
-    pub(super) agreement: Agreement,
-    pub(super) images: Vec<vulkan::Image>,
-    pub(super) pool: Pool,
+pub(crate) struct Ring {
+    pub(crate) agreement: Agreement,
+    pub(crate) images: Vec<vulkan::Image>,
+    pub(crate) pool: Pool,
 }
 
 /// Opens a Vulkan device, a window if there can be one, and the EGL device that goes with them.
-pub(super) fn open(options: &Options) -> Result<(Sides, Ring)> {
+pub(crate) fn open(options: &Options) -> Result<(Sides, Ring)> {
     let (instance, adapter) = adapter(options.device.as_deref())?;
     let instance = Rc::new(instance);
     let vulkan = adapter.open()?;
@@ -39,7 +39,7 @@ pub(super) fn open(options: &Options) -> Result<(Sides, Ring)> {
     let mut off_screen = if options.no_window {
         None
     } else {
-        Window::absence().map(str::to_owned)
+        no_display().map(str::to_owned)
     };
     if !options.no_window && off_screen.is_none() {
         match in_window(options, &instance, &vulkan, &vulkan_offer) {
@@ -60,6 +60,13 @@ pub(super) fn open(options: &Options) -> Result<(Sides, Ring)> {
     };
     let ring = agree(options, &sides)?;
     Ok((sides, ring))
+}
+
+/// Says why no window can be opened here, without trying: no display server is named.
+fn no_display() -> Option<&'static str> {
+    let named = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    (!named("WAYLAND_DISPLAY") && !named("WAYLAND_SOCKET") && !named("DISPLAY"))
+        .then_some("neither WAYLAND_DISPLAY nor DISPLAY is set")
 }
 
 fn in_window(
@@ -192,6 +199,6 @@ fn ring(
     Ok((images, Pool::new(frames)))
 }
 
-pub(super) fn modifier(frame: &Frame) -> Option<lucarne::Modifier> {
+pub(crate) fn modifier(frame: &Frame) -> Option<lucarne::Modifier> {
     frame.layout().tiling().modifier()
 }

@@ -5,8 +5,10 @@ mod progress;
 mod report;
 mod run;
 mod setup;
+#[cfg_attr(not(feature = "window"), path = "no_window.rs")]
+mod window;
 
-pub use options::{Options, PathChoice, extent};
+pub use options::Options;
 pub use report::{Common, Milliseconds, Refused, Report};
 
 use lucarne::negotiate::FencePath;

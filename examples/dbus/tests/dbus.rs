@@ -1,5 +1,6 @@
 //! The D-Bus example, on a bus of its own.
 
+#[path = "../../tests/common/mod.rs"]
 mod common;
 
 use common::skip;

@@ -1,16 +1,16 @@
 //! The demo's loop: one thread, three images, one turn after the other.
 
-use super::Result;
-use super::options::Options;
-use super::progress::Progress;
-use super::report::Milliseconds;
-use super::setup::{Ring, Sides};
-use crate::scene::Scene;
-use crate::screen::{Canvas, Screen, Shown, Surface};
+use crate::Result;
+use crate::options::Options;
+use crate::progress::Progress;
+use crate::report::Milliseconds;
+use crate::setup::{Ring, Sides};
 use crate::window::Window;
 use ash::vk;
 use lucarne::vulkan::{self, Access};
 use lucarne::{Fence, Reading, egl};
+use lucarne_examples::scene::Scene;
+use lucarne_examples::screen::{Canvas, Screen, Shown, Surface};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -22,23 +22,23 @@ const WINDOW_FRAMES_PER_SECOND: u32 = 60;
 
 /// What came of it.
 #[derive(Debug, Default)]
-pub(super) struct Outcome {
-    pub(super) frames: u32,
-    pub(super) seconds: f64,
-    pub(super) total: Times,
-    pub(super) images: Vec<PathBuf>,
+pub(crate) struct Outcome {
+    pub(crate) frames: u32,
+    pub(crate) seconds: f64,
+    pub(crate) total: Times,
+    pub(crate) images: Vec<PathBuf>,
 }
 
 /// Where the time went.
 #[derive(Debug, Default, Clone, Copy)]
-pub(super) struct Times {
+pub(crate) struct Times {
     vulkan: Duration,
     hand_off: Duration,
     gl: Duration,
 }
 
 impl Times {
-    pub(super) fn per_frame(self, frames: u32) -> Milliseconds {
+    pub(crate) fn per_frame(self, frames: u32) -> Milliseconds {
         let ms = |time: Duration| time.as_secs_f64() * 1000.0 / f64::from(frames.max(1));
         Milliseconds {
             vulkan: ms(self.vulkan),
@@ -55,7 +55,7 @@ impl Times {
 }
 
 /// Runs all frames; the first one warms up and is not counted.
-pub(super) fn run(options: &Options, sides: &mut Sides, ring: &Ring) -> Result<Outcome> {
+pub(crate) fn run(options: &Options, sides: &mut Sides, ring: &Ring) -> Result<Outcome> {
     let Sides {
         instance,
         vulkan,

@@ -26,7 +26,7 @@ use winit::window::{Window as Native, WindowAttributes, WindowId};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A window whose context is current on the thread that opened it, until it is dropped.
-pub struct Window {
+pub(crate) struct Window {
     // Dropped in this order: the window's objects before the connection.
     handler: Handler,
     event_loop: EventLoop<()>,
@@ -57,20 +57,12 @@ struct Handler {
 }
 
 impl Window {
-    /// Says why no window can be opened here, without trying: no display server is named.
-    #[must_use]
-    pub fn absence() -> Option<&'static str> {
-        let named = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        (!named("WAYLAND_DISPLAY") && !named("WAYLAND_SOCKET") && !named("DISPLAY"))
-            .then_some("neither WAYLAND_DISPLAY nor DISPLAY is set")
-    }
-
     /// Opens a window of this size in pixels and makes its context current.
     ///
     /// # Errors
     ///
     /// In words, if the display server, EGL or the driver refuses.
-    pub fn open(title: &str, width: u32, height: u32) -> Result<Self, String> {
+    pub(crate) fn open(title: &str, width: u32, height: u32) -> Result<Self, String> {
         let event_loop = EventLoop::new().map_err(|error| plainly(&error))?;
         let handler = Handler {
             title: title.to_owned(),
@@ -96,7 +88,7 @@ impl Window {
     }
 
     /// Handles what happened since the last call: false once the user closed the window or pressed Escape.
-    pub fn poll(&mut self) -> bool {
+    pub(crate) fn poll(&mut self) -> bool {
         self.pump(Duration::ZERO);
         !self.handler.closed
     }
@@ -116,8 +108,7 @@ impl Window {
     }
 
     /// Width and height in pixels at the moment.
-    #[must_use]
-    pub fn size(&self) -> (u32, u32) {
+    pub(crate) fn size(&self) -> (u32, u32) {
         let size = self
             .opened()
             .map_or(self.handler.wanted, |open| open.native.inner_size());
@@ -125,8 +116,7 @@ impl Window {
     }
 
     /// "Wayland" or "X11".
-    #[must_use]
-    pub fn system(&self) -> &'static str {
+    pub(crate) fn system(&self) -> &'static str {
         self.opened().map_or("none", |open| open.system)
     }
 
@@ -135,7 +125,7 @@ impl Window {
     /// # Errors
     ///
     /// If EGL refuses, in its words.
-    pub fn present(&self) -> Result<(), String> {
+    pub(crate) fn present(&self) -> Result<(), String> {
         let Some(open) = self.opened() else {
             return Ok(());
         };
