@@ -82,6 +82,8 @@
 //!
 //! `docs/shared-memory.md` compares the kinds of memory, and tells who may fetch from whom.
 
+// Badges that say which feature an item needs; docs.rs sets this.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "calloop")]

@@ -106,8 +106,25 @@
 //!
 //! # Features
 //!
-//! `vulkan` and `egl` are on by default. `drm` adds timelines of a DRM node as fences, and
-//! handles of one as dma-bufs. `serde` writes offers down and reads them. `tracing` logs what was dropped while it was in use.
+//! | feature | adds |
+//! |---|---|
+//! | `vulkan` (default) | the module `vulkan`, with `ash` |
+//! | `egl` (default) | the module `egl`, with `glow` and `khronos-egl` |
+//! | `gbm` | the module `gbm`: frames that libgbm allocates; it is loaded at run time and may be absent |
+//! | `drm` | timelines of a DRM node as fences, and handles of one as dma-bufs |
+//! | `serde` | offers can be written down and read back |
+//! | `tracing` | logs what was dropped while it was in use |
+
+// Badges that say which feature an item needs; docs.rs sets this.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+// The page above leads to all backends, whichever are built.
+#![cfg_attr(
+    not(all(feature = "vulkan", feature = "egl")),
+    allow(
+        rustdoc::broken_intra_doc_links,
+        reason = "what is not built has no page"
+    )
+)]
 
 pub mod color;
 pub mod cpu;

@@ -64,7 +64,7 @@ impl Device {
     /// Whether binary semaphores can leave this device, and come to it, as `OPAQUE_FD`.
     ///
     /// This is not about timeline semaphores: a wrapped device does not say whether that feature is enabled. For a timeline
-    /// across APIs use the kernel's, [`Timeline`](crate::kernel::Timeline).
+    /// across APIs use the kernel's (`kernel::Timeline`, with the feature `drm`).
     pub fn opaque_semaphores(&self) -> Support {
         let inner = self.inner();
         let name = ash::khr::external_semaphore_fd::NAME;
