@@ -136,3 +136,76 @@ fn named_files_exist() {
     assert!(absent.is_empty(), "do not exist: {absent:#?}");
     assert!(checked > 20, "only {checked} paths were found");
 }
+
+/// The test programs of the workspace: files of their own in a folder `tests` of a package.
+fn test_programs() -> Vec<String> {
+    let mut folders = ["benches", "fuzz", "tests", "examples"]
+        .map(PathBuf::from)
+        .to_vec();
+    for parent in ["crates", "examples"] {
+        let entries = fs::read_dir(root().join(parent)).expect("a folder of the project");
+        let names = entries.map(|entry| entry.expect("a readable folder").file_name());
+        folders.extend(names.map(|name| Path::new(parent).join(name)));
+    }
+    let mut programs = Vec::new();
+    for folder in folders {
+        // Not every package has tests of this kind.
+        let Ok(entries) = fs::read_dir(root().join(folder).join("tests")) else {
+            continue;
+        };
+        let files = entries.map(|entry| entry.expect("a readable folder").path());
+        let sources =
+            files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+        programs.extend(sources.map(|path| {
+            let name = path.file_stem().expect("a file has a name");
+            name.to_str().expect("UTF-8").to_owned()
+        }));
+    }
+    programs
+}
+
+#[test]
+fn every_test_program_is_in_the_table_of_tiers() {
+    let page = read("docs/testing.md");
+    let (_, tiers) = page.split_once("## Tiers").expect("the section");
+    let (tiers, _) = tiers.split_once("## ").expect("another section");
+    let rows = tiers.lines().filter_map(|line| line.strip_prefix("| "));
+    let names = rows.filter_map(|row| row.split_once(" |"));
+    let listed: Vec<&str> = names.flat_map(|(names, _)| names.split(", ")).collect();
+    let programs = test_programs();
+    assert!(programs.len() > 60, "{} were found", programs.len());
+    let missing = |name: &&String| !listed.contains(&name.as_str());
+    let missing: Vec<_> = programs.iter().filter(missing).collect();
+    assert!(missing.is_empty(), "not in docs/testing.md: {missing:?}");
+}
+
+/// The names in a manifest's `[features]`, without those that a comment keeps from programs.
+fn features(manifest: &str) -> Vec<&str> {
+    let (_, rest) = manifest.split_once("[features]\n").expect("the table");
+    let (table, _) = rest.split_once("\n[").expect("another table");
+    let names = table.lines().filter_map(|line| line.split_once(" = "));
+    names
+        .map(|(name, _)| name)
+        .filter(|name| !["default", "fuzzing"].contains(name))
+        .collect()
+}
+
+#[test]
+fn front_pages_tell_every_feature() {
+    for package in ["lucarne", "lucarne-stream"] {
+        let manifest = read(&format!("crates/{package}/Cargo.toml"));
+        let page = front_page(&read(&format!("crates/{package}/src/lib.rs")));
+        let names = features(&manifest);
+        assert!(names.len() > 2, "{package}: {names:?}");
+        let untold = |name: &&str| !page.contains(&format!("`{name}`"));
+        let untold: Vec<_> = names.into_iter().filter(untold).collect();
+        assert!(untold.is_empty(), "{package} does not tell {untold:?}");
+    }
+    let (page, manifest) = (
+        read("crates/lucarne/README.md"),
+        read("crates/lucarne/Cargo.toml"),
+    );
+    for name in features(&manifest) {
+        assert!(page.contains(&format!("`{name}`")), "README.md: {name}");
+    }
+}

@@ -1,7 +1,8 @@
 //! Each side killed at every step of handshake, reconfiguration and hand-over, over and over.
 //!
 //! The victims are this program once more. Each counts the steps of its own loop and kills itself (SIGKILL) at one of them;
-//! others are killed from outside after a time. `LUCARNE_STREAM_KILLS=1000` makes it the long run.
+//! others are killed from outside after a time. `LUCARNE_STREAM_KILLS=500` makes it the long run: 500 of each side, a thousand
+//! in all.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
