@@ -5,6 +5,11 @@ use super::fields::Fields;
 /// Bit 4 tells block-linear codes from the rest.
 const BLOCK_LINEAR: u32 = 4;
 
+/// Bits 25:23 tell the compression.
+const COMPRESSION: u32 = 23;
+/// Greater ones have no meaning yet.
+const MOST_COMPRESSION: u64 = 4;
+
 /// The bits of a block-linear code that must be zero: 8:5, 11:9 and 55:28.
 const RESERVED: u64 = 0x00ff_ffff_f000_0fe0;
 
@@ -26,7 +31,7 @@ fn block_linear(fields: &mut Fields) {
     let kind = fields.take(12, 8);
     let generation = fields.take(20, 2);
     let sector = fields.take(22, 1) | fields.take(26, 2) << 1;
-    let compression = fields.take(23, 3);
+    let compression = fields.take(COMPRESSION, 3);
 
     let gobs = 1_u32 << height;
     let plural = if gobs == 1 { "" } else { "s" };
@@ -58,7 +63,8 @@ fn block_linear(fields: &mut Fields) {
 /// Compression state is in memory that the driver keeps to itself.
 pub(super) const fn auxiliary_planes(value: u64) -> Option<u8> {
     let block_linear = value >> BLOCK_LINEAR & 1 == 1 && value & RESERVED == 0;
-    if block_linear || value == 1 {
+    let compression = value >> COMPRESSION & 7;
+    if block_linear && compression <= MOST_COMPRESSION || value == 1 {
         Some(0)
     } else {
         None

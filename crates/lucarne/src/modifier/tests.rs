@@ -53,6 +53,8 @@ fn nvidia() {
     );
     assert_eq!(modifier(0x0300_0000_0060_6014).auxiliary_planes(), Some(0));
     assert_eq!(modifier(0x0300_0000_1060_6014).auxiliary_planes(), None);
+    // A compression that nobody has given a meaning yet.
+    assert_eq!(modifier(0x0300_0000_02e0_6014).auxiliary_planes(), None);
 }
 
 #[test]
