@@ -3,6 +3,7 @@
 //! Together with the backends, this is the only place with unsafe code. Every descriptor is an
 //! [`OwnedFd`](std::os::fd::OwnedFd), is close-on-exec, and is held once.
 
+pub(crate) mod c_library;
 pub(crate) mod credentials;
 pub(crate) mod dma_buf;
 pub(crate) mod dma_buf_mapping;

@@ -9,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Updater, opcode};
 
+use super::c_library;
 use super::fd;
 use crate::error::{Error, Result};
 
@@ -192,7 +193,7 @@ impl SyncFile {
         // (size and opcode are tested).
         let request = unsafe { Updater::<MERGE, MergeData>::new(&mut data) };
         // SAFETY: ioctl(2): the request points at a value that lives through the call; `fd2` is open.
-        unsafe { rustix::ioctl::ioctl(&self.fd, request) }
+        unsafe { c_library::ioctl(&self.fd, request) }
             .map_err(|errno| refused("SYNC_IOC_MERGE", errno))?;
         if data.fence < 0 {
             return Err(Error::os("SYNC_IOC_MERGE", Errno::BADF));
@@ -256,7 +257,7 @@ impl SyncFile {
         let request = unsafe { Updater::<FILE_INFO, FileInfo>::new(&mut info) };
         // SAFETY: ioctl(2): the request points at a value that lives through the call, and that at an array of
         // `num_fences` entries, borrowed mutably for the call; the kernel writes no more than these.
-        unsafe { rustix::ioctl::ioctl(&self.fd, request) }?;
+        unsafe { c_library::ioctl(&self.fd, request) }?;
         Ok(info)
     }
 

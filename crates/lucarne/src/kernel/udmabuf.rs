@@ -1,16 +1,19 @@
 //! udmabuf: dma-bufs made of memfd pages (`linux/udmabuf.h`).
 
+use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
 
-use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
+use rustix::fs::{MemfdFlags, OFlags, SealFlags};
 use rustix::io::Errno;
 use rustix::ioctl::{Ioctl, IoctlOutput, Opcode, opcode};
 
+use super::c_library;
 use super::dma_buf::DmaBuf;
 use crate::error::{Error, Requirement, Result, Support};
 use crate::layout::PAGE_BYTES;
 
-const PATH: &str = "/dev/udmabuf";
+const PATH: &CStr = c"/dev/udmabuf";
 const UDMABUF_FLAGS_CLOEXEC: u32 = 1;
 
 /// `/dev/udmabuf`, opened: what turns memory into dma-bufs on a machine without a GPU.
@@ -26,8 +29,7 @@ impl Udmabuf {
     ///
     /// [`Error::Unsupported`] with what to do, when the node is absent or may not be opened.
     pub fn open() -> Result<Self> {
-        let flags = OFlags::RDWR | OFlags::CLOEXEC;
-        match rustix::fs::open(PATH, flags, Mode::empty()) {
+        match c_library::open(PATH, OFlags::RDWR) {
             Ok(device) => Ok(Self { device }),
             Err(errno) => Err(Error::Unsupported {
                 what: "making a dma-buf of memory".to_owned(),
@@ -78,7 +80,7 @@ impl Udmabuf {
         // SAFETY: ioctl(2) with UDMABUF_CREATE on /dev/udmabuf reads one `struct udmabuf_create`, which
         // `UdmabufCreate` is (size and opcode are tested), and its memfd is open for the call.
         let dma_buf =
-            unsafe { rustix::ioctl::ioctl(self.device.as_fd(), request) }.map_err(|errno| {
+            unsafe { c_library::ioctl(self.device.as_fd(), request) }.map_err(|errno| {
                 Error::Os {
                     operation: "UDMABUF_CREATE",
                     source: errno.into(),
@@ -92,11 +94,12 @@ impl Udmabuf {
 
 fn requirement(errno: Errno) -> Requirement {
     Requirement::device_node(
-        PATH,
+        OsStr::from_bytes(PATH.to_bytes()),
         errno,
         "add yourself to the group that owns it, kvm on most systems: sudo usermod -aG kvm $USER",
         "sudo modprobe udmabuf, then add yourself to group kvm; \
-         where the kernel has none, lucarne-udmabuf emulates it for tests",
+         where the kernel has none, preload lucarne-udmabuf, which emulates it: \
+         https://github.com/lucarne/lucarne/blob/main/docs/emulation.md",
     )
 }
 
@@ -157,7 +160,7 @@ mod tests {
             else {
                 panic!("{requirement}");
             };
-            assert_eq!((path.to_str(), available), (Some(PATH), there));
+            assert_eq!((path.to_str(), available), (PATH.to_str().ok(), there));
         }
     }
 
