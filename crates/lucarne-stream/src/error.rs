@@ -1,5 +1,6 @@
 //! What can go wrong between two ends of a stream, and what would make it work.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -13,7 +14,9 @@ use crate::wire::{Farewell, Malformed};
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An operation that did not happen, and why.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` says the same as `Display`, in several lines where the core's does: what a `main` that returns it prints.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The core refused: memory, a layout, a fence, or the program's own allocation or import.
@@ -132,6 +135,16 @@ pub enum Error {
         /// What would have been accepted.
         limit: String,
     },
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Core(error) => fmt::Debug::fmt(error, f),
+            Self::Incompatible(refusal) => fmt::Debug::fmt(refusal, f),
+            other => fmt::Display::fmt(other, f),
+        }
+    }
 }
 
 impl Error {

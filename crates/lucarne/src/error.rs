@@ -16,7 +16,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Each variant says what was asked, what the machine or the caller has instead, and, where one is
 /// known, what would make it work. Nothing has changed when an error is returned: file descriptors
 /// that were lent stay with the caller. Ones that were handed over are closed.
-#[derive(Debug, thiserror::Error)]
+///
+/// `Debug` says the same as `Display`, with a line for each thing that is missing: what a `main` that returns it prints.
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The machine, driver or context cannot do this at all.
@@ -95,6 +97,18 @@ pub enum Error {
         /// What is current instead.
         found: &'static str,
     },
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsupported { what, missing } if missing.len() > 1 => {
+                write!(f, "{what} is not supported:")?;
+                missing.iter().try_for_each(|one| write!(f, "\n  {one}"))
+            }
+            other => fmt::Display::fmt(other, f),
+        }
+    }
 }
 
 impl Error {
@@ -187,6 +201,15 @@ pub enum Requirement {
         /// What the loader said.
         problem: String,
     },
+    /// A driver of this API: its loader is there, and has loaded none.
+    LoadedDriver {
+        /// The API, such as "Vulkan".
+        api: &'static str,
+        /// The package of Debian and Ubuntu that has drivers which need no GPU.
+        package: &'static str,
+        /// The environment variables that tell the loader where to look, with their values; those that are set.
+        settings: Vec<(&'static str, String)>,
+    },
     /// A driver without this fault. [`quirks::named`](crate::quirks::named) tells more of it, and how to switch the
     /// guard off.
     Quirk {
@@ -235,6 +258,24 @@ impl Requirement {
     pub(crate) fn capability(name: &'static str, effect: impl Into<String>) -> Self {
         let effect = effect.into();
         Self::Capability { name, effect }
+    }
+
+    /// A driver, where a loader has found none; `variables` are those that tell it where to look.
+    #[cfg(any(feature = "vulkan", feature = "egl"))]
+    pub(crate) fn loaded_driver(
+        api: &'static str,
+        package: &'static str,
+        variables: &[&'static str],
+    ) -> Self {
+        let set = variables.iter().filter_map(|name| {
+            let value = std::env::var_os(name)?;
+            Some((*name, value.to_string_lossy().into_owned()))
+        });
+        Self::LoadedDriver {
+            api,
+            package,
+            settings: set.collect(),
+        }
     }
 
     /// A node that could not be opened, and what helps when it is there and when it is not.
@@ -294,6 +335,11 @@ impl fmt::Display for Requirement {
                 f,
                 "needs {name} of {at_least} or newer (package {package} on Debian and Ubuntu): {problem}"
             ),
+            Self::LoadedDriver {
+                api,
+                package,
+                settings,
+            } => write_loaded_driver(f, api, package, settings),
             Self::Quirk { name, effect } => write!(f, "{effect} (quirk {name})"),
             Self::Capability { effect, .. } => f.write_str(effect),
             Self::QueueFamily { kind } => write!(f, "needs a queue family with {kind}"),
@@ -305,6 +351,30 @@ impl fmt::Display for Requirement {
             }
             Self::Other(sentence) => f.write_str(sentence),
         }
+    }
+}
+
+fn write_loaded_driver(
+    f: &mut fmt::Formatter<'_>,
+    api: &str,
+    package: &str,
+    settings: &[(&str, String)],
+) -> fmt::Result {
+    write!(f, "needs a driver for {api}, and none could be loaded: ")?;
+    for (index, (name, value)) in settings.iter().enumerate() {
+        let separator = if index == 0 { "" } else { " and " };
+        write!(f, "{separator}{name} is \"{value}\"")?;
+    }
+    match settings {
+        [] => write!(
+            f,
+            "install your GPU's, or Mesa's, which needs no GPU (package {package} on Debian and Ubuntu)"
+        ),
+        _ => write!(
+            f,
+            ", which tells the loader where to look: unset it, or name a driver's file that is there (those of package \
+             {package} on Debian and Ubuntu need no GPU)"
+        ),
     }
 }
 
@@ -367,6 +437,18 @@ impl<L> Support<L> {
         }
     }
 }
+
+/// `Debug` that says what `Display` says: what a `main` that returns the error prints.
+macro_rules! debug_as_display {
+    ($error:ty) => {
+        impl ::std::fmt::Debug for $error {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                ::std::fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+pub(crate) use debug_as_display;
 
 pub(crate) fn join(missing: &[Requirement]) -> String {
     let sentences: Vec<String> = missing.iter().map(ToString::to_string).collect();

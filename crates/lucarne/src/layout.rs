@@ -93,7 +93,14 @@ impl fmt::Display for Extent {
 ///
 /// assert_eq!(Tiling::Explicit(Modifier::LINEAR).modifier(), Some(Modifier::LINEAR));
 /// assert_eq!(Tiling::Implicit.modifier(), None);
+///
+/// // As other APIs write it, DRM_FORMAT_MOD_INVALID included.
+/// assert_eq!(Tiling::from_code(0), Tiling::Explicit(Modifier::LINEAR));
+/// assert_eq!(Tiling::from_code(0x00ff_ffff_ffff_ffff), Tiling::Implicit);
+/// assert_eq!(Tiling::Implicit.code(), 0x00ff_ffff_ffff_ffff);
 /// ```
+#[doc(alias = "DRM_FORMAT_MOD_INVALID")]
+#[doc(alias = "modifier")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tiling {
     /// Only the driver that allocated the memory knows. No modifier was negotiated.
@@ -103,6 +110,25 @@ pub enum Tiling {
 }
 
 impl Tiling {
+    /// What a modifier's code says where `DRM_FORMAT_MOD_INVALID` is allowed and means an implicit layout: in Wayland,
+    /// PipeWire, GBM, GTK and OBS.
+    #[must_use]
+    pub const fn from_code(code: u64) -> Self {
+        match Modifier::new(code) {
+            Some(modifier) => Self::Explicit(modifier),
+            None => Self::Implicit,
+        }
+    }
+
+    /// The modifier's code, and `DRM_FORMAT_MOD_INVALID` for an implicit layout.
+    #[must_use]
+    pub const fn code(self) -> u64 {
+        match self {
+            Self::Implicit => Modifier::INVALID_CODE,
+            Self::Explicit(modifier) => modifier.code(),
+        }
+    }
+
     /// The modifier, where there is one.
     pub const fn modifier(self) -> Option<Modifier> {
         match self {

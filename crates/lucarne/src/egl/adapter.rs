@@ -29,7 +29,7 @@ impl Adapter {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] without libEGL or `EGL_EXT_device_enumeration`; [`Error::Driver`] when the query fails.
+    /// [`Error::Unsupported`] without libEGL, a driver or `EGL_EXT_device_enumeration`; [`Error::Driver`] when the query fails.
     pub fn enumerate() -> Result<Vec<Self>> {
         let library = raw::library()?;
         require_client_extensions(
@@ -138,10 +138,18 @@ pub(super) fn require_client_extensions(library: &Library, names: &[&'static str
         })
         .collect();
     if missing.is_empty() {
-        Ok(())
-    } else {
-        Err(Error::unsupported("opening an EGL device", missing))
+        return Ok(());
     }
+    // What libglvnd says where it has loaded no vendor's library: a driver lists at least EGL_EXT_client_extensions.
+    if listed.trim().is_empty() {
+        let variables = [
+            "__EGL_VENDOR_LIBRARY_FILENAMES",
+            "__EGL_VENDOR_LIBRARY_DIRS",
+        ];
+        let driver = Requirement::loaded_driver("EGL", "libegl-mesa0", &variables);
+        return Err(Error::unsupported("opening an EGL device", vec![driver]));
+    }
+    Err(Error::unsupported("opening an EGL device", missing))
 }
 
 fn device_string(library: &Library, device: EglDevice, name: i32) -> Option<String> {

@@ -12,6 +12,7 @@ use super::texture::{Guard, Source, Texture, gl_format, gl_size, sampling};
 use super::{handoff, host, image, offer, support};
 use crate::device_id::Comparison;
 use crate::error::{Error, Requirement, Result};
+use crate::format::ColorKind;
 use crate::frame::{Frame, Memory, OpaqueFd};
 use crate::negotiate::OfferEntry;
 use crate::quirks;
@@ -28,6 +29,7 @@ impl Device {
     /// [`Error::NotCurrent`]; [`Error::ForeignDevice`] when the memory means nothing to this device;
     /// [`Error::Unsupported`] when this context cannot import this path, format or modifier (the error lists what it
     /// can); [`Error::Driver`] when the driver refuses.
+    #[doc(alias = "EGLImage")]
     #[doc(alias = "eglCreateImage")]
     #[doc(alias = "glImportMemoryFdEXT")]
     pub fn import(&self, frame: &Frame) -> Result<Rc<Texture>> {
@@ -91,10 +93,14 @@ pub(super) fn offered<'a>(device: &'a Rc<DeviceInner>, frame: &Frame) -> Result<
             .map(|entry| entry.tiling.to_string())
             .collect();
         let accepted = if accepted.is_empty() {
+            let by_planes = match layout.format_info().color {
+                ColorKind::Yuv => "; its planes can be: egl::Device::import_ycbcr",
+                ColorKind::Rgb => "",
+            };
+            let format = layout.format();
             format!(
-                "{} cannot import {} at all",
-                device.renderer,
-                layout.format()
+                "{} cannot import {format} at all{by_planes}",
+                device.renderer
             )
         } else {
             format!(

@@ -12,6 +12,8 @@ use std::str::FromStr;
 
 use drm_fourcc::DrmFourcc;
 
+use crate::error::debug_as_display;
+
 pub use info::{Channel, ColorKind, Component, FormatInfo, FormatPlane, GlFormat, Numeric};
 
 /// A pixel format: a DRM fourcc code.
@@ -34,6 +36,8 @@ pub use info::{Channel, ColorKind, Component, FormatInfo, FormatPlane, GlFormat,
 /// # References
 ///
 /// `include/uapi/drm/drm_fourcc.h` in Linux.
+#[doc(alias = "fourcc")]
+#[doc(alias = "DRM_FORMAT_XRGB8888")]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct Format(u32);
@@ -147,9 +151,11 @@ impl fmt::Debug for Format {
 }
 
 /// The text names no format.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is neither a DRM format name, nor four characters, nor a code such as 0x34325258")]
 pub struct UnknownFormatName(String);
+
+debug_as_display!(UnknownFormatName);
 
 impl FromStr for Format {
     type Err = UnknownFormatName;
@@ -174,9 +180,11 @@ impl From<DrmFourcc> for Format {
 }
 
 /// The `drm-fourcc` crate has no name for this format.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the drm-fourcc crate has no name for the format {0}")]
 pub struct NotInDrmFourcc(pub Format);
+
+debug_as_display!(NotInDrmFourcc);
 
 impl TryFrom<Format> for DrmFourcc {
     type Error = NotInDrmFourcc;

@@ -17,6 +17,8 @@ use drm_fourcc::DrmModifier;
 
 use fields::Fields;
 
+use crate::error::debug_as_display;
+
 /// Who defined a layout: the upper 8 bits of a modifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -113,21 +115,23 @@ impl fmt::Display for Vendor {
 /// # References
 ///
 /// `include/uapi/drm/drm_fourcc.h` in Linux.
+#[doc(alias = "DRM format modifier")]
+#[doc(alias = "DRM_FORMAT_MOD_LINEAR")]
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct Modifier(u64);
-
-/// `DRM_FORMAT_MOD_INVALID`.
-const INVALID: u64 = 0x00ff_ffff_ffff_ffff;
 
 impl Modifier {
     /// Rows one after the other, nothing else: `DRM_FORMAT_MOD_LINEAR`.
     pub const LINEAR: Self = Self(0);
 
+    /// `DRM_FORMAT_MOD_INVALID`, which is no layout.
+    pub(crate) const INVALID_CODE: u64 = 0x00ff_ffff_ffff_ffff;
+
     /// The layout with this code; `None` exactly for `DRM_FORMAT_MOD_INVALID`.
     #[must_use]
     pub const fn new(code: u64) -> Option<Self> {
-        if code == INVALID {
+        if code == Self::INVALID_CODE {
             None
         } else {
             Some(Self(code))
@@ -258,9 +262,11 @@ impl fmt::Debug for Modifier {
 }
 
 /// The code `DRM_FORMAT_MOD_INVALID` where a layout was expected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("DRM_FORMAT_MOD_INVALID is not a memory layout")]
 pub struct InvalidModifier;
+
+debug_as_display!(InvalidModifier);
 
 impl TryFrom<u64> for Modifier {
     type Error = InvalidModifier;
@@ -292,11 +298,13 @@ impl From<Modifier> for u64 {
 }
 
 /// The text names no layout.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is neither `linear`, nor a kernel name such as I915_FORMAT_MOD_X_TILED, nor a code such as 0x0100000000000001"
 )]
 pub struct UnknownModifierName(String);
+
+debug_as_display!(UnknownModifierName);
 
 impl FromStr for Modifier {
     type Err = UnknownModifierName;

@@ -105,7 +105,8 @@ impl Agreement {
 
 /// No way to share that the request allows was found. Names both sides, each rung and each candidate.
 ///
-/// `Display` is one line, `Debug` the same with a line for each rung: what a `main` that returns it prints.
+/// `Display` is one line, `Debug` the same with a line for each rung: what a `main` that returns it prints. Rungs that
+/// were tried come first, and those that the request rules out last. Where the request itself is at fault, that is said once.
 ///
 /// ```
 /// use lucarne::negotiate::{Reason, Side};
@@ -163,10 +164,17 @@ impl Refusal {
             "{producer} and {consumer} cannot share {} frames:",
             self.extent
         )?;
-        let mut separator = separators[0];
-        for rung in &self.rungs {
+        let [mut separator, next] = separators;
+        let mut reasons = self.rungs.iter().map(|rung| &rung.reason);
+        if let Some(fault) = reasons.find(|reason| reason.is_about_the_request()) {
+            return write!(f, "{separator}{fault}");
+        }
+        // What failed comes first, and what nobody asked for last.
+        let asked = |rung: &&RefusedRung| !matches!(rung.reason, Reason::NotAskedFor(_));
+        let (tried, ruled_out): (Vec<_>, Vec<_>) = self.rungs.iter().partition(asked);
+        for rung in tried.into_iter().chain(ruled_out) {
             write!(f, "{separator}{rung}")?;
-            separator = separators[1];
+            separator = next;
         }
         let by_planes = self.unlisted_ycbcr();
         if by_planes.is_empty() {
@@ -175,7 +183,9 @@ impl Refusal {
         let names = list_names(&by_planes);
         write!(
             f,
-            "{separator}{names}: Y'CbCr frames are shared plane by plane, see Frame::components"
+            "{separator}{names}: few drivers take Y'CbCr frames whole; share them plane by plane: \
+             vulkan::RgbToYcbcr::export makes such frames, egl::Device::import_ycbcr reads them, and \
+             Frame::components has each plane as a frame of its own"
         )
     }
 

@@ -117,15 +117,27 @@ impl<'a> Table<'a> {
     }
 
     fn check_path(&self, rung: Rung) -> Result<(), Reason> {
+        self.check_request()?;
         let path = rung.path();
-        if self.request.formats.is_empty() {
-            return Err(Reason::NoFormats);
-        }
         if !self.request.paths.contains(&path) {
             return Err(Reason::NotAskedFor(path));
         }
         for party in self.parties() {
             party.require(&party.offer.path(path))?;
+        }
+        Ok(())
+    }
+
+    /// What no rung can do.
+    fn check_request(&self) -> Result<(), Reason> {
+        if self.request.extent.check().is_err() {
+            return Err(Reason::BadExtent(self.request.extent));
+        }
+        if self.request.formats.is_empty() {
+            return Err(Reason::NoFormats);
+        }
+        if self.request.paths.is_empty() {
+            return Err(Reason::NoPaths);
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use super::strike::{Strike, StrikeReason};
 use crate::device_id::{Comparison, DeviceId};
 use crate::error::{Requirement, join};
 use crate::format::Format;
-use crate::layout::{Extent, Tiling};
+use crate::layout::{Extent, MAX_EXTENT, Tiling};
 
 /// Which of the two sides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -101,6 +101,10 @@ pub enum Reason {
     NotAskedFor(MemoryPath),
     /// The request allows no format at all.
     NoFormats,
+    /// The request allows no path at all.
+    NoPaths,
+    /// The request's extent is zero, or beyond [`MAX_EXTENT`](crate::MAX_EXTENT).
+    BadExtent(Extent),
     /// One side lacks something; meeting all of it makes the path, or the fence's way, possible.
     Missing {
         /// Who lacks it.
@@ -192,6 +196,8 @@ impl Reason {
             | Self::TooLarge { end, .. } => Some(end.side),
             Self::NotAskedFor(_)
             | Self::NoFormats
+            | Self::NoPaths
+            | Self::BadExtent(_)
             | Self::OtherDevice(_)
             | Self::NothingListed { .. }
             | Self::Candidates(_)
@@ -211,6 +217,11 @@ impl Reason {
         }
     }
 
+    /// Whether the request itself is at fault: no rung can do it then.
+    pub(super) fn is_about_the_request(&self) -> bool {
+        matches!(self, Self::NoFormats | Self::NoPaths | Self::BadExtent(_))
+    }
+
     /// Each combination's reason, or this one.
     pub fn flatten(&self) -> impl Iterator<Item = &Self> {
         let (own, candidates) = match self {
@@ -227,6 +238,11 @@ impl fmt::Display for Reason {
         match self {
             Self::NotAskedFor(_) => f.write_str("not among the paths asked for"),
             Self::NoFormats => f.write_str("the request names no format"),
+            Self::NoPaths => f.write_str("the request names no memory path"),
+            Self::BadExtent(asked) => write!(
+                f,
+                "the request's extent is {asked}, but both sides must be 1 to {MAX_EXTENT} pixels"
+            ),
             Self::Missing { end, requirements } if requirements.is_empty() => {
                 write!(f, "{end}: gives no reason")
             }

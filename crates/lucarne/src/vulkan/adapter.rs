@@ -7,7 +7,7 @@ use ash::vk;
 
 use super::failed;
 use super::inner::{Adapter, AdapterInner};
-use super::instance::{Instance, InstanceInner};
+use super::instance::{Instance, InstanceInner, no_driver};
 use crate::device_id::{DeviceId, DrmNode};
 use crate::error::{Error, Requirement, Result};
 use crate::quirks::{self, Active, Driver, Quirks};
@@ -35,13 +35,7 @@ impl Instance {
         let devices = unsafe { self.inner.instance.enumerate_physical_devices() }
             .map_err(failed("vkEnumeratePhysicalDevices"))?;
         if devices.is_empty() {
-            return Err(Error::unsupported(
-                "Vulkan",
-                vec![Requirement::Package {
-                    what: "a Vulkan driver, such as Mesa's, which needs no GPU",
-                    package: "mesa-vulkan-drivers",
-                }],
-            ));
+            return Err(no_driver());
         }
         devices
             .into_iter()

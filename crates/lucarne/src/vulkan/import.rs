@@ -16,7 +16,7 @@ use super::staging::{Direction, Staging, check_room};
 use super::{handoff, host, offer};
 use crate::device_id::Comparison;
 use crate::error::{Error, Requirement, Result};
-use crate::format::FormatInfo;
+use crate::format::{ColorKind, FormatInfo};
 use crate::frame::{Frame, Memory, OpaqueFd};
 use crate::kernel::DmaBuf;
 use crate::layout::FrameLayout;
@@ -91,7 +91,12 @@ impl Device {
                 .collect();
             let name = inner.adapter.name();
             let accepted = if tilings.is_empty() {
-                format!("{name} cannot import {} for {usage} as {path}", info.format)
+                let by_planes = match info.color {
+                    ColorKind::Yuv => "; its planes can be: vulkan::Device::import_ycbcr",
+                    ColorKind::Rgb => "",
+                };
+                let format = info.format;
+                format!("{name} cannot import {format} for {usage} as {path}{by_planes}")
             } else {
                 let tilings = tilings.join(", ");
                 format!(

@@ -46,8 +46,8 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`] without a Vulkan loader, with one that knows only Vulkan 1.0, or without the
-    /// validation layer where that was asked for; [`Error::Driver`] when creation fails.
+    /// [`Error::Unsupported`] without a Vulkan loader, with one that knows only Vulkan 1.0 or finds no driver, or
+    /// without the validation layer where that was asked for; [`Error::Driver`] when creation fails.
     pub fn new(options: &InstanceOptions) -> Result<Self> {
         // SAFETY: Entry::load dlopens the system's Vulkan loader; loading libraries runs their initialisers,
         // and the system's loader is trusted to have sound ones.
@@ -90,7 +90,11 @@ impl Instance {
         // SAFETY: vkCreateInstance needs valid create info: all of its pointers are locals that outlive the call,
         // and the layer was found above (debug_utils is an extension of that layer).
         let instance =
-            unsafe { entry.create_instance(&create, None) }.map_err(failed("vkCreateInstance"))?;
+            unsafe { entry.create_instance(&create, None) }.map_err(|result| match result {
+                // The loader's answer where it has no driver to ask.
+                vk::Result::ERROR_INCOMPATIBLE_DRIVER => no_driver(),
+                other => failed("vkCreateInstance")(other),
+            })?;
         let debug = options
             .validation
             .then(|| Debug::new(&entry, &instance, &messages));
@@ -162,6 +166,21 @@ impl fmt::Debug for InstanceInner {
             .field("validation", &self.debug.is_some())
             .finish_non_exhaustive()
     }
+}
+
+/// The loader is there, and has no driver.
+pub(super) fn no_driver() -> Error {
+    let requirement = Requirement::loaded_driver(
+        "Vulkan",
+        "mesa-vulkan-drivers",
+        &[
+            "VK_DRIVER_FILES",
+            "VK_ICD_FILENAMES",
+            "VK_LOADER_DRIVERS_SELECT",
+            "VK_LOADER_DRIVERS_DISABLE",
+        ],
+    );
+    Error::unsupported("Vulkan", vec![requirement])
 }
 
 fn instance_version(entry: &ash::Entry) -> Result<u32> {

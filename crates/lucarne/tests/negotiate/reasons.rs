@@ -339,16 +339,18 @@ fn two_ends_of_one_name_are_told_apart() {
 }
 
 #[test]
-fn a_refusal_is_debugged_a_line_a_rung() {
+fn a_refusal_is_debugged_a_line_a_rung_and_what_was_tried_comes_first() {
     let (producer, consumer) = pair();
-    let refusal = refuse(&producer, &consumer, &request().formats(&[]));
+    let paths = [MemoryPath::OpaqueFd, MemoryPath::HostMemory];
+    let other = request().formats(&[Format::R8]).paths(&paths);
+    let refusal = refuse(&producer, &consumer, &other);
     assert_eq!(
         format!("{refusal:?}"),
         "Vulkan and OpenGL cannot share 1920x1080 frames:
-  dma-buf (tiled): the request names no format
-  dma-buf (linear): the request names no format
-  opaque-fd: the request names no format
-  host-memory: the request names no format"
+  opaque-fd: Vulkan lists no format at all as opaque-fd
+  host-memory: Vulkan lists no format at all as host-memory
+  dma-buf (tiled): not among the paths asked for
+  dma-buf (linear): not among the paths asked for"
     );
     let lines = format!("{refusal:?}").replace(":\n  ", ": ");
     assert_eq!(lines.replace("\n  ", "; "), refusal.to_string());
@@ -356,10 +358,53 @@ fn a_refusal_is_debugged_a_line_a_rung() {
     assert!(format!("{ended:?}").contains("\n  opaque-fd: "));
 }
 
-/// Said once, however many rungs lack it.
+#[test]
+fn a_fault_of_the_request_is_told_once() {
+    let (producer, consumer) = pair();
+    let empty = |width, height| Request {
+        extent: Extent::new(width, height),
+        ..request()
+    };
+    let faults = [
+        (
+            request().formats(&[]),
+            "1920x1080",
+            "the request names no format",
+        ),
+        (
+            request().paths(&[]),
+            "1920x1080",
+            "the request names no memory path",
+        ),
+        (
+            empty(0, 720),
+            "0x720",
+            "the request's extent is 0x720, but both sides must be 1 to 32768 pixels",
+        ),
+        (
+            empty(64, 40_000),
+            "64x40000",
+            "the request's extent is 64x40000, but both sides must be 1 to 32768 pixels",
+        ),
+    ];
+    for (request, extent, fault) in faults {
+        let refusal = refuse(&producer, &consumer, &request);
+        let said = format!("Vulkan and OpenGL cannot share {extent} frames: {fault}");
+        assert_eq!(refusal.to_string(), said);
+        assert_eq!(
+            refusal.rungs.len(),
+            4,
+            "each rung has its reason all the same"
+        );
+    }
+}
+
+/// Said once, however many rungs lack it, with what makes and what reads such frames.
 fn says_how(refusal: &Refusal) -> bool {
-    let hint = "NV12: Y'CbCr frames are shared plane by plane, see Frame::components";
-    refusal.to_string().matches(hint).count() == 1
+    let said = refusal.to_string();
+    let hint = "NV12: few drivers take Y'CbCr frames whole; share them plane by plane: ";
+    let ways = ["RgbToYcbcr::export", "import_ycbcr", "Frame::components"];
+    said.matches(hint).count() == 1 && ways.iter().all(|way| said.contains(way))
 }
 
 #[test]
