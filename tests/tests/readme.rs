@@ -99,6 +99,122 @@ fn the_front_pages_show_the_same_code_and_rustdoc_compiles_it() {
     assert!((30..=45).contains(&lines), "about forty lines, not {lines}");
 }
 
+/// What a file that compiles has between its two marks: the documents show it.
+fn compiled(path: &str) -> String {
+    let text = read(path);
+    let inside = text.split_once("// begin\n").map(|(_, rest)| rest);
+    let inside = inside.and_then(|rest| rest.split_once("// end\n"));
+    inside
+        .unwrap_or_else(|| panic!("{path} has no marks"))
+        .0
+        .to_owned()
+}
+
+/// A program that asks cargo for nothing else has no second release of a crate whose types it needs.
+#[test]
+fn the_front_pages_code_compiles_for_a_program_that_depends_on_lucarne_alone() {
+    let readme = read("README.md");
+    let code = compiled("examples/interop/src/front_page.rs");
+    assert_eq!(block("README.md", &readme, "rust"), code);
+    let manifest = read("examples/interop/Cargo.toml");
+    for name in ["ash", "glow", "drm-fourcc", "khronos-egl"] {
+        let named = manifest
+            .lines()
+            .any(|line| line.starts_with(&format!("{name} ")));
+        assert!(!named, "{name} comes with lucarne");
+    }
+}
+
+#[test]
+fn the_recipes_are_files_that_compile() {
+    let (page, library) = (read("docs/interop.md"), read("examples/interop/src/lib.rs"));
+    let mut shown = 0;
+    for entry in fs::read_dir(root().join("examples/interop/src")).expect("the recipes") {
+        let name = entry.expect("a readable folder").file_name();
+        let name = name.to_str().expect("UTF-8").trim_end_matches(".rs");
+        if ["lib", "front_page"].contains(&name) {
+            continue;
+        }
+        assert!(
+            library.contains(&format!("mod {name};")),
+            "{name} is compiled"
+        );
+        let code = compiled(&format!("examples/interop/src/{name}.rs"));
+        assert!(
+            page.contains(&format!("```rust\n{code}```\n")),
+            "docs/interop.md shows something else than {name}.rs"
+        );
+        shown += 1;
+    }
+    assert!(shown >= 5, "only {shown} recipes were found");
+    assert_eq!(
+        page.matches("```rust").count(),
+        shown,
+        "all code is a recipe's"
+    );
+}
+
+#[test]
+fn the_releases_that_are_named_are_those_that_the_types_are_of() {
+    let (manifest, readme) = (read("Cargo.toml"), read("README.md"));
+    let library = read("crates/lucarne/src/lib.rs");
+    for name in ["ash", "glow", "drm-fourcc"] {
+        let mut lines = manifest.lines();
+        let line = lines.find(|line| line.starts_with(&format!("{name} = ")));
+        let line = line.unwrap_or_else(|| panic!("{name} is depended on"));
+        let mut numbers = line
+            .split('"')
+            .filter(|part| part.starts_with(char::is_numeric));
+        let release = numbers.next().expect("a release");
+        assert!(
+            readme.contains(&format!("{name} {release}")),
+            "README.md: {name} {release}"
+        );
+        assert!(
+            library.contains(&format!("`{name}` {release}")),
+            "lib.rs: {name} {release}"
+        );
+    }
+}
+
+/// rustdoc's search finds an item by its own name and by its aliases.
+#[test]
+fn the_words_that_people_type_lead_to_items() {
+    let mut sources = String::new();
+    let mut folders = vec![root().join("crates/lucarne/src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("the sources") {
+            let path = entry.expect("a readable folder").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources += &fs::read_to_string(path).expect("a source");
+            }
+        }
+    }
+    let words = [
+        "explicit sync",
+        "implicit sync",
+        "sync_file",
+        "wl_buffer",
+        "modifier",
+        "stride",
+        "import",
+        "export",
+        "PRIME",
+        "EGLImage",
+        "fourcc",
+        "zero copy",
+        "dmabuf",
+    ];
+    for word in words {
+        assert!(
+            sources.contains(&format!("doc(alias = \"{word}\")")),
+            "{word}"
+        );
+    }
+}
+
 #[test]
 fn links_lead_to_files() {
     let mut checked = 0;

@@ -1,7 +1,8 @@
 //! Both ends of a stream as event sources of calloop (feature `calloop`).
 //!
 //! ```
-//! # use lucarne_stream::{Consumer, Import, calloop::{ConsumerInput, ConsumerSource}};
+//! use lucarne_stream::calloop::{ConsumerInput, ConsumerSource, calloop};
+//! # use lucarne_stream::{Consumer, Import};
 //! # fn watch<I: Import + 'static>(
 //! #     handle: &calloop::LoopHandle<'static, ()>,
 //! #     consumer: Consumer<I>,
@@ -23,6 +24,9 @@
 
 use std::fmt;
 use std::os::fd::{AsFd, OwnedFd};
+
+/// The release of calloop whose event sources these are: use this one, and the types are the same.
+pub use ::calloop;
 
 use ::calloop::generic::Generic;
 use ::calloop::{EventSource, Interest, Mode, Poll, PostAction, Readiness, Token, TokenFactory};

@@ -11,8 +11,8 @@
 //! ```rust,no_run
 //! use std::{error::Error, ffi::CStr, time::Duration};
 //!
-//! use ash::vk;
-//! use lucarne::{Extent, Pool, Request, Usage, egl, negotiate, vulkan};
+//! use lucarne::ash::{self, vk};
+//! use lucarne::{Extent, Pool, Request, Usage, egl, glow, negotiate, vulkan};
 //!
 //! const TIMEOUT: Duration = Duration::from_secs(1);
 //!
@@ -79,7 +79,9 @@
 //! | take a turn and pass it on in Vulkan | [`vulkan::Device::write`], [`vulkan::Device::read`] |
 //! | the same in OpenGL | [`egl::Device::read`] or [`egl::Device::wait`], and [`egl::Device::fence`] |
 //! | write or read frames with the CPU | [`cpu::Adapter`], [`cpu::Image::write`], [`cpu::Image::read`] |
-//! | describe memory that came from elsewhere | [`FrameLayout::new`], [`DmaBuf::new`](kernel::DmaBuf::new), [`Frame::new`] |
+//! | use dma-bufs that came from elsewhere | [`Frame::from_dma_bufs`] |
+//! | give a frame to another API | [`Frame::dma_buf_planes`] |
+//! | describe other memory that came from elsewhere | [`FrameLayout::new`], [`Frame::new`] |
 //! | take a turn in commands that you submit yourself | [`vulkan::Image::acquire_barrier`], [`vulkan::WaitSemaphore`], [`vulkan::SubmitFence`] |
 //! | wait for several readers | [`Fence::merge`] |
 //! | share with programs that pass no fences | [`Frame::implicit_fence`], [`Frame::attach_fence`] |
@@ -88,6 +90,12 @@
 //! | make a frame for a video encoder | [`vulkan::RgbToYcbcr`] |
 //! | name a pixel format or a memory layout | [`Format`], [`Modifier`] |
 //! | say what the numbers of a frame mean | [`color::ColorDescription`], [`FrameLayout::with_color`] |
+//!
+//! # Other crates in this one's types
+//!
+//! Functions here take and give types of `ash`, `glow` and `drm-fourcc`. Another release of those has other types, with
+//! which a program does not compile. Use [`lucarne::ash`](ash), [`lucarne::glow`](glow) and
+//! [`lucarne::drm_fourcc`](drm_fourcc), or ask cargo for the same releases: `ash` 0.38, `glow` 0.17, `drm-fourcc` 2.2.
 //!
 //! # What it promises
 //!
@@ -144,6 +152,15 @@ pub mod quirks;
 #[cfg(feature = "vulkan")]
 pub mod vulkan;
 
+/// The release of `ash` whose types [`vulkan`] takes and gives: use this one, and the types are the same.
+#[cfg(feature = "vulkan")]
+pub use ash;
+/// The release of `drm-fourcc` that [`Format`] and [`Modifier`] convert from and to.
+pub use drm_fourcc;
+/// The release of `glow` whose types [`egl`] takes and gives: use this one, and the types are the same.
+#[cfg(feature = "egl")]
+pub use glow;
+
 pub use device_id::{Comparison, DeviceId, DrmNode};
 pub use error::{Error, Requirement, Result, Support};
 pub use format::{
@@ -151,8 +168,8 @@ pub use format::{
     Numeric, UnknownFormatName,
 };
 pub use frame::{
-    ComponentPlace, Components, Fence, Frame, Free, Lent, Memory, OpaqueFd, OpaqueSemaphore, Pool,
-    PoolFrame, Reading, Received, Sent, Writing,
+    ComponentPlace, Components, DmaBufPlane, Fence, Frame, Free, Lent, Memory, OpaqueFd,
+    OpaqueSemaphore, Pool, PoolFrame, Reading, Received, Sent, Writing,
 };
 pub use layout::{
     Extent, FrameLayout, LINEAR_HEIGHT_ALIGNMENT, LINEAR_PITCH_ALIGNMENT, LINEAR_TAIL_BYTES,

@@ -40,6 +40,14 @@ const CARGO_CHECKS: [(&str, &str); 7] = [
     ),
 ];
 
+/// The recipes of docs/interop.md, a package outside the workspace.
+const RECIPES: &str = "examples/interop";
+/// They compile for a program that depends on Lucarne and on the other library alone.
+const RECIPE_CHECKS: [(&str, &str); 2] = [
+    ("fmt-recipes", "fmt --check"),
+    ("recipes", "clippy --all-features -- -D warnings"),
+];
+
 /// Runs all checks, then all tests, then the demo on every path.
 pub(crate) fn run(workspace: &Workspace, consent: Consent, verbose: bool) -> Result<Report> {
     let mut report = checks(workspace, verbose)?;
@@ -60,7 +68,16 @@ pub(crate) fn checks(workspace: &Workspace, verbose: bool) -> Result<Report> {
         let mut cargo = process::cargo();
         cargo
             .args(arguments.split(' '))
-            .env("RUSTDOCFLAGS", "-D warnings");
+            .env("RUSTDOCFLAGS", "-D warnings")
+            .current_dir(&workspace.root);
+        report.add(check(workspace, name, cargo, verbose)?);
+    }
+    for (name, arguments) in RECIPE_CHECKS {
+        let mut cargo = process::cargo();
+        // Its own settings lie in that folder: no GTK and no GStreamer is looked for.
+        cargo
+            .args(arguments.split(' '))
+            .current_dir(workspace.root.join(RECIPES));
         report.add(check(workspace, name, cargo, verbose)?);
     }
     report.add(shader_check(workspace)?);
@@ -70,7 +87,7 @@ pub(crate) fn checks(workspace: &Workspace, verbose: bool) -> Result<Report> {
     for (name, program, arguments) in tools {
         if tool_exists(program) {
             let mut command = Command::new(program);
-            command.args(arguments);
+            command.args(arguments).current_dir(&workspace.root);
             report.add(check(workspace, name, command, verbose)?);
         } else {
             let reason = format!("{program} is not installed");
@@ -86,9 +103,8 @@ fn tool_exists(program: &str) -> bool {
 }
 
 /// One command that passes or fails as a whole.
-fn check(workspace: &Workspace, name: &str, mut command: Command, verbose: bool) -> Result<Tier> {
+fn check(workspace: &Workspace, name: &str, command: Command, verbose: bool) -> Result<Tier> {
     let started = Instant::now();
-    command.current_dir(&workspace.root);
     let log = workspace.log(&name.replace([',', ' '], "-"));
     let ended =
         Job::new(name, command, log.clone(), verbose).run(|line| Some(line.trim().to_owned()))?;

@@ -23,8 +23,8 @@ use crate::layout::Extent;
 /// # Examples
 ///
 /// ```no_run
-/// use glow::HasContext;
 /// use lucarne::egl;
+/// use lucarne::glow::{self, HasContext};
 ///
 /// /// Draws with a program whose sampler fits the texture's target.
 /// fn draw(gl: &glow::Context, program: glow::NativeProgram, texture: &egl::Texture) {
@@ -46,6 +46,7 @@ use crate::layout::Extent;
 ///   `samplerExternalOES`
 /// - [`GL_EXT_memory_object`](https://registry.khronos.org/OpenGL/extensions/EXT/EXT_external_objects.txt): textures of
 ///   opaque memory
+#[doc(alias = "EGLImage")]
 pub struct Texture {
     device: Rc<DeviceInner>,
     name: glow::NativeTexture,

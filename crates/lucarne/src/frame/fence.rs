@@ -30,6 +30,8 @@ use crate::kernel::{FenceStatus, SyncFile};
 /// # References
 ///
 /// `VK_KHR_external_semaphore_fd` and `EGL_ANDROID_native_fence_sync`, which make and take sync_files.
+#[doc(alias = "explicit sync")]
+#[doc(alias = "sync_file")]
 #[derive(Clone, Debug)]
 #[must_use = "a fence that nobody waits for protects nothing"]
 #[non_exhaustive]

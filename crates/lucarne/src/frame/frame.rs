@@ -142,6 +142,9 @@ impl Memory {
 /// assert_eq!(frame.memory().path(), MemoryPath::HostMemory);
 /// # Ok::<(), lucarne::Error>(())
 /// ```
+#[doc(alias = "zero copy")]
+#[doc(alias = "wl_buffer")]
+#[doc(alias = "GstBuffer")]
 #[derive(Clone, Debug)]
 pub struct Frame {
     inner: Arc<Inner>,

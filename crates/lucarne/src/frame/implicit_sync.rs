@@ -28,6 +28,7 @@ impl Frame {
     ///
     /// [`Error::Unsupported`] where [`Frame::implicit_sync`] says no; [`Error::Os`] when the process has no descriptor
     /// left.
+    #[doc(alias = "implicit sync")]
     pub fn implicit_fence(&self, role: FenceRole) -> Result<Fence> {
         let mut fences = Vec::new();
         for buffer in self.required_buffers()? {
@@ -45,6 +46,7 @@ impl Frame {
     ///
     /// [`Error::Unsupported`] where [`Frame::implicit_sync`] says no; [`Error::Os`] when the fence is none of the
     /// kernel's; [`Error::Timeout`] for a timeline point that stays without work.
+    #[doc(alias = "implicit sync")]
     pub fn attach_fence(&self, role: FenceRole, fence: &Fence, timeout: Duration) -> Result<()> {
         let buffers = self.required_buffers()?;
         let Some(file) = fence.to_sync_file(timeout)? else {

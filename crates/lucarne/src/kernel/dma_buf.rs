@@ -47,6 +47,8 @@ pub enum DmaBufKind {
 /// # References
 ///
 /// "Buffer Sharing and Synchronization (dma-buf)" in Linux's driver API; `include/uapi/linux/dma-buf.h`.
+#[doc(alias = "dmabuf")]
+#[doc(alias = "PRIME")]
 #[derive(Debug)]
 pub struct DmaBuf {
     fd: OwnedFd,
@@ -65,7 +67,6 @@ impl DmaBuf {
     /// [`Error::Invalid`] when it is anything else, a memfd that is not sealed against shrinking (reading it
     /// could then end in SIGBUS), or empty; [`Error::Os`] when the kernel does not answer, for example because
     /// the descriptor is closed. The descriptor is closed in every failing case.
-    #[doc(alias = "dmabuf")]
     pub fn new(fd: OwnedFd) -> Result<Self> {
         let kind = kind(fd.as_fd())?;
         let size = fd::size(&fd)?;

@@ -15,7 +15,7 @@ use crate::error::{Error, Requirement, Result};
 /// [`Device::read`](super::Device::read):
 ///
 /// ```no_run
-/// # use ash::vk;
+/// # use lucarne::ash::vk;
 /// # use lucarne::{Fence, Result, vulkan::{Access, Image, SubmitFence, WaitSemaphore}};
 /// # const TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);
 /// # const TO_COLOR: Access = Access::ColorAttachment;

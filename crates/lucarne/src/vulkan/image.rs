@@ -27,7 +27,7 @@ use crate::negotiate::Usage;
 ///
 /// ```no_run
 /// # use std::time::Duration;
-/// # use ash::vk;
+/// # use lucarne::ash::vk;
 /// # use lucarne::{Agreement, Fence, Frame, Result, vulkan::{Access, Device, Image}};
 /// /// Makes an image as agreed, and clears it: the frame and the fence that others need.
 /// fn clear(device: &Device, agreement: &Agreement) -> Result<(Image, Frame, Fence)> {
