@@ -185,3 +185,40 @@ pub(crate) fn is_shortage(error: &lucarne::Error) -> bool {
         .map(|errno| Some(errno.raw_os_error()))
         .contains(&code)
 }
+
+#[cfg(test)]
+mod tests {
+    use lucarne::Requirement;
+
+    use super::*;
+
+    #[test]
+    fn errors_are_debugged_as_they_are_displayed_and_long_ones_in_lines() {
+        let broken = Malformed::new("offer.path", 7, "0 to 2");
+        let breach = Breach {
+            word: "head",
+            slot: 1,
+            got: 9,
+            limit: "0",
+        };
+        assert_eq!(format!("{broken:?}"), broken.to_string());
+        assert_eq!(format!("{breach:?}"), breach.to_string());
+        for error in [
+            Error::Malformed(broken),
+            Error::Breach(breach),
+            Error::PeerGone,
+        ] {
+            assert_eq!(format!("{error:?}"), error.to_string());
+        }
+        let missing = ["needs one thing", "needs another"].map(Requirement::other);
+        let core = lucarne::Error::Unsupported {
+            what: "this".to_owned(),
+            missing: missing.to_vec(),
+        };
+        let said = format!("{:?}", Error::Core(core));
+        assert_eq!(
+            said,
+            "this is not supported:\n  needs one thing\n  needs another"
+        );
+    }
+}

@@ -19,6 +19,7 @@ mod producer;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::sync::atomic::{Ordering, fence};
 
 use lucarne::kernel::SharedWords;
@@ -103,7 +104,7 @@ fn unpack(word: u64) -> Option<(u64, Phase)> {
 }
 
 /// A value in a ring that the protocol does not allow there. The peer has a fault, or is hostile.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the ring's {word} of slot {slot} is {got:#x}, but must be {limit}")]
 pub struct Breach {
     /// Which word.
@@ -114,6 +115,13 @@ pub struct Breach {
     pub got: u64,
     /// What would have been right.
     pub limit: &'static str,
+}
+
+/// As `Display`: what a `main` that returns it prints.
+impl fmt::Debug for Breach {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 /// The rectangle of a frame that differs from the frame before, in pixels.

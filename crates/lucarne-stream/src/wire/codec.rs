@@ -5,7 +5,7 @@ use std::fmt;
 use super::MAX_MESSAGE;
 
 /// A message that breaks the protocol: which field, what it held, and what would have been accepted.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field} is {got}, but must be {limit}")]
 pub struct Malformed {
     /// The field, as docs/protocol.md calls it.
@@ -14,6 +14,13 @@ pub struct Malformed {
     pub got: String,
     /// What would have been accepted.
     pub limit: String,
+}
+
+/// As `Display`: what a `main` that returns it prints.
+impl fmt::Debug for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Malformed {
