@@ -8,9 +8,9 @@ use std::ffi::CStr;
 use std::io::{Read as _, Write as _};
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 
-use lucarne::kernel::{BufferIdentity, SyncFile};
+use lucarne::kernel::{BufferIdentity, Memfd, SyncFile};
 
-use rustix::fs::{AtFlags, CWD, FileType, OFlags, StatxFlags};
+use rustix::fs::{AtFlags, CWD, FileType, OFlags, SealFlags, StatxFlags};
 
 use crate::closing;
 use crate::error::{Error, Result};
@@ -62,6 +62,21 @@ pub(crate) fn check_memory(fd: impl AsFd) -> Result<()> {
 
 fn is_memory(fd: BorrowedFd<'_>) -> Result<bool> {
     Ok(is_sealable(fd) || is_dma_buf(fd)? || is_device(fd))
+}
+
+/// Checks that shared memory can be mapped for writing: a ring is written by both ends.
+pub(crate) fn check_writable(memory: &Memfd) -> Result<()> {
+    let failed = |operation| move |errno| Error::os(operation, errno);
+    let seals = rustix::fs::fcntl_get_seals(memory).map_err(failed("fcntl (F_GET_SEALS)"))?;
+    let flags = rustix::fs::fcntl_getfl(memory).map_err(failed("fcntl (F_GETFL)"))?;
+    let got = if seals.intersects(SealFlags::WRITE | SealFlags::FUTURE_WRITE) {
+        "a memfd that is sealed against writing"
+    } else if flags & OFlags::RWMODE != OFlags::RDWR {
+        "a descriptor for reading only"
+    } else {
+        return Ok(());
+    };
+    Err(Malformed::new("the ring's memory", got, "writable: both sides write it").into())
 }
 
 /// Only memory of the kernel's own has seals: `F_GET_SEALS` asks no file system.
@@ -149,7 +164,6 @@ pub(crate) fn read_name(fd: impl AsFd) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use lucarne::kernel::Memfd;
     use rustix::event::EventfdFlags;
     use rustix::fs::Mode;
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use lucarne::Refusal;
 
 use crate::ring::Breach;
-use crate::wire::{Farewell, Malformed};
+use crate::wire::{Farewell, FarewellReason, Malformed};
 
 /// The result of every fallible call of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -170,6 +170,26 @@ impl Error {
             self,
             Self::Malformed(_) | Self::Breach(_) | Self::Unexpected { .. }
         )
+    }
+
+    /// What the peer is told, where this ends the connection with it.
+    pub(crate) fn farewell_reason(&self) -> FarewellReason {
+        match self {
+            error if error.is_breach() => FarewellReason::Protocol,
+            Self::SocketFull | Self::Timeout { .. } => FarewellReason::TooSlow,
+            _ => FarewellReason::Resources,
+        }
+    }
+
+    /// What the core says of memory that a peer has sent. A value that is out of its limits is the peer's fault; what the
+    /// kernel refuses may be this process's.
+    pub(crate) fn of_peers_memory(error: lucarne::Error) -> Self {
+        match error {
+            lucarne::Error::Invalid { field, got, limit } => {
+                Malformed::new(field, got, limit).into()
+            }
+            other => other.into(),
+        }
     }
 }
 

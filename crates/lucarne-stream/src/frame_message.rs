@@ -37,6 +37,10 @@ pub(crate) fn borrow_descriptors(frame: &Frame) -> Vec<BorrowedFd<'_>> {
 /// Makes a frame of what came from a peer: sizes and seals are the kernel's answers, and every plane must fit them.
 pub(crate) fn assemble(of: &FrameMessage, fds: Vec<OwnedFd>) -> Result<Frame> {
     fds.iter().try_for_each(descriptor::check_memory)?;
+    join(of, fds).map_err(Error::of_peers_memory)
+}
+
+fn join(of: &FrameMessage, fds: Vec<OwnedFd>) -> lucarne::Result<Frame> {
     let (memory, sizes) = take_memory(of, fds)?;
     let layout = if of.path == MemoryPath::OpaqueFd {
         FrameLayout::opaque(of.extent, of.format)?
@@ -49,19 +53,18 @@ pub(crate) fn assemble(of: &FrameMessage, fds: Vec<OwnedFd>) -> Result<Frame> {
             &sizes,
         )?
     };
-    let frame = Frame::new(layout, memory, of.device.clone())?;
-    Ok(frame.with_color(of.color)?)
+    Frame::new(layout, memory, of.device.clone())?.with_color(of.color)
 }
 
 /// The memory objects, and the sizes that the kernel tells of them; opaque memory's are its driver's affair.
-fn take_memory(of: &FrameMessage, fds: Vec<OwnedFd>) -> Result<(Memory, Vec<u64>)> {
+fn take_memory(of: &FrameMessage, fds: Vec<OwnedFd>) -> lucarne::Result<(Memory, Vec<u64>)> {
     if of.path == MemoryPath::DmaBuf {
         let buffers = fds.into_iter().map(DmaBuf::new);
         let buffers: Vec<DmaBuf> = buffers.collect::<lucarne::Result<_>>()?;
         let sizes = buffers.iter().map(DmaBuf::size).collect();
         return Ok((Memory::DmaBuf(buffers), sizes));
     }
-    let [fd] = <[OwnedFd; 1]>::try_from(fds).map_err(|fds| Error::Invalid {
+    let [fd] = <[OwnedFd; 1]>::try_from(fds).map_err(|fds| lucarne::Error::Invalid {
         field: "descriptors of a frame",
         got: fds.len().to_string(),
         limit: format!("one for {}", of.path),
@@ -113,7 +116,8 @@ pub fn encode_frame(frame: &Frame) -> Result<(Vec<u8>, Vec<BorrowedFd<'_>>)> {
 ///
 /// # Errors
 ///
-/// [`Error::Malformed`], [`Error::Unexpected`] and [`Error::Core`] when it is not a frame; [`Error::Os`].
+/// [`Error::Malformed`] and [`Error::Unexpected`] when it is not a frame; [`Error::Core`] and [`Error::Os`] when the kernel
+/// refuses.
 pub fn decode_frame(message: &[u8], descriptors: Vec<OwnedFd>) -> Result<Frame> {
     // First: what is no memory may be slow to close, whatever the message says.
     decode_accepted(message, descriptor::accept(descriptors)?)
@@ -209,8 +213,8 @@ pub fn send_frame(socket: impl AsFd, frame: &Frame, timeout: Duration) -> Result
 ///
 /// # Errors
 ///
-/// [`Error::Timeout`]; [`Error::PeerGone`]; [`Error::Malformed`] and [`Error::Core`] when it is not a frame;
-/// [`Error::Os`], with EMFILE when this process may not open more descriptors.
+/// [`Error::Timeout`]; [`Error::PeerGone`]; [`Error::Malformed`] and [`Error::Unexpected`] when it is not a frame;
+/// [`Error::Core`] when the kernel refuses; [`Error::Os`], with EMFILE when this process may not open more descriptors.
 ///
 /// # References
 ///

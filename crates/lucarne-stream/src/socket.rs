@@ -97,7 +97,7 @@ impl AsFd for Socket {
 }
 
 /// More messages than a socket's buffer has room for.
-const MOST_UNREAD: usize = 1024;
+pub(crate) const MOST_UNREAD: usize = 1024;
 
 impl Drop for Socket {
     /// What lies unread in a socket goes with it, and may be as slow to close as what was read.

@@ -405,3 +405,37 @@ fn modifiers_that_only_one_side_has_are_not_agreed_on() {
     let made = rungs(std::iter::from_fn(|| producer.event()));
     assert_eq!(made, [Rung::HostMemory]);
 }
+
+/// No consumer is to blame for what the program made, so none is sent it.
+#[test]
+fn what_is_made_otherwise_than_agreed_reaches_nobody() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = ProducerOptions::new(EXTENT).directory(folder.path());
+    let smaller = |agreement: &Agreement| -> lucarne::Result<(Image, Frame)> {
+        let mut other = agreement.clone();
+        other.extent = lucarne::Extent::new(8, 8);
+        let image = device().export(&other)?;
+        let frame = image.frame().clone();
+        Ok((image, frame))
+    };
+    let made = Producer::bind("scene", &offer(Usage::RENDER), options, smaller);
+    let mut producer = made.expect("the name is free");
+    let mut consumer = consumer(folder.path(), Delivery::Latest);
+    let mut end = None;
+    until("the consumer is refused", || {
+        producer.dispatch().expect("served");
+        end = consumer.try_receive().err();
+        end.is_some()
+    });
+    let is_told = |farewell: &lucarne_stream::wire::Farewell| {
+        farewell.reason == FarewellReason::Incompatible
+            && farewell
+                .text
+                .contains("the frame that the program allocated is 8x8")
+    };
+    assert!(
+        matches!(&end, Some(Error::Refused(farewell)) if is_told(farewell)),
+        "{end:?}"
+    );
+}

@@ -1,127 +1,27 @@
 //! Producers that mean harm to a consumer: it hangs up with a reason, keeps what it holds, and leaks nothing.
 
-use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Duration;
 
-use lucarne::negotiate::FencePath;
-use lucarne::{Comparison, DeviceId, Format, FrameLayout, Rung, Usage, kernel::Memfd};
-use lucarne_stream::wire::{Configure, FarewellReason, FenceFor, Message, SlotLayout};
-use lucarne_stream::{ConsumerEvent, Delivery, Error};
+use lucarne::{Rung, Usage, kernel::Memfd};
+use lucarne_stream::Error;
+use lucarne_stream::wire::{Configure, FenceFor, Message};
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
 #[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "common/raw.rs"]
 mod raw;
+#[path = "common/stage.rs"]
+mod stage;
 use common::*;
-use raw::{Raw, Ring};
-
-/// A consumer that is connected to nobody good.
-struct Scene {
-    folder: tempfile::TempDir,
-    listener: OwnedFd,
-}
-
-impl Scene {
-    fn new() -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let listener = Raw::listen(folder.path());
-        Self { folder, listener }
-    }
-
-    fn connect(&self) -> (Raw, Theirs) {
-        let consumer = consumer(self.folder.path(), Delivery::Latest);
-        let raw = Raw::accept(&self.listener);
-        let hello = raw.hear().expect("it is there").expect("it greets");
-        assert!(matches!(hello.0, Message::Hello(_)));
-        (raw, consumer)
-    }
-}
-
-fn memory(slots: usize) -> Vec<Memfd> {
-    let (_, size) = FrameLayout::linear(EXTENT, Format::XRGB8888).expect("linear");
-    let make = |_| Memfd::create("frame", size).expect("a memfd");
-    (0..slots).map(make).collect()
-}
-
-fn configure(generation: u64, slots: usize) -> Configure {
-    let (layout, _) = FrameLayout::linear(EXTENT, Format::XRGB8888).expect("linear");
-    Configure {
-        version: 1,
-        generation,
-        extent: EXTENT,
-        format: Format::XRGB8888,
-        color: lucarne::color::ColorDescription::SRGB,
-        rung: Rung::HostMemory,
-        devices: Comparison::Unknown,
-        producer_usage: Usage::RENDER,
-        consumer_usage: Usage::SAMPLE,
-        device: DeviceId::default(),
-        acquire: FencePath::SyncFile,
-        release: FencePath::SyncFile,
-        refused: Vec::new(),
-        producer: "nobody".to_owned(),
-        slots: vec![SlotLayout::of(&layout, 0); slots],
-    }
-}
-
-fn bytes(configure: Configure) -> Vec<u8> {
-    Message::Configure(Box::new(configure))
-        .encode()
-        .expect("a message")
-}
-
-/// A ring with its header.
-fn ring(generation: u64, slots: u64) -> (Memfd, Ring) {
-    let (memory, ring) = Ring::new();
-    ring.set(1, generation);
-    ring.set(2, slots);
-    ring.set(0, u64::from_le_bytes(*b"LCRING\x01\0"));
-    (memory, ring)
-}
-
-/// Sends a good Configure of two slots, and waits until it is taken.
-fn settle(raw: &Raw, consumer: &mut Theirs, generation: u64) -> Ring {
-    let (page, ring) = ring(generation, 2);
-    let slots = memory(2);
-    let mut fds = vec![page.as_fd()];
-    fds.extend(raw::of(&slots));
-    assert!(raw.send(&bytes(configure(generation, 2)), &fds));
-    until("it is ready", || {
-        consumer.dispatch().expect("nothing is wrong");
-        matches!(raw.hear(), Ok(Some((Message::Ready(ready), _))) if ready == generation)
-    });
-    ring
-}
-
-/// The error that the consumer ends with; the producer hears the same.
-fn ends(raw: &Raw, consumer: &mut Theirs) -> Error {
-    let error = loop {
-        match consumer.receive(SOON) {
-            Ok(received) => drop(received),
-            Err(error) => break error,
-        }
-    };
-    assert!(
-        !matches!(error, Error::Timeout { .. }),
-        "nothing was noticed"
-    );
-    let farewell = raw.farewell(|| ()).expect("a reason");
-    assert!(matches!(
-        farewell.reason,
-        FarewellReason::Protocol | FarewellReason::Resources
-    ));
-    assert_eq!(farewell.text, error.to_string());
-    let lost = std::iter::from_fn(|| consumer.event())
-        .any(|event| matches!(event, ConsumerEvent::Lost { .. }));
-    assert!(lost);
-    error
-}
+use raw::Ring;
+use stage::*;
 
 #[test]
 fn messages_that_are_none() {
     let _alone = alone();
-    let scene = Scene::new();
+    let stage = Stage::new();
     let before = open_descriptors();
     let memfd = Memfd::create("surplus", 4096).expect("a memfd");
     let cases: [(&str, Vec<u8>, usize, &str); 6] = [
@@ -153,7 +53,7 @@ fn messages_that_are_none() {
         ),
     ];
     for (case, bytes, count, field) in cases {
-        let (raw, mut consumer) = scene.connect();
+        let (raw, mut consumer) = stage.connect();
         assert!(raw.send(&bytes, &vec![memfd.as_fd(); count]), "{case}");
         let error = ends(&raw, &mut consumer).to_string();
         assert!(error.contains(field), "{case}: {error}");
@@ -165,13 +65,13 @@ fn messages_that_are_none() {
 #[test]
 fn memory_that_cannot_be() {
     let _alone = alone();
-    let scene = Scene::new();
+    let stage = Stage::new();
     let before = open_descriptors();
-    offer_bad_memory(&scene);
+    offer_bad_memory(&stage);
     assert_eq!(open_descriptors(), before);
 }
 
-fn offer_bad_memory(scene: &Scene) {
+fn offer_bad_memory(stage: &Stage) {
     let good = memory(2);
     let flags = rustix::fs::MemfdFlags::ALLOW_SEALING | rustix::fs::MemfdFlags::CLOEXEC;
     let unsealed = rustix::fs::memfd_create("frame", flags).expect("a memfd");
@@ -216,13 +116,13 @@ fn offer_bad_memory(scene: &Scene) {
         ("too many", vec![page, one, two, two], "descriptors"),
     ];
     for (case, fds, field) in cases {
-        let (raw, mut consumer) = scene.connect();
+        let (raw, mut consumer) = stage.connect();
         assert!(raw.send(&bytes(configure(1, 2)), &fds), "{case}");
         let error = ends(&raw, &mut consumer).to_string();
         assert!(error.contains(field), "{case}: {error}");
     }
     // Nothing is imported of a generation that is not newer, or of too many.
-    let (raw, mut consumer) = scene.connect();
+    let (raw, mut consumer) = stage.connect();
     let _ring = settle(&raw, &mut consumer, 5);
     let (page, _) = ring(5, 2);
     assert!(raw.send(&bytes(configure(5, 2)), &[page.as_fd(), one, two]));
@@ -233,9 +133,9 @@ fn offer_bad_memory(scene: &Scene) {
 #[test]
 fn generations_without_end() {
     let _alone = alone();
-    let scene = Scene::new();
+    let stage = Stage::new();
     // Those that never came into use are given up, however many there are.
-    let (raw, mut consumer) = scene.connect();
+    let (raw, mut consumer) = stage.connect();
     let _first = settle(&raw, &mut consumer, 1);
     let _second = settle(&raw, &mut consumer, 2);
     let before = open_descriptors().len();
@@ -244,7 +144,7 @@ fn generations_without_end() {
     }
     assert_eq!(open_descriptors().len(), before);
     // Those that frames are held of cannot be.
-    let (raw, mut consumer) = scene.connect();
+    let (raw, mut consumer) = stage.connect();
     let mut held = Vec::new();
     for generation in 1..=8 {
         let ring = settle(&raw, &mut consumer, generation);
@@ -265,7 +165,7 @@ fn generations_without_end() {
 #[test]
 fn what_was_never_offered() {
     let _alone = alone();
-    let scene = Scene::new();
+    let stage = Stage::new();
     type Change = (&'static str, fn(&mut Configure));
     let changes: [Change; 3] = [
         ("opaque memory", |one| one.rung = Rung::OpaqueFd),
@@ -279,7 +179,7 @@ fn what_was_never_offered() {
         ("a use", |one| one.consumer_usage = Usage::STORAGE),
     ];
     for (case, change) in changes {
-        let (raw, mut consumer) = scene.connect();
+        let (raw, mut consumer) = stage.connect();
         let (page, _) = ring(1, 2);
         let slots = memory(2);
         let mut bad = configure(1, 2);
@@ -302,7 +202,7 @@ fn what_was_never_offered() {
 #[test]
 fn words_that_cannot_be() {
     let _alone = alone();
-    let scene = Scene::new();
+    let stage = Stage::new();
     // The frame 3 in slot 1, and one word that is wrong.
     let publish = |ring: &Ring| {
         ring.set(64 + 8, 3 << 4 | 1);
@@ -316,7 +216,7 @@ fn words_that_cannot_be() {
         ("flags", 66 + 8, 5 << 4 | 4),
     ];
     for (word, index, value) in cases {
-        let (raw, mut consumer) = scene.connect();
+        let (raw, mut consumer) = stage.connect();
         let ring = settle(&raw, &mut consumer, 1);
         publish(&ring);
         ring.set(index, value);
@@ -325,7 +225,7 @@ fn words_that_cannot_be() {
         assert!(error.to_string().contains(word), "{error}");
     }
     // Damage outside of the frame.
-    let (raw, mut consumer) = scene.connect();
+    let (raw, mut consumer) = stage.connect();
     let ring = settle(&raw, &mut consumer, 1);
     ring.set(66 + 8, 1 << 4 | 4);
     ring.set(68 + 8, u64::from(EXTENT.width));
@@ -333,14 +233,14 @@ fn words_that_cannot_be() {
     let error = ends(&raw, &mut consumer).to_string();
     assert!(error.contains("damage"), "{error}");
     // A frame that names a fence, without one.
-    let (raw, mut consumer) = scene.connect();
+    let (raw, mut consumer) = stage.connect();
     let ring = settle(&raw, &mut consumer, 1);
     ring.set(66 + 8, 2);
     publish(&ring);
     let error = ends(&raw, &mut consumer).to_string();
     assert!(error.contains("Fence"), "{error}");
     // A head that goes back.
-    let (raw, mut consumer) = scene.connect();
+    let (raw, mut consumer) = stage.connect();
     let ring = settle(&raw, &mut consumer, 1);
     publish(&ring);
     finish(consumer.receive(SOON).expect("a frame"));
@@ -352,8 +252,8 @@ fn words_that_cannot_be() {
 #[test]
 fn what_is_held_outlives_the_breach() {
     let _alone = alone();
-    let scene = Scene::new();
-    let (raw, mut consumer) = scene.connect();
+    let stage = Stage::new();
+    let (raw, mut consumer) = stage.connect();
     let ring = settle(&raw, &mut consumer, 1);
     ring.set(64, 1 << 4 | 1);
     ring.set(24, 1);
@@ -366,8 +266,8 @@ fn what_is_held_outlives_the_breach() {
 #[test]
 fn floods_of_messages_and_of_fences() {
     let _alone = alone();
-    let scene = Scene::new();
-    let (raw, mut consumer) = scene.connect();
+    let stage = Stage::new();
+    let (raw, mut consumer) = stage.connect();
     let _ring = settle(&raw, &mut consumer, 1);
     let before = open_descriptors().len();
     let signaled = rustix::event::eventfd(1, rustix::event::EventfdFlags::CLOEXEC);
@@ -398,8 +298,8 @@ fn floods_of_messages_and_of_fences() {
 #[test]
 fn a_producer_that_says_nothing() {
     let _alone = alone();
-    let scene = Scene::new();
-    let (_raw, mut consumer) = scene.connect();
+    let stage = Stage::new();
+    let (_raw, mut consumer) = stage.connect();
     let error = consumer
         .receive(Duration::from_millis(50))
         .expect_err("nothing comes");
@@ -409,8 +309,8 @@ fn a_producer_that_says_nothing() {
 #[test]
 fn a_slot_that_is_held_is_not_handed_out_again() {
     let _alone = alone();
-    let scene = Scene::new();
-    let (raw, mut consumer) = scene.connect();
+    let stage = Stage::new();
+    let (raw, mut consumer) = stage.connect();
     let ring = settle(&raw, &mut consumer, 1);
     ring.set(64, 1 << 4 | 1);
     ring.set(24, 1);

@@ -155,6 +155,8 @@ pub struct Consumer<A: Import> {
     comings: Vec<Coming<A::Image>>,
     fences: Vec<(FenceFor, SyncFile)>,
     last: u64,
+    /// The newest generation that came on this connection, also where it could not be imported.
+    newest: u64,
     /// Frames since the socket was looked at.
     unlooked: u32,
     /// The socket was readable, and was not read since.
@@ -200,6 +202,7 @@ impl<A: Import> Consumer<A> {
             comings: Vec::new(),
             fences: Vec::new(),
             last: 0,
+            newest: 0,
             unlooked: 0,
             unread: false,
             inbox: Inbox::new(),
@@ -222,6 +225,7 @@ impl<A: Import> Consumer<A> {
         self.producer = producer;
         self.link = Link::Up;
         self.last = 0;
+        self.newest = 0;
         self.watch_socket()
     }
 
@@ -435,9 +439,7 @@ impl<A: Import> Consumer<A> {
         };
         let fence = match taken.note.fence {
             FenceRoute::Signaled => Fence::Signaled,
-            FenceRoute::Attached => {
-                incoming.frames[taken.slot].implicit_fence(FenceRole::Acquire)?
-            }
+            FenceRoute::Attached => attached_fence(incoming, taken)?,
             FenceRoute::Mailed => {
                 if !self.fences.iter().any(|(kept, _)| *kept == of) {
                     self.read_socket(false)?;
@@ -455,6 +457,21 @@ impl<A: Import> Consumer<A> {
             .retain(|(kept, _)| kept.sequence > taken.sequence);
         Ok(fence)
     }
+}
+
+/// The fence that the kernel keeps with the frame's dma-bufs. Other memory has none.
+#[cold]
+fn attached_fence<I>(incoming: &Incoming<I>, taken: &Taken) -> Result<Fence> {
+    let fence = incoming.frames[taken.slot].implicit_fence(FenceRole::Acquire);
+    fence.map_err(|error| match error {
+        lucarne::Error::Unsupported { .. } => Error::Breach(Breach {
+            word: "flags",
+            slot: taken.slot,
+            got: taken.note.flags(),
+            limit: "of a fence that this memory can carry: only the kernel's dma-bufs have fences attached",
+        }),
+        other => other.into(),
+    })
 }
 
 fn check_damage(taken: &Taken, extent: Extent) -> Result<()> {

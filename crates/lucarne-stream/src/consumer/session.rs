@@ -19,8 +19,7 @@ use crate::frame_message;
 use crate::generation::Import;
 use crate::ring::{RING_BYTES, RingConsumer};
 use crate::wire::{
-    Configure, Farewell, FarewellReason, FenceFor, ImportFailed, MAX_SLOTS, Malformed, Message,
-    VERSIONS,
+    Configure, Farewell, FenceFor, ImportFailed, MAX_SLOTS, Malformed, Message, VERSIONS,
 };
 
 /// Messages that are handled before frames have their turn again.
@@ -137,11 +136,19 @@ impl<A: Import> Consumer<A> {
     }
 
     fn keep_fence(&mut self, of: FenceFor, fd: OwnedFd) -> Result<()> {
+        let of_its =
+            |coming: &&Coming<A::Image>| coming.incoming.configure.generation == of.generation;
+        let Some(coming) = self.comings.iter().find(of_its) else {
+            // No frame of that generation comes, or comes any more.
+            return Ok(());
+        };
+        of.check_slot(coming.incoming.frames.len())?;
         // It has been dropped, or came before this consumer did.
         if of.sequence <= self.last {
             return Ok(());
         }
-        if self.fences.iter().any(|(kept, _)| *kept == of) {
+        let mut kept = self.fences.iter().map(|(kept, _)| kept);
+        if kept.any(|kept| kept.sequence == of.sequence) {
             return Err(Error::Unexpected {
                 message: "Fence",
                 expected: "one for each frame",
@@ -157,13 +164,8 @@ impl<A: Import> Consumer<A> {
 
     /// Imports a generation, and tells the producer whether that worked.
     fn configure(&mut self, configure: Configure, fds: Vec<OwnedFd>) -> Result<()> {
-        let newest = self
-            .comings
-            .iter()
-            .map(|coming| coming.incoming.configure.generation);
-        let newest = newest.max().unwrap_or(0);
-        if configure.generation <= newest {
-            let limit = format!("more than {newest}");
+        if configure.generation <= self.newest {
+            let limit = format!("more than {}", self.newest);
             let got = configure.generation;
             return Err(Malformed::new("configure.generation", got, limit).into());
         }
@@ -181,6 +183,7 @@ impl<A: Import> Consumer<A> {
             });
         }
         let generation = configure.generation;
+        self.newest = generation;
         let answer = match self.take_in(configure, fds)? {
             Ok(incoming) => {
                 self.welcome(incoming);
@@ -275,12 +278,13 @@ impl<A: Import> Consumer<A> {
 
     fn open_ring(&self, fd: OwnedFd, configure: &Configure) -> Result<RingConsumer<SharedWords>> {
         descriptor::check_memory(&fd)?;
-        let memory = Memfd::new(fd)?;
+        let memory = Memfd::new(fd).map_err(Error::of_peers_memory)?;
+        descriptor::check_writable(&memory)?;
         if memory.size() != RING_BYTES {
             let limit = format!("{RING_BYTES} bytes");
             return Err(Malformed::new("the ring's size", memory.size(), limit).into());
         }
-        let words = SharedWords::new(&memory)?;
+        let words = SharedWords::new(&memory).map_err(Error::of_peers_memory)?;
         let slots = configure.slots.len();
         Ok(RingConsumer::new(words, configure.generation, slots)?)
     }
@@ -325,16 +329,10 @@ impl<A: Import> Consumer<A> {
 
     /// Ends the connection because of what the producer did.
     pub(super) fn hang_up(&mut self, error: &Error) {
-        let reason = if error.is_breach() {
-            FarewellReason::Protocol
-        } else {
-            FarewellReason::Resources
-        };
         let text = error.to_string();
+        let farewell = Farewell::new(error.farewell_reason(), &text);
         // It may be gone, or not reading.
-        let _ = self
-            .socket
-            .send(&Message::Goodbye(Farewell::new(reason, &text)), &[]);
+        let _ = self.socket.send(&Message::Goodbye(farewell), &[]);
         self.close();
         self.lose(None, &text);
     }

@@ -16,8 +16,9 @@ use lucarne::negotiate::{Strike, StrikeReason};
 use lucarne::{Agreement, Modifier, Offer, Refusal, Request, Usage, negotiate};
 
 use super::joint_offer::{self, Side};
+pub(super) use super::party::Failure;
 use super::party::Party;
-use crate::error::{Result, is_shortage};
+use crate::error::{Error, Result, is_shortage};
 use crate::generation::Generation;
 use crate::wire::ImportFailed;
 
@@ -176,20 +177,30 @@ impl<S> Arrangement<S> {
         party.is_some_and(|party| party.accept(generation))
     }
 
-    /// A consumer could not import a generation. False for a late answer.
+    /// A consumer could not import a generation.
     ///
     /// # Errors
     ///
-    /// [`Error::Unexpected`](crate::Error::Unexpected) for one that it was ready for, in which frames may be out, and after too many failures.
-    pub(super) fn import_failed(&mut self, id: u64, failed: ImportFailed) -> Result<bool> {
+    /// [`Error::Unexpected`](crate::Error::Unexpected) for one that it was ready for, in which frames may be out, and for a
+    /// strike of something else, after which the same would be sent again.
+    pub(super) fn import_failed(&mut self, id: u64, failed: ImportFailed) -> Result<Failure> {
+        if let Some(newest) = self.newest()
+            && newest.number == failed.generation
+            && !strikes_out(&failed.strike, newest)
+        {
+            return Err(Error::Unexpected {
+                message: "ImportFailed of something else",
+                expected: "one that names the path, format and modifier of what was sent, or fewer of them",
+            });
+        }
         let Some(party) = self.parties.iter_mut().find(|party| party.id() == id) else {
-            return Ok(false);
+            return Ok(Failure::Late);
         };
-        let counts = party.strike(failed)?;
-        if counts {
+        let failure = party.strike(failed)?;
+        if failure == Failure::Counts {
             self.due = self.due.max(Due::Failure);
         }
-        Ok(counts)
+        Ok(failure)
     }
 
     /// The images of an agreement are there; `modifiers` are those that the driver chose for them.
@@ -444,4 +455,14 @@ impl<S> Arrangement<S> {
         self.state = State::Settled(next);
         Some(Step::MoveOn)
     }
+}
+
+/// Whether a generation is of what is struck out.
+fn strikes_out<S>(strike: &Strike, generation: &Generation<S>) -> bool {
+    let made = &generation.agreement;
+    strike.path == made.path()
+        && strike.format.is_none_or(|format| format == made.format)
+        && strike
+            .modifier
+            .is_none_or(|modifier| generation.modifiers.contains(&modifier))
 }

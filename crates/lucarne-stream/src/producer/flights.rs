@@ -12,8 +12,8 @@ use super::peer::{Outgoing, Peer};
 use super::peers::Broken;
 use crate::error::Result;
 use crate::generation::{Allocate, SlotWriting};
-use crate::ring::{Damage, DamageList, FenceRoute, FrameNote, MAX_SEQUENCE};
-use crate::wire::{FarewellReason, FenceFor, MAX_SLOTS};
+use crate::ring::{Damage, DamageList, FenceRoute, FrameNote};
+use crate::wire::{FarewellReason, FenceFor, MAX_SEQUENCE, MAX_SLOTS};
 
 /// The slots of the generation in use: which are out, and what gates those that came back.
 #[derive(Debug)]

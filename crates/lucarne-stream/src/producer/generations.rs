@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use lucarne::{Agreement, Pool};
+use lucarne::{Agreement, Frame, Pool};
 
 use super::{Producer, ProducerEvent, reserve};
 use crate::deadline::Deadline;
@@ -33,7 +33,11 @@ impl<A: Allocate> Producer<A> {
 
     /// Makes the images of a new generation.
     fn make(&mut self, agreement: Agreement) {
-        let images = (0..self.options.slots).map(|_| self.allocate.allocate(&agreement));
+        let images = (0..self.options.slots).map(|_| {
+            let (image, frame) = self.allocate.allocate(&agreement)?;
+            check_made(&agreement, &frame)?;
+            Ok((image, frame))
+        });
         match images.collect::<lucarne::Result<(Vec<_>, Vec<_>)>>() {
             // What is left is for those who get frames; they go on with what they have.
             Ok(_) if self.peers.served() > 0 && reserve::room() == 0 => {
@@ -121,4 +125,22 @@ impl<A: Allocate> Producer<A> {
         let broken = self.peers.each(|peer, _| peer.move_on(number));
         self.hang_up_on(broken);
     }
+}
+
+/// Refuses what a program has made otherwise than agreed: no consumer would take it.
+fn check_made(agreement: &Agreement, frame: &Frame) -> lucarne::Result<()> {
+    let (layout, path) = (frame.layout(), frame.memory().path());
+    let is_agreed = (layout.extent(), layout.format()) == (agreement.extent, agreement.format)
+        && agreement.rung.takes(path, layout.tiling());
+    if is_agreed {
+        return Ok(());
+    }
+    Err(lucarne::Error::Invalid {
+        field: "the frame that the program allocated",
+        got: format!("{layout} in {path}"),
+        limit: format!(
+            "{} {} on {}, as was agreed",
+            agreement.extent, agreement.format, agreement.rung
+        ),
+    })
 }

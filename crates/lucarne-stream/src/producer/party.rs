@@ -11,6 +11,17 @@ use crate::wire::ImportFailed;
 /// How often a consumer may say that an import failed.
 const MAX_STRIKES: usize = 16;
 
+/// What an import that has failed means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// Nothing: it is about what was configured before.
+    Late,
+    /// Something else has to be agreed on.
+    Counts,
+    /// So many have failed that no other is tried; why the last one did.
+    TooMany(String),
+}
+
 /// What a consumer can do, and which generations it has.
 #[derive(Debug)]
 pub(super) struct Party {
@@ -104,27 +115,29 @@ impl Party {
         counts
     }
 
-    /// It could not import a generation. False for a late answer.
+    /// It could not import a generation.
     ///
     /// # Errors
     ///
-    /// [`Error::Unexpected`] for one that it was ready for, in which frames may be out, and after too many failures.
-    pub(super) fn strike(&mut self, failed: ImportFailed) -> Result<bool> {
-        let expected = if self.is_ready(failed.generation) {
-            "nothing more about a generation that it was Ready for"
-        } else if self.asked != Some(failed.generation) {
-            return Ok(false);
-        } else if self.struck.len() >= MAX_STRIKES {
-            "an import that works, after so many that did not"
-        } else {
-            self.asked = None;
-            self.struck.push(failed.strike);
-            return Ok(true);
-        };
-        Err(Error::Unexpected {
-            message: "ImportFailed",
-            expected,
-        })
+    /// [`Error::Unexpected`] for one that it was ready for, in which frames may be out.
+    pub(super) fn strike(&mut self, failed: ImportFailed) -> Result<Failure> {
+        if self.is_ready(failed.generation) {
+            return Err(Error::Unexpected {
+                message: "ImportFailed",
+                expected: "nothing more about a generation that it was Ready for",
+            });
+        }
+        if self.asked != Some(failed.generation) {
+            return Ok(Failure::Late);
+        }
+        if self.struck.len() >= MAX_STRIKES {
+            let reason = failed.strike.reason;
+            let text = format!("{MAX_STRIKES} imports have failed before this one: {reason}");
+            return Ok(Failure::TooMany(text));
+        }
+        self.asked = None;
+        self.struck.push(failed.strike);
+        Ok(Failure::Counts)
     }
 
     /// Generations before this one are over.

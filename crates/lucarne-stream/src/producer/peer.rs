@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::frame_message;
 use crate::ring::{Bed, Collected, FrameNote, RING_BYTES, RingProducer};
 use crate::socket::{Inbox, Socket};
-use crate::wire::{Configure, Delivery, Farewell, FenceFor, MAX_SLOTS, Message};
+use crate::wire::{Configure, Delivery, Farewell, FenceFor, MAX_SLOTS, Malformed, Message};
 
 /// The most fences that are kept for frames which have not come back.
 const MAX_FENCES: usize = 2 * MAX_SLOTS;
@@ -74,6 +74,8 @@ pub(super) struct Peer {
     rings: Vec<Ring>,
     /// The one that it is being configured for.
     trial: Option<Ring>,
+    /// The newest generation that it was sent; 0 before the first.
+    sent: u64,
     fences: Vec<(FenceFor, SyncFile)>,
     /// Messages that came while a fence was looked for.
     kept: VecDeque<(Message, Vec<OwnedFd>)>,
@@ -96,6 +98,7 @@ impl Peer {
             deadline: Some(Deadline::new(patience)),
             rings: Vec::new(),
             trial: None,
+            sent: 0,
             // Room for all: none is made while frames go out.
             fences: Vec::with_capacity(MAX_FENCES),
             kept: VecDeque::new(),
@@ -132,13 +135,31 @@ impl Peer {
         frames: &[Frame],
         current: Option<u64>,
     ) -> Result<()> {
-        let ring = Ring::new(configure.generation, frames.len())?;
+        let generation = configure.generation;
+        let ring = Ring::new(generation, frames.len())?;
         let mut fds = vec![ring.memory.as_fd()];
         fds.extend(frames.iter().flat_map(frame_message::borrow_descriptors));
         self.send(&Message::Configure(Box::new(configure)), &fds)?;
         self.rings.retain(|ring| Some(ring.generation) == current);
         self.trial = Some(ring);
+        self.sent = generation;
         Ok(())
+    }
+
+    /// Refuses a message about a generation that it was never sent.
+    pub(super) fn check_sent(&self, message: &Message) -> Result<()> {
+        let generation = match message {
+            Message::Ready(generation) | Message::Drained(generation) => *generation,
+            Message::ImportFailed(failed) => failed.generation,
+            Message::Fence(of) => of.generation,
+            _ => return Ok(()),
+        };
+        // Before its Hello none of these is expected, whatever it says.
+        if generation <= self.sent || self.joined.is_none() {
+            return Ok(());
+        }
+        let limit = format!("at most {}, the newest that was sent", self.sent);
+        Err(Malformed::new("generation", generation, limit).into())
     }
 
     /// It has answered: it is ready for the generation that it was configured for, or could not import it.
@@ -320,15 +341,15 @@ impl Peer {
 
     /// Keeps the release fence of a frame that will come back.
     pub(super) fn keep_fence(&mut self, of: FenceFor, fd: OwnedFd) -> Result<()> {
-        let out = self.rings.iter().any(|ring| {
-            ring.generation == of.generation && ring.end.out(of.slot) == Some(of.sequence)
-        });
-        // A frame that was cut off meanwhile, or of a generation that is over, needs none.
-        if !out {
+        // A frame of a generation that is over needs none.
+        let Some(at) = self.ring_of(of.generation) else {
             return Ok(());
-        }
+        };
+        let ring = &self.rings[at].end;
+        of.check_slot(ring.slots())?;
+        let is_out = ring.out(of.slot) == Some(of.sequence);
         let again = self.fences.iter().any(|(kept, _)| *kept == of);
-        if again || self.fences.len() >= MAX_FENCES {
+        if !is_out || again || self.fences.len() >= MAX_FENCES {
             return Err(Error::Unexpected {
                 message: "Fence",
                 expected: "one for each frame that is out",

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use rustix::event::{Timespec, epoll};
 
+use super::arrangement::Failure;
 use super::gates::FENCE;
 use super::listener::LISTENER;
 use super::peer::{Joined, Peer};
@@ -16,7 +17,7 @@ use crate::closing;
 use crate::deadline;
 use crate::error::{Error, Result};
 use crate::generation::Allocate;
-use crate::socket::Socket;
+use crate::socket::{MOST_UNREAD, Socket};
 use crate::wire::{Description, Farewell, FarewellReason, Hello, Message, State, VERSIONS};
 
 /// Events that are handled before frames have their turn again.
@@ -52,11 +53,15 @@ impl<A: Allocate> Producer<A> {
                 LISTENER => self.accept(),
                 // A slot may be free now, which the next look finds.
                 FENCE => {}
-                peer => self.listen_to(peer),
+                peer => {
+                    let ends = epoll::EventFlags::HUP | epoll::EventFlags::RDHUP;
+                    let flags = event.flags;
+                    self.listen_to(peer, flags.intersects(ends));
+                }
             }
         }
         for id in self.peers.unhandled() {
-            self.listen_to(id);
+            self.listen_to(id, false);
         }
         for id in self.peers.overdue() {
             self.dismiss(id, FarewellReason::TooSlow, "it did not answer in time");
@@ -114,12 +119,13 @@ impl<A: Allocate> Producer<A> {
         self.peers.add(peer);
     }
 
-    /// Handles what a consumer has sent.
-    fn listen_to(&mut self, id: u64) {
-        for _ in 0..MESSAGES {
+    /// Handles what a consumer has sent: all of it where it has hung up, as nothing can come any more.
+    fn listen_to(&mut self, id: u64, is_over: bool) {
+        let messages = if is_over { MOST_UNREAD } else { MESSAGES };
+        for _ in 0..messages {
             let handled = match self.peers.receive(id) {
                 // Being awake is all that it is for; what else has come is told by the next look.
-                Ok(Some((Message::Wake, _))) => return,
+                Ok(Some((Message::Wake, _))) if !is_over && self.has_joined(id) => return,
                 Ok(Some((message, fds))) => self.handle(id, message, fds),
                 Ok(None) => return,
                 Err(error) => Err(error),
@@ -130,18 +136,28 @@ impl<A: Allocate> Producer<A> {
         }
     }
 
+    fn has_joined(&mut self, id: u64) -> bool {
+        let peer = self.peers.find(id);
+        peer.is_some_and(|peer| peer.joined.is_some())
+    }
+
     fn handle(&mut self, id: u64, message: Message, fds: Vec<OwnedFd>) -> Result<()> {
         let Some(peer) = self.peers.find(id) else {
             return Ok(());
         };
+        peer.check_sent(&message)?;
         match (peer.joined.is_some(), message) {
             (_, Message::Goodbye(farewell)) => self.part(id, None, &farewell.text),
             (false, Message::Hello(hello)) => self.greet(id, *hello),
             (false, Message::Describe(lowest, highest)) => self.describe(id, lowest, highest),
             (true, Message::Ready(generation)) => self.ready(id, generation),
             (true, Message::ImportFailed(failed)) => {
-                if self.arrangement.import_failed(id, failed)? {
-                    peer.end_trial(false);
+                match self.arrangement.import_failed(id, failed)? {
+                    Failure::Late => {}
+                    Failure::Counts => peer.end_trial(false),
+                    Failure::TooMany(text) => {
+                        self.dismiss(id, FarewellReason::Incompatible, &text);
+                    }
                 }
             }
             (true, Message::Fence(of)) => {
@@ -149,12 +165,12 @@ impl<A: Allocate> Producer<A> {
                     peer.keep_fence(of, fd)?;
                 }
             }
-            (true, Message::Drained(_)) => {}
+            (true, Message::Drained(_) | Message::Wake) => {}
             (is_joined, other) => {
                 return Err(Error::Unexpected {
                     message: other.name(),
                     expected: if is_joined {
-                        "Ready, ImportFailed, Fence, Drained or Goodbye"
+                        "Ready, ImportFailed, Fence, Drained, Wake or Goodbye"
                     } else {
                         "Hello or Describe"
                     },
@@ -262,11 +278,7 @@ impl<A: Allocate> Producer<A> {
         let text = error.to_string();
         match error {
             Error::PeerGone => self.part(id, None, &text),
-            Error::SocketFull | Error::Timeout { .. } => {
-                self.dismiss(id, FarewellReason::TooSlow, &text)
-            }
-            error if error.is_breach() => self.dismiss(id, FarewellReason::Protocol, &text),
-            _ => self.dismiss(id, FarewellReason::Resources, &text),
+            error => self.dismiss(id, error.farewell_reason(), &text),
         }
     }
 

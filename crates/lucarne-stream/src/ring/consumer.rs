@@ -160,7 +160,21 @@ impl<W: Words> RingConsumer<W> {
                     limit: "a state that the protocol has",
                 });
             };
-            if phase != Phase::Published || sequence <= last || sequence > head {
+            if phase != Phase::Published || sequence > head {
+                continue;
+            }
+            let again = found.is_some_and(|(other, _)| other == sequence);
+            // One that Every has not taken yet is newer than its last; from Latest older ones are taken back.
+            let is_over = sequence < last && delivery == Delivery::Every;
+            if again || is_over || sequence == last {
+                return Err(Breach {
+                    word: "state",
+                    slot,
+                    got: state,
+                    limit: "of a number that was not published before",
+                });
+            }
+            if sequence < last {
                 continue;
             }
             let better = found.is_none_or(|(best, _)| match delivery {

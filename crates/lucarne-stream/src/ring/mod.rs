@@ -24,7 +24,7 @@ use std::sync::atomic::{Ordering, fence};
 
 use lucarne::kernel::SharedWords;
 
-use crate::wire::MAX_SLOTS;
+use crate::wire::{MAX_SEQUENCE, MAX_SLOTS};
 
 pub(crate) use consumer::{RingConsumer, Taken};
 pub(crate) use producer::{Collected, RingProducer};
@@ -57,8 +57,6 @@ const DAMAGE: usize = 4;
 
 /// The most damage rectangles of a frame; more are to be merged.
 pub const MAX_DAMAGE: usize = 4;
-/// The highest sequence number.
-pub(crate) const MAX_SEQUENCE: u64 = u64::MAX >> 4;
 
 /// What a state word says beside the sequence number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,7 +202,7 @@ impl DamageList {
 
 // The flags word: bits 0 and 1 are the fence's route, bit 2 says that the damage is known, bits 4 to 7 count it.
 impl FrameNote {
-    fn flags(&self) -> u64 {
+    pub(crate) fn flags(&self) -> u64 {
         let route = match self.fence {
             FenceRoute::Signaled => 0,
             FenceRoute::Attached => 1,

@@ -122,6 +122,11 @@ impl<W: Words> RingProducer<W> {
         self.mask &= !(1 << slot);
     }
 
+    /// How many slots there are.
+    pub(crate) fn slots(&self) -> usize {
+        self.slots
+    }
+
     /// The slots that are out, a bit each.
     #[inline]
     pub(crate) fn mask(&self) -> u32 {

@@ -9,7 +9,9 @@ use lucarne::{
 
 use super::codec::{Malformed, Reader, Result, Writer, check_count, one_of, plain_text};
 use super::color::{put_color, take_color};
-use super::offer::{decode_path, decode_tiling, path_code, put_device, take_device, take_usage};
+use super::offer::{
+    check_tiling, decode_path, decode_tiling, path_code, put_device, take_device, take_usage,
+};
 use super::{FIXED_DESCRIPTORS, MAX_NAME, MAX_SLOTS, MAX_TEXT};
 
 const RUNGS: [(u32, Rung); 4] = [
@@ -131,6 +133,7 @@ impl Configure {
         }
         writer.text(0, &self.producer, MAX_NAME);
         for slot in &self.slots {
+            check_rung(self.rung, slot.tiling)?;
             put_slot(writer, slot, self.rung.path())?;
         }
         Ok(())
@@ -167,10 +170,26 @@ impl Configure {
                 .collect::<Result<_>>()?,
             producer: plain_text(reader, "configure.producer", MAX_NAME)?,
             slots: (0..slots)
-                .map(|_| take_slot(reader, rung.path()))
+                .map(|_| {
+                    let slot = take_slot(reader, rung.path())?;
+                    check_rung(rung, slot.tiling)?;
+                    Ok(slot)
+                })
                 .collect::<Result<_>>()?,
         })
     }
+}
+
+/// Refuses a tiling of another rung's: what a consumer is told of its rung must be so.
+fn check_rung(rung: Rung, tiling: Tiling) -> Result<()> {
+    if rung.takes(rung.path(), tiling) {
+        return Ok(());
+    }
+    let limit = match rung {
+        Rung::LinearDmaBuf => "LINEAR on rung 2",
+        _ => "anything but LINEAR on rung 1",
+    };
+    Err(Malformed::new("slot.modifier", tiling, limit))
 }
 
 pub(super) fn take_extent(reader: &mut Reader<'_>) -> Result<Extent> {
@@ -279,11 +298,7 @@ fn check_slot(slot: &SlotLayout, path: MemoryPath) -> Result<()> {
         let got = slot.allocation_bytes;
         return Err(Malformed::new("slot.allocation_bytes", got, limit));
     }
-    if opaque && slot.tiling != Tiling::Implicit {
-        let limit = "implicit for opaque memory";
-        return Err(Malformed::new("slot.modifier", slot.tiling, limit));
-    }
-    Ok(())
+    check_tiling("slot.modifier", path, slot.tiling)
 }
 
 /// One frame by itself, on a socket of the program's own.

@@ -7,7 +7,7 @@ use super::codec::{Malformed, Reader, Result, Writer, one_of, plain_text, presen
 use super::offer::{
     check_unnamed, decode_path, decode_tiling, path_code, put_offer, take_offer, take_usage,
 };
-use super::{FENCE, MAGIC, MAX_NAME, MAX_SLOTS, MAX_TEXT, VERSIONS};
+use super::{FENCE, MAGIC, MAX_NAME, MAX_SEQUENCE, MAX_SLOTS, MAX_TEXT, VERSIONS};
 
 /// Which frames a consumer gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -208,13 +208,18 @@ const FENCE_BYTES: usize = 40;
 pub struct FenceFor {
     /// The slot's generation.
     pub generation: u64,
-    /// The frame's sequence number.
+    /// The frame's sequence number: 1 to 2^60 - 1.
     pub sequence: u64,
     /// The slot.
     pub slot: usize,
 }
 
 impl FenceFor {
+    /// Refuses a slot that its generation does not have.
+    pub(crate) fn check_slot(&self, slots: usize) -> Result<()> {
+        super::codec::check_count("fence.slot", self.slot, 0, slots - 1)
+    }
+
     /// The whole message, without an allocation.
     pub(crate) fn encode_message(self) -> [u8; FENCE_BYTES] {
         let mut bytes = [0; FENCE_BYTES];
@@ -238,6 +243,10 @@ impl FenceFor {
     pub(super) fn take(reader: &mut Reader<'_>) -> Result<Self> {
         let generation = reader.u64("generation")?;
         let sequence = reader.u64("fence.sequence")?;
+        if sequence == 0 || sequence > MAX_SEQUENCE {
+            let limit = format!("1 to {MAX_SEQUENCE}");
+            return Err(Malformed::new("fence.sequence", sequence, limit));
+        }
         let slot = reader.count("fence.slot", 0, MAX_SLOTS - 1)?;
         reader.zero32("fence.reserved")?;
         Ok(Self {

@@ -35,6 +35,8 @@ pub const MAX_NAME: usize = 128;
 pub const MAX_TEXT: usize = 1024;
 /// The most slots that a generation can have.
 pub const MAX_SLOTS: usize = 16;
+/// The highest sequence number.
+pub const MAX_SEQUENCE: u64 = u64::MAX >> 4;
 /// Descriptors of a `Configure` before those of its slots: the ring's.
 pub const FIXED_DESCRIPTORS: usize = 1;
 /// The most descriptors that come with one message.

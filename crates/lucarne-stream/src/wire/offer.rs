@@ -124,6 +124,7 @@ pub(super) fn put_offer(writer: &mut Writer, offer: &Offer) -> Result<()> {
     writer.count("offer.entries", entries.len(), MAX_ENTRIES)?;
     writer.u32(0);
     for entry in entries {
+        check_tiling("entry.modifier", entry.path, entry.tiling)?;
         put_entry(writer, entry);
     }
     Ok(())
@@ -188,6 +189,7 @@ fn take_entry(reader: &mut Reader<'_>) -> Result<OfferEntry> {
     let format = Format::from_fourcc(reader.u32("entry.format")?);
     let modifier = reader.u64("entry.modifier")?;
     let tiling = decode_tiling("entry.modifier", flags & EXPLICIT != 0, modifier)?;
+    check_tiling("entry.modifier", path, tiling)?;
     let usage = take_usage(reader, "entry.usage")?;
     let width = reader.u32("entry.max_width")?;
     let height = reader.u32("entry.max_height")?;
@@ -227,4 +229,15 @@ pub(super) fn decode_tiling(field: &'static str, explicit: bool, code: u64) -> R
         let limit = "a layout, and not DRM_FORMAT_MOD_INVALID";
         Malformed::new(field, format!("{code:#x}"), limit)
     })
+}
+
+/// Refuses a tiling that memory of this path never has.
+pub(super) fn check_tiling(field: &'static str, path: MemoryPath, tiling: Tiling) -> Result<()> {
+    let linear = Tiling::Explicit(Modifier::LINEAR);
+    let limit = match path {
+        MemoryPath::OpaqueFd if tiling != Tiling::Implicit => "none for opaque memory",
+        MemoryPath::HostMemory if tiling != linear => "LINEAR, with its flag, for host memory",
+        _ => return Ok(()),
+    };
+    Err(Malformed::new(field, tiling, limit))
 }

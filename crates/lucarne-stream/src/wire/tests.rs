@@ -59,14 +59,15 @@ fn extent() -> impl Strategy<Value = Extent> {
 }
 
 fn entry() -> impl Strategy<Value = OfferEntry> {
-    let what = (path(), any::<u32>(), tiling(), any::<u8>(), usage());
+    let memory = rung().prop_flat_map(|rung| (Just(rung.path()), tiling_of(rung)));
+    let what = (memory, any::<u32>(), any::<u8>(), usage());
     let flags = any::<[bool; 4]>();
     (what, extent(), flags).prop_map(|(what, max_extent, flags)| OfferEntry {
-        path: what.0,
+        path: what.0.0,
         format: Format::from_fourcc(what.1),
-        tiling: what.2,
-        planes: what.3,
-        usage: what.4,
+        tiling: what.0.1,
+        planes: what.2,
+        usage: what.3,
         max_extent,
         exportable: flags[0],
         importable: flags[1],
@@ -98,13 +99,25 @@ fn offer() -> impl Strategy<Value = Offer> {
         })
 }
 
-fn slot(path: MemoryPath) -> impl Strategy<Value = SlotLayout> {
-    let objects = if path == MemoryPath::DmaBuf {
+/// What a rung's memory is tiled like.
+fn tiling_of(rung: Rung) -> BoxedStrategy<Tiling> {
+    let linear = Tiling::Explicit(Modifier::LINEAR);
+    match rung {
+        Rung::TiledDmaBuf => tiling()
+            .prop_filter("tiled", move |one| *one != linear)
+            .boxed(),
+        Rung::OpaqueFd => Just(Tiling::Implicit).boxed(),
+        Rung::LinearDmaBuf | Rung::HostMemory => Just(linear).boxed(),
+    }
+}
+
+fn slot(rung: Rung) -> impl Strategy<Value = SlotLayout> {
+    let objects = if rung.path() == MemoryPath::DmaBuf {
         4_usize
     } else {
         1
     };
-    (1..=objects, tiling(), 1..u64::MAX).prop_flat_map(move |(objects, tiling, bytes)| {
+    (1..=objects, tiling_of(rung), 1..u64::MAX).prop_flat_map(move |(objects, tiling, bytes)| {
         let plane = (0..objects, any::<u64>(), any::<u64>());
         let plane = plane.prop_map(|(object, offset, pitch)| Plane {
             object,
@@ -112,9 +125,9 @@ fn slot(path: MemoryPath) -> impl Strategy<Value = SlotLayout> {
             pitch,
         });
         vec(plane, 1..=4).prop_map(move |planes| {
-            let opaque = path == MemoryPath::OpaqueFd;
+            let opaque = rung == Rung::OpaqueFd;
             SlotLayout {
-                tiling: if opaque { Tiling::Implicit } else { tiling },
+                tiling,
                 objects,
                 planes: if opaque { Vec::new() } else { planes },
                 allocation_bytes: if opaque { bytes } else { 0 },
@@ -174,7 +187,7 @@ fn configure() -> impl Strategy<Value = Configure> {
         vec(refused, 0..=3),
         text(MAX_NAME),
     );
-    let slots = rung().prop_flat_map(|rung| (Just(rung), vec(slot(rung.path()), 1..=MAX_SLOTS)));
+    let slots = rung().prop_flat_map(|rung| (Just(rung), vec(slot(rung), 1..=MAX_SLOTS)));
     (numbers, sides, texts, slots).prop_map(|(numbers, sides, texts, slots)| Configure {
         version: numbers.0,
         generation: numbers.1,
@@ -266,7 +279,7 @@ fn description() -> impl Strategy<Value = Message> {
 }
 
 fn frame() -> impl Strategy<Value = Message> {
-    let slot = path().prop_flat_map(|path| (Just(path), slot(path)));
+    let slot = rung().prop_flat_map(|rung| (Just(rung.path()), slot(rung)));
     (extent(), color(), device(), slot).prop_map(|parts| {
         Message::Frame(Box::new(FrameMessage {
             extent: parts.0,
@@ -280,7 +293,7 @@ fn frame() -> impl Strategy<Value = Message> {
 }
 
 pub(crate) fn message() -> impl Strategy<Value = Message> {
-    let fence = (any::<u64>(), any::<u64>(), 0..MAX_SLOTS);
+    let fence = (any::<u64>(), 1..=MAX_SEQUENCE, 0..MAX_SLOTS);
     let fence = fence.prop_map(|(generation, sequence, slot)| FenceFor {
         generation,
         sequence,

@@ -17,7 +17,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
 };
 
-use super::{offer, until};
+use super::common::{offer, until};
 
 fn seqpacket() -> OwnedFd {
     let flags = SocketFlags::CLOEXEC;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use lucarne::Request;
 use lucarne_stream::wire::{FarewellReason, Message};
 use lucarne_stream::{Delivery, ProducerOptions};
 
@@ -22,8 +23,12 @@ pub(crate) struct Scene {
 }
 
 pub(crate) fn scene() -> Scene {
+    scene_of(Request::new(EXTENT))
+}
+
+pub(crate) fn scene_of(request: Request) -> Scene {
     let folder = tempfile::tempdir().expect("a folder");
-    let options = ProducerOptions::new(EXTENT).slots(5).patience(patience());
+    let options = ProducerOptions::of(request).slots(5).patience(patience());
     let mut producer = producer(folder.path(), options);
     let mut honest = consumer(folder.path(), Delivery::Every);
     join(&mut producer, &mut honest);

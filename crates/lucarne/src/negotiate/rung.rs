@@ -46,8 +46,8 @@ impl Rung {
         }
     }
 
-    /// Whether an entry of this path and tiling belongs on this rung.
-    pub(super) fn takes(self, path: MemoryPath, tiling: Tiling) -> bool {
+    /// Whether memory of this path and tiling belongs on this rung: 1 takes every tiling but LINEAR, 2 LINEAR alone.
+    pub fn takes(self, path: MemoryPath, tiling: Tiling) -> bool {
         if self.path() != path {
             return false;
         }

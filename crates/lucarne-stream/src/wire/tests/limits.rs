@@ -345,6 +345,31 @@ fn one_object_for_opaque_and_host_memory() {
     refuses(&configure(MemoryPath::OpaqueFd, 1), 184, 1, "slot.modifier");
 }
 
+/// The words of the page: rung 1 is anything but LINEAR, rung 2 and host memory are LINEAR, opaque memory has no modifier.
+#[test]
+fn rungs_and_paths_have_their_tilings() {
+    let mut tiled = a_configure(MemoryPath::DmaBuf, 1);
+    tiled.rung = Rung::TiledDmaBuf;
+    let tiling = Modifier::new(0x0100_0000_0000_0001).map_or(Tiling::Implicit, Tiling::Explicit);
+    tiled.slots[0].tiling = tiling;
+    let tiled = Message::Configure(Box::new(tiled));
+    // The rung, and the slot's modifier, of messages that are right otherwise.
+    refuses(&tiled, 44, 2, "slot.modifier");
+    let error = with(&tiled, 176, &[0; 8]).expect_err("LINEAR on rung 1");
+    assert_eq!(error.field, "slot.modifier", "{error}");
+    with(&tiled, 176, &[0; 12]).expect("implicit, which only its driver knows");
+    refuses(&configure(MemoryPath::DmaBuf, 1), 44, 1, "slot.modifier");
+    refuses(&configure(MemoryPath::DmaBuf, 1), 184, 0, "slot.modifier");
+    let host = configure(MemoryPath::HostMemory, 1);
+    refuses(&host, 176, 1, "slot.modifier");
+    refuses(&host, 184, 0, "slot.modifier");
+    // The same of what a consumer offers; the flags lie beside the path and the planes.
+    let hello = a_hello(1);
+    refuses(&hello, 168, 0x000c_0103, "entry.modifier");
+    refuses(&hello, 168, 0x000d_0102, "entry.modifier");
+    takes(&hello, 168, 0x000c_0102);
+}
+
 #[test]
 fn the_smaller_ones() {
     let fence = Message::Fence(FenceFor {
@@ -354,6 +379,11 @@ fn the_smaller_ones() {
     });
     takes(&fence, 32, 15);
     refuses(&fence, 32, 16, "fence.slot");
+    refuses(&fence, 24, 0, "fence.sequence");
+    for sequence in [1_u64 << 60, u64::MAX] {
+        let error = with(&fence, 24, &sequence.to_le_bytes()).expect_err("2^60 and more");
+        assert_eq!(error.field, "fence.sequence", "{error}");
+    }
     refuses(&fence, 36, 1, "fence.reserved");
     let farewell = Farewell::new(FarewellReason::Done, "bye");
     let goodbye = Message::Goodbye(farewell);
