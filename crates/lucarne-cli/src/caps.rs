@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use lucarne::negotiate::OfferEntry;
 use lucarne::{Extent, Format, MemoryPath, Support, Tiling, Usage};
+use serde::{Deserialize, Serialize};
 
 use crate::cli_values::{format_value, usage_value};
 use crate::devices::{self, Api, Device};
@@ -34,13 +35,27 @@ pub(crate) struct Options {
     record: Option<PathBuf>,
 }
 
+/// What every device can share, and which could not be asked.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Caps {
+    pub(crate) devices: Vec<Device>,
+    pub(crate) missing: Vec<Missing>,
+}
+
+/// A device, or a whole API, that could not be asked.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Missing {
+    pub(crate) api: Api,
+    pub(crate) reason: String,
+}
+
 pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Failure> {
     let apis = if options.api.is_empty() {
         &Api::ALL[..]
     } else {
         &options.api[..]
     };
-    let mut found = Vec::new();
+    let mut found = Caps::default();
     for api in apis {
         let (mut devices, reasons) = devices::all(*api, options.usage);
         for device in &mut devices {
@@ -49,32 +64,36 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Fail
             }
         }
         if !output.is_json() {
-            for (index, device) in devices.iter().enumerate() {
-                print(device, index, output)?;
+            for device in &devices {
+                print(device, output)?;
             }
             for reason in &reasons {
                 output.line(format_args!("{}: {reason}\n", bold(api.name())))?;
             }
         }
-        found.extend(devices);
+        found.devices.extend(devices);
+        let missing = reasons
+            .into_iter()
+            .map(|reason| Missing { api: *api, reason });
+        found.missing.extend(missing);
     }
     if let Some(folder) = &options.record {
-        record(&found, folder, output)?;
+        record(&found.devices, folder, output)?;
     }
     if output.is_json() {
         output.json(&found)?;
     }
     let lists = |device: &Device| !device.offer.entries.is_empty();
-    Ok(if found.iter().any(lists) {
+    Ok(if found.devices.iter().any(lists) {
         Answer::Yes
     } else {
         Answer::No
     })
 }
 
-fn print(device: &Device, index: usize, output: &mut Output) -> Result<(), Failure> {
+fn print(device: &Device, output: &mut Output) -> Result<(), Failure> {
     let offer = &device.offer;
-    let title = format!("{}:{index}", device.api);
+    let title = format!("{}:{}", device.api, device.number);
     output.line(format_args!("{}  {}", bold(&title), offer.name))?;
     output.field("driver", &device.driver)?;
     output.field("device", &offer.device)?;
@@ -188,11 +207,8 @@ fn grouped(entries: &[OfferEntry]) -> Vec<(Shape, Vec<Format>)> {
 fn record(devices: &[Device], folder: &Path, output: &mut Output) -> Result<(), Failure> {
     std::fs::create_dir_all(folder)
         .map_err(|error| format!("making the folder {}: {error}", folder.display()))?;
-    let mut counts = std::collections::BTreeMap::<&str, usize>::new();
     for device in devices {
-        let number = counts.entry(device.api.name()).or_default();
-        let path = folder.join(format!("{}-{number}.json", device.api));
-        *number += 1;
+        let path = folder.join(format!("{}-{}.json", device.api, device.number));
         write(&path, device).map_err(|error| format!("writing {}: {error}", path.display()))?;
         if !output.is_json() {
             output.line(format_args!("wrote {}", path.display()))?;

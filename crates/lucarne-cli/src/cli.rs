@@ -19,7 +19,9 @@ pub(crate) struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
+  lucarne doctor                            why is it black? what works here, and what would help
   lucarne list                              which streams there are
+  lucarne serve test                        a stream to try things with
   lucarne snapshot camera picture.png       the stream's next frame, as a PNG file
   lucarne caps --api vulkan --format AB24   what Vulkan can do with ABGR8888 here
   lucarne explain --from vulkan --to egl    what would be agreed on, and why nothing better
@@ -31,12 +33,21 @@ pub(crate) enum Command {
     Caps(crate::caps::Options),
     /// Say what a modifier, a format or a file descriptor is.
     Decode(crate::decode::Options),
+    /// Find out what can be shared on this machine, try it, and say what would mend the rest.
+    Doctor(crate::doctor::Options),
     /// Agree on a format and a memory path as two programs would, and say why nothing better was possible.
     Explain(crate::explain::Options),
     /// List the streams of this user.
     List(crate::list::Options),
+    /// Record a stream as a video file, or as PNG files.
+    Record(crate::record::Options),
+    /// Offer a stream of a test pattern or a picture.
+    Serve(crate::serve::Options),
     /// Save one frame of a stream as a PNG file.
     Snapshot(crate::snapshot::Options),
+    /// One pair of devices: a child of the doctor's, as a driver may crash.
+    #[command(hide = true)]
+    Trial(crate::doctor::TrialOptions),
     /// Print completions for a shell.
     #[command(
         after_help = "Example:\n  lucarne completions bash > ~/.local/share/bash-completion/completions/lucarne"

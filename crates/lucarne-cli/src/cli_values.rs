@@ -50,6 +50,22 @@ pub(crate) fn extent_value(text: &str) -> Result<Extent, String> {
     Ok(extent)
 }
 
+/// A number of seconds, up to a day.
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if (0.0..=86_400.0).contains(&number) => Ok(number),
+        _ => Err("must be a number from 0 to 86400".to_owned()),
+    }
+}
+
+/// Frames a second.
+pub(crate) fn rate(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if (0.1..=1000.0).contains(&number) => Ok(number),
+        _ => Err("must be a number from 0.1 to 1000".to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -74,6 +90,9 @@ mod tests {
         assert_eq!(extent_value("1280x720"), Ok(Extent::new(1280, 720)));
         for wrong in ["1280", "x720", "0x720", "1280x99999"] {
             assert!(extent_value(wrong).is_err(), "{wrong}");
+        }
+        for wrong in ["nan", "inf", "-1", "x", ""] {
+            assert!(seconds(wrong).is_err() && rate(wrong).is_err(), "{wrong}");
         }
     }
 }

@@ -6,12 +6,12 @@ use std::str::FromStr;
 
 use clap::ValueEnum;
 use lucarne::{Offer, Usage, cpu, egl, gbm, vulkan};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Failure;
 use crate::output::nearest;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Api {
     Vulkan,
@@ -40,9 +40,11 @@ impl fmt::Display for Api {
 }
 
 /// A device that was asked, and its answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Device {
     pub(crate) api: Api,
+    /// Its place in the order in which the API lists devices, from 0.
+    pub(crate) number: usize,
     pub(crate) driver: String,
     /// The driver faults that are worked around, and why each.
     pub(crate) quirks: Vec<String>,
@@ -60,9 +62,9 @@ pub(crate) fn all(api: Api, usage: Usage) -> (Vec<Device>, Vec<String>) {
     let answers = asked.unwrap_or_else(|error| vec![Err(error)]);
     let mut devices = Vec::new();
     let mut reasons = Vec::new();
-    for answer in answers {
+    for (number, answer) in answers.into_iter().enumerate() {
         match answer {
-            Ok(device) => devices.push(device),
+            Ok(device) => devices.push(Device { number, ..device }),
             Err(error) => reasons.push(error.to_string()),
         }
     }
@@ -76,6 +78,7 @@ fn vulkan_devices(usage: Usage) -> lucarne::Result<Answers> {
     let ask = |adapter: vulkan::Adapter| {
         Ok(Device {
             api: Api::Vulkan,
+            number: 0,
             driver: adapter.driver().to_owned(),
             quirks: adapter.quirks().iter().map(ToString::to_string).collect(),
             offer: adapter.offer(usage)?,
@@ -89,6 +92,7 @@ fn egl_devices(usage: Usage) -> lucarne::Result<Answers> {
         let device = adapter.open()?;
         Ok(Device {
             api: Api::Egl,
+            number: 0,
             driver: device.version().to_owned(),
             quirks: device.quirks().iter().map(ToString::to_string).collect(),
             offer: device.offer(usage)?,
@@ -102,6 +106,7 @@ fn gbm_devices(usage: Usage) -> lucarne::Result<Answers> {
         let device = adapter.open()?;
         Ok(Device {
             api: Api::Gbm,
+            number: 0,
             driver: adapter.driver().unwrap_or("unknown").to_owned(),
             quirks: Vec::new(),
             offer: device.offer(usage)?,
@@ -115,6 +120,7 @@ fn cpu_devices(usage: Usage) -> Answers {
         let device = adapter.open()?;
         Ok(Device {
             api: Api::Cpu,
+            number: 0,
             driver: adapter.allocator().to_string(),
             quirks: Vec::new(),
             offer: device.offer(usage)?,
@@ -179,7 +185,7 @@ fn choose(devices: &[Device], which: Option<&str>) -> Option<usize> {
         None if devices.is_empty() => None,
         None => Some(0),
         Some(which) => match which.parse::<usize>() {
-            Ok(number) => (number < devices.len()).then_some(number),
+            Ok(number) => devices.iter().position(|device| device.number == number),
             Err(_) => {
                 let wanted = which.to_lowercase();
                 devices
@@ -200,8 +206,7 @@ fn none(api: Api, which: Option<&str>, devices: &[Device], reasons: &[String]) -
         Some(which) if !devices.is_empty() => {
             let names: Vec<String> = devices
                 .iter()
-                .enumerate()
-                .map(|(index, device)| format!("{index}: {}", device.offer.name))
+                .map(|device| format!("{}: {}", device.number, device.offer.name))
                 .collect();
             format!("{api} has no device {which:?}; it has {}", names.join(", "))
         }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use clap::Args;
 use lucarne_stream::wire::State;
-use lucarne_stream::{Change, Found, Watcher, describe, directory, streams_in};
+use lucarne_stream::{Change, Found, Watcher, describe, streams_in};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::Serialize;
 
 use crate::output::{Output, table};
 use crate::stop::Stop;
-use crate::{Answer, Failure};
+use crate::{Answer, Failure, watch};
 
 /// How often a producer that was killed is looked for: its socket stays, of which the kernel says nothing.
 const REFRESH: Timespec = Timespec {
@@ -76,12 +76,9 @@ impl Stream {
 }
 
 pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Failure> {
-    let folder = match &options.folder {
-        Some(folder) => folder.clone(),
-        None => directory()?,
-    };
+    let folder = watch::folder(options.folder.as_ref())?;
     if options.watch {
-        return watch(&folder, output);
+        return follow(&folder, output);
     }
     let found: Vec<Stream> = streams_in(&folder)?.iter().map(Stream::of).collect();
     if output.is_json() {
@@ -144,7 +141,7 @@ struct Event<'a> {
     stream: Option<Stream>,
 }
 
-fn watch(folder: &std::path::Path, output: &mut Output) -> Result<Answer, Failure> {
+fn follow(folder: &std::path::Path, output: &mut Output) -> Result<Answer, Failure> {
     let stop = Stop::on_signals()?;
     let mut watcher = Watcher::of(folder)?;
     while !stop.asked() {

@@ -6,12 +6,19 @@ mod cli;
 mod cli_values;
 mod decode;
 mod devices;
+mod doctor;
 mod explain;
 mod list;
 mod output;
+mod pattern;
 mod pixels;
+mod png_file;
+mod record;
+mod serve;
 mod snapshot;
 mod stop;
+mod video_file;
+mod watch;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -27,8 +34,10 @@ type Failure = Box<dyn std::error::Error>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     Yes,
-    /// The command worked, and its answer is no: nothing can be shared, for instance.
+    /// The command worked, and its answer is no: nothing can be agreed on, for instance.
     No,
+    /// The doctor found no way at all.
+    Nothing,
 }
 
 fn main() -> ExitCode {
@@ -36,6 +45,7 @@ fn main() -> ExitCode {
     match run(&cli) {
         Ok(Answer::Yes) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::FAILURE,
+        Ok(Answer::Nothing) => ExitCode::from(2),
         Err(failure) if is_broken_pipe(&*failure) => ExitCode::SUCCESS,
         Err(failure) => {
             let error = output::red("error:");
@@ -50,8 +60,12 @@ fn run(cli: &Cli) -> Result<Answer, Failure> {
     match &cli.command {
         Command::Caps(options) => caps::run(options, &mut output),
         Command::Decode(options) => decode::run(options, &mut output),
+        Command::Doctor(options) => doctor::run(options, &mut output),
+        Command::Trial(options) => doctor::trial(options, &mut output),
         Command::Explain(options) => explain::run(options, &mut output),
         Command::List(options) => list::run(options, &mut output),
+        Command::Record(options) => record::run(options, &mut output),
+        Command::Serve(options) => serve::run(options, &mut output),
         Command::Snapshot(options) => snapshot::run(options, &mut output),
         Command::Completions { shell } => {
             clap_complete::generate(

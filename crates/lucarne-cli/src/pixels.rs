@@ -138,6 +138,67 @@ fn clockwise(picture: Picture) -> Picture {
     }
 }
 
+impl Picture {
+    /// A pixel with its colours multiplied by alpha, as frames have them.
+    pub(crate) fn premultiplied(&self, at: [u32; 2]) -> [u16; 4] {
+        let index = at[1] as usize * self.extent.width as usize + at[0] as usize;
+        let Some([red, green, blue, alpha]) = self.pixels.get(index).copied() else {
+            return [0; 4];
+        };
+        let times = |colour: u16| {
+            let product = (u32::from(colour) * u32::from(alpha) + 32767) / 65535;
+            u16::try_from(product).unwrap_or(u16::MAX)
+        };
+        [times(red), times(green), times(blue), alpha]
+    }
+}
+
+/// A frame's bytes, rows without padding: what `paint` gives for each column and row, in a format that [`can_show`].
+pub(crate) fn bytes(
+    format: Format,
+    extent: Extent,
+    paint: impl Fn([u32; 2]) -> [u16; 4],
+) -> Vec<u8> {
+    let Some(info) = format.info().filter(|_| can_show(format)) else {
+        return Vec::new();
+    };
+    let block = usize::from(info.planes[0].block_bytes);
+    let mut bytes = Vec::with_capacity(block * extent.width as usize * extent.height as usize);
+    for y in 0..extent.height {
+        for x in 0..extent.width {
+            let word = packed(info, paint([x, y]));
+            bytes.extend_from_slice(&word.to_le_bytes()[..block]);
+        }
+    }
+    bytes
+}
+
+fn packed(info: &FormatInfo, pixel: [u16; 4]) -> u128 {
+    let mut word = 0;
+    for channel in info.planes[0].channels {
+        let value = match channel.component {
+            Component::Red => pixel[0],
+            Component::Green => pixel[1],
+            Component::Blue => pixel[2],
+            Component::Alpha => pixel[3],
+            _ => continue,
+        };
+        let largest = (1_u128 << channel.bits) - 1;
+        word |= ((u128::from(value) * largest + 32767) / 65535) << channel.shift;
+    }
+    word
+}
+
+/// From 0 to 1, in 16 bits.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "clamped to 16 bits"
+)]
+pub(crate) fn to_16_bits(value: f64) -> u16 {
+    (value.clamp(0.0, 1.0) * 65535.0).round() as u16
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,5 +268,31 @@ mod tests {
     fn formats_without_a_picture_are_known() {
         assert!(can_show(Format::XRGB2101010) && can_show(Format::RGB565));
         assert!(!can_show(Format::NV12) && !can_show(Format::ABGR16161616F));
+    }
+
+    #[test]
+    fn what_is_drawn_is_seen() {
+        let extent = Extent::new(2, 1);
+        let colours = [[65535, 0, 257 * 0x42, 65535], [0, 65535, 0, 65535]];
+        for info in Format::ALL.iter().filter(|info| can_show(info.format)) {
+            let bytes = bytes(info.format, extent, |at| colours[at[0] as usize]);
+            let (layout, _) = FrameLayout::linear(extent, info.format).expect("a layout");
+            let seen = picture(&layout, &bytes).expect("RGB");
+            for (seen, drawn) in seen.pixels.iter().zip(colours) {
+                for (place, component) in [Component::Red, Component::Green, Component::Blue]
+                    .into_iter()
+                    .enumerate()
+                {
+                    let bits = info.bits(component);
+                    let step = if bits == 0 {
+                        continue;
+                    } else {
+                        65535 / ((1_u32 << bits) - 1)
+                    };
+                    let off = u32::from(seen[place].abs_diff(drawn[place]));
+                    assert!(off <= step / 2 + 1, "{}: {seen:?} for {drawn:?}", info.name);
+                }
+            }
+        }
     }
 }

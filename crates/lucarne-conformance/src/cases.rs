@@ -43,6 +43,8 @@ pub enum Set {
     SmallSizes,
     /// Layouts that neither end chose, with canaries around the rows.
     Placements,
+    /// One format at one small size, in each layout: whether a path works at all.
+    Trial,
 }
 
 impl Set {
@@ -61,6 +63,13 @@ pub struct Case {
     pub(crate) agreement: Agreement,
     /// Who else allocates the frame, and how it lies there; `None` where the producer does.
     pub(crate) foreign: Option<(Allocator, Placement)>,
+}
+
+impl Case {
+    /// What both ends have agreed on.
+    pub fn agreement(&self) -> &Agreement {
+        &self.agreement
+    }
 }
 
 impl fmt::Display for Case {
@@ -106,6 +115,7 @@ pub(crate) fn of_pair(producer: &Side, consumer: &Side, path: MemoryPath, set: S
             known.map(|info| info.format).collect()
         }
         Set::Sizes | Set::SmallSizes => SIZED.to_vec(),
+        Set::Trial => vec![SIZED[0]],
         Set::Placements => return placed(producer, consumer, path),
     };
     let sizes: Vec<Extent> = match set {

@@ -6,12 +6,13 @@
 //! ([`placement`]). A driver or engine author runs the program `lucarne-conformance` on their machine and gets a report.
 //!
 //! [`Machine::open`] opens what there is, [`Machine::cases`] lists what the pairs offer each other, [`Machine::run`] runs
-//! one. What a pair does not offer is no case; what it offers and cannot do is a failure.
+//! one; [`Machine::of_pair`] opens one device for each end. What a pair does not offer is no case; what it offers and cannot do is a failure.
 #![forbid(unsafe_code)]
 
 mod cases;
 mod ends;
 mod machine;
+mod opening;
 pub mod pattern;
 pub mod placement;
 mod report;
@@ -20,5 +21,6 @@ pub mod validation;
 
 pub use cases::{Case, ODD_SIZES, Set};
 pub use ends::{Api, Pixels, TIMEOUT};
-pub use machine::{Machine, Note};
+pub use machine::Machine;
+pub use opening::{Note, Numbered};
 pub use report::{Outcome, Report, Row};

@@ -6,35 +6,22 @@ use lucarne::{Fence, Frame, MemoryPath, Modifier, Result, cpu, egl, gbm, vulkan}
 
 use crate::cases::{self, Case, Set, Side};
 use crate::ends::{Api, Consumer, CpuEnd, GbmEnd, GlEnd, Producer, Sink, Source, VulkanEnd};
+use crate::opening::{self, End, Note, Numbered, Wanted};
 use crate::placement::{self, Placement};
 use crate::report::{Outcome, Row};
 use crate::{pattern, validation};
 
-/// What could not be opened, and why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Note {
-    /// What is missing: `validation`, `vulkan`, `egl`, `gbm`, `udmabuf` or `dma-heap`.
-    pub kind: &'static str,
-    /// Why, and what would make it work.
-    pub reason: String,
-}
-
-impl Note {
-    fn new(kind: &'static str, reason: String) -> Self {
-        Self { kind, reason }
-    }
-}
-
 /// Everything that can share.
 #[derive(Debug)]
 pub struct Machine {
-    // Dropped in this order.
-    gl: Vec<egl::Device>,
-    gbm: Vec<gbm::Device>,
-    cpu: Vec<cpu::Device>,
-    vulkan: Vec<vulkan::Device>,
+    wanted: Wanted,
+    // Dropped in this order. Each device has the number that its API gives it, from 0.
+    gl: Vec<(usize, egl::Device)>,
+    gbm: Vec<(usize, gbm::Device)>,
+    cpu: Vec<(usize, cpu::Device)>,
+    vulkan: Vec<(usize, vulkan::Device)>,
     /// The same devices once more, in another instance.
-    others: Vec<vulkan::Device>,
+    others: Vec<(usize, vulkan::Device)>,
     instances: Vec<vulkan::Instance>,
     notes: Vec<Note>,
 }
@@ -47,28 +34,38 @@ impl Machine {
     ///
     /// Without Vulkan. Devices that do not open are left out, and [`Machine::notes`] says why.
     pub fn open() -> Result<Self> {
+        Self::of(Wanted::All)
+    }
+
+    /// Opens one device for each end, and nothing else, without the validation layer: for programs that cannot rely on
+    /// the others, as a driver may crash.
+    ///
+    /// # Errors
+    ///
+    /// When Vulkan is at one end and cannot be loaded. A device that does not open is left out, and [`Machine::notes`]
+    /// says why.
+    pub fn of_pair(from: Numbered, to: Numbered) -> Result<Self> {
+        Self::of(Wanted::Pair { from, to })
+    }
+
+    fn of(wanted: Wanted) -> Result<Self> {
         let mut notes = Vec::new();
         let mut instances = Vec::new();
         let mut opened = [Vec::new(), Vec::new()];
-        for devices in &mut opened {
-            let instance = instance(&mut notes)?;
-            for adapter in instance.adapters()? {
-                match adapter.open() {
-                    Ok(device) => devices.push(device),
-                    Err(error) => {
-                        let reason = format!("Vulkan on {}: {error}", adapter.name());
-                        notes.push(Note::new("vulkan", reason));
-                    }
-                }
+        for (end, devices) in [End::From, End::To].into_iter().zip(&mut opened) {
+            if wanted.opens_vulkan(end) {
+                let instance = opening::instance(wanted, &mut notes)?;
+                *devices = opening::vulkan_devices(&instance, wanted, end, &mut notes)?;
+                instances.push(instance);
             }
-            instances.push(instance);
         }
-        let gl = egl_devices(&mut notes);
-        let gbm = gbm_devices(&mut notes);
-        let cpu = cpu_devices(&mut notes);
+        let gl = opening::egl_devices(wanted, &mut notes);
+        let gbm = opening::gbm_devices(wanted, &mut notes);
+        let cpu = opening::cpu_devices(wanted, &mut notes);
         notes.dedup();
         let [vulkan, others] = opened;
         Ok(Self {
+            wanted,
             gl,
             gbm,
             cpu,
@@ -86,40 +83,41 @@ impl Machine {
 
     /// The names and drivers of the devices, for the report's head.
     pub fn devices(&self) -> Vec<String> {
-        let vulkan = self.vulkan.iter().map(|device| {
+        let vulkan = self.vulkan.iter().map(|(_, device)| {
             let adapter = device.adapter();
             format!("Vulkan: {} ({})", adapter.name(), adapter.driver())
         });
         let gl = self
             .gl
             .iter()
-            .map(|device| format!("OpenGL: {} ({})", device.renderer(), device.version()));
+            .map(|(_, device)| format!("OpenGL: {} ({})", device.renderer(), device.version()));
         let gbm = self
             .gbm
             .iter()
-            .map(|device| format!("GBM: {} on {}", device.backend(), device.id()));
+            .map(|(_, device)| format!("GBM: {} on {}", device.backend(), device.id()));
         let cpu = self
             .cpu
             .iter()
-            .map(|device| format!("CPU: {}", device.adapter().allocator()));
+            .map(|(_, device)| format!("CPU: {}", device.adapter().allocator()));
         vulkan.chain(gl).chain(gbm).chain(cpu).collect()
     }
 
     /// Producers over a path, in the order of [`Case`]'s indices.
     fn producers(&self, path: MemoryPath) -> Vec<Box<dyn Producer + '_>> {
         let mut all: Vec<Box<dyn Producer + '_>> = Vec::new();
-        for device in &self.vulkan {
+        let wants = |api, number: &usize| self.wanted.is_end(End::From, api, *number);
+        for (_, device) in self.vulkan.iter().filter(|(n, _)| wants(Api::Vulkan, n)) {
             all.push(Box::new(VulkanEnd(device)));
         }
-        for device in &self.gl {
+        for (_, device) in self.gl.iter().filter(|(n, _)| wants(Api::OpenGl, n)) {
             all.push(Box::new(GlEnd(device)));
         }
-        for allocator in &self.gbm {
-            for writer in &self.vulkan {
+        for (_, allocator) in self.gbm.iter().filter(|(n, _)| wants(Api::Gbm, n)) {
+            for (_, writer) in &self.vulkan {
                 all.push(Box::new(GbmEnd { allocator, writer }));
             }
         }
-        for device in &self.cpu {
+        for (_, device) in self.cpu.iter().filter(|(n, _)| wants(Api::Cpu, n)) {
             // Every one makes host memory, in the same way.
             let host = *device.adapter().allocator() == Allocator::HostMemory;
             if host != (path == MemoryPath::DmaBuf) {
@@ -132,13 +130,15 @@ impl Machine {
     /// Consumers, in the order of [`Case`]'s indices. One CPU is enough: they differ in what they allocate only.
     fn consumers(&self) -> Vec<Box<dyn Consumer + '_>> {
         let mut all: Vec<Box<dyn Consumer + '_>> = Vec::new();
-        for device in &self.others {
+        let wants = |api, number: &usize| self.wanted.is_end(End::To, api, *number);
+        for (_, device) in &self.others {
             all.push(Box::new(VulkanEnd(device)));
         }
-        for device in &self.gl {
+        for (_, device) in self.gl.iter().filter(|(n, _)| wants(Api::OpenGl, n)) {
             all.push(Box::new(GlEnd(device)));
         }
-        if let Some(device) = self.cpu.last() {
+        let mut cpu = self.cpu.iter().filter(|(n, _)| wants(Api::Cpu, n));
+        if let Some((_, device)) = cpu.next_back() {
             all.push(Box::new(CpuEnd(device)));
         }
         all
@@ -265,7 +265,7 @@ impl Machine {
     fn reports(&self) -> Vec<String> {
         let sides = self.instances.iter().zip([&self.vulkan, &self.others]);
         sides
-            .filter_map(|(instance, devices)| Some((instance, devices.first()?)))
+            .filter_map(|(instance, devices)| Some((instance, &devices.first()?.1)))
             .flat_map(|(instance, device)| validation::messages(instance, device.adapter()))
             .collect()
     }
@@ -278,70 +278,6 @@ fn adopts(api: Api, path: MemoryPath) -> bool {
         MemoryPath::HostMemory => api == Api::Cpu,
         _ => api != Api::Gbm,
     }
-}
-
-fn instance(notes: &mut Vec<Note>) -> Result<vulkan::Instance> {
-    let mut options = vulkan::InstanceOptions {
-        application: "lucarne-conformance".to_owned(),
-        validation: true,
-    };
-    vulkan::Instance::new(&options).or_else(|error| {
-        notes.push(Note::new("validation", format!("not validated: {error}")));
-        options.validation = false;
-        vulkan::Instance::new(&options)
-    })
-}
-
-fn egl_devices(notes: &mut Vec<Note>) -> Vec<egl::Device> {
-    let adapters = egl::Adapter::enumerate().unwrap_or_else(|error| {
-        notes.push(Note::new("egl", format!("OpenGL: {error}")));
-        Vec::new()
-    });
-    let mut devices = Vec::new();
-    for adapter in adapters {
-        match adapter.open() {
-            Ok(device) => devices.push(device),
-            Err(error) => notes.push(Note::new("egl", format!("{adapter:?}: {error}"))),
-        }
-    }
-    devices
-}
-
-fn gbm_devices(notes: &mut Vec<Note>) -> Vec<gbm::Device> {
-    let adapters = gbm::Adapter::enumerate().unwrap_or_else(|error| {
-        notes.push(Note::new("gbm", format!("GBM: {error}")));
-        Vec::new()
-    });
-    let mut devices = Vec::new();
-    for adapter in adapters {
-        match adapter.open() {
-            Ok(device) => devices.push(device),
-            Err(error) => {
-                let reason = format!("GBM on {}: {error}", adapter.id());
-                notes.push(Note::new("gbm", reason));
-            }
-        }
-    }
-    devices
-}
-
-fn cpu_devices(notes: &mut Vec<Note>) -> Vec<cpu::Device> {
-    let mut devices = Vec::new();
-    for adapter in cpu::Adapter::enumerate() {
-        match adapter.open() {
-            Ok(device) => devices.push(device),
-            Err(error) => {
-                let allocator = adapter.allocator();
-                let reason = format!("CPU with {allocator}: {error}");
-                let kind = match allocator {
-                    Allocator::DmaHeap(_) => "dma-heap",
-                    _ => "udmabuf",
-                };
-                notes.push(Note::new(kind, reason));
-            }
-        }
-    }
-    devices
 }
 
 struct Shared {

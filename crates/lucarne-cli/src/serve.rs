@@ -1,0 +1,251 @@
+//! `lucarne serve`: a stream of a test pattern or a picture, drawn by the CPU.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use lucarne::{Agreement, Extent, Format, Request, Usage, cpu};
+use lucarne_stream::{Allocate, Error, Producer, ProducerEvent, ProducerOptions};
+use serde::Serialize;
+
+use crate::cli_values::{extent_value, format_value, rate};
+use crate::output::Output;
+use crate::pattern::{self, Pattern};
+use crate::pixels::{self, Picture};
+use crate::stop::Stop;
+use crate::{Answer, Failure, png_file};
+
+/// How long a wait for a free slot lasts before Ctrl-C is looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// What a reader that has stopped may cost.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  lucarne serve test                              a moving gradient, 1280x720, 60 frames a second
+  lucarne serve test --pattern bars --size 1920x1080 --rate 25
+  lucarne serve logo --image logo.png             a picture; its size is the stream's
+  lucarne snapshot test picture.png               in another terminal
+
+The CPU draws into memory that graphics APIs import: dma-bufs where the machine has /dev/udmabuf or a DMA heap, host memory
+elsewhere.")]
+pub(crate) struct Options {
+    /// The stream's name: letters, digits, `-`, `_` and `.`.
+    name: String,
+    /// What to draw.
+    #[arg(long, value_name = "PATTERN", default_value = "gradient")]
+    pattern: Pattern,
+    /// Shows this PNG file instead.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["pattern", "size"])]
+    image: Option<PathBuf>,
+    /// The frames' size.
+    #[arg(long, value_name = "WIDTHxHEIGHT", default_value = "1280x720", value_parser = extent_value)]
+    size: Extent,
+    /// Frames a second.
+    #[arg(long, value_name = "FPS", default_value = "60", value_parser = rate)]
+    rate: f64,
+    /// The frames' format, instead of any of the usual 8-bit ones.
+    #[arg(long, value_name = "FORMAT", value_parser = drawable)]
+    format: Option<Format>,
+    /// Ends after so many frames.
+    #[arg(long, value_name = "COUNT")]
+    frames: Option<u64>,
+    /// Where the streams' sockets are. [default: $XDG_RUNTIME_DIR/lucarne]
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+}
+
+fn drawable(text: &str) -> Result<Format, String> {
+    let format = format_value(text)?;
+    if pixels::can_show(format) {
+        return Ok(format);
+    }
+    Err("the CPU draws formats of red, green and blue in one plane, with whole numbers".to_owned())
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+enum Event {
+    Started {
+        name: String,
+    },
+    Joined {
+        consumer: u64,
+        device: String,
+        pid: Option<u32>,
+    },
+    Left {
+        consumer: u64,
+        reason: String,
+    },
+    Agreed {
+        width: u32,
+        height: u32,
+        format: String,
+        rung: String,
+    },
+    Ended {
+        frames: u64,
+    },
+}
+
+pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Failure> {
+    let stop = Stop::on_signals()?;
+    let picture = options.image.as_deref().map(png_file::read).transpose()?;
+    let size = picture
+        .as_ref()
+        .map_or(options.size, |picture| picture.extent);
+    let mut producer = bind(options, size)?;
+    tell(
+        &Event::Started {
+            name: options.name.clone(),
+        },
+        output,
+    )?;
+    let period = Duration::from_secs_f64(1.0 / options.rate);
+    let mut next = Instant::now();
+    while !stop.asked() && options.frames.is_none_or(|most| producer.sequence() < most) {
+        tell_all(&mut producer, output)?;
+        let slot = match producer.acquire(TICK) {
+            Ok(slot) => slot,
+            // Nobody watches, or all slots are in use.
+            Err(Error::Timeout { .. }) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let number = producer.sequence() + 1;
+        let image: &cpu::Image = slot.image();
+        let format = image.frame().layout().format();
+        let seconds = Duration::from_secs_f64(1.0 / options.rate).as_secs_f64() * to_float(number);
+        let paint =
+            |at: [u32; 2]| paint(options.pattern, picture.as_ref(), size, at, seconds, number);
+        let bytes = pixels::bytes(format, size, paint);
+        let done = image.write(slot.gate(), TIMEOUT, |rows| rows.write_plane(0, &bytes))?;
+        producer.send(slot, done, lucarne_stream::now())?;
+        next = (next + period).max(Instant::now());
+        std::thread::sleep(next - Instant::now());
+    }
+    // Who has gone meanwhile is told, too.
+    producer.dispatch()?;
+    tell_all(&mut producer, output)?;
+    let frames = producer.sequence();
+    producer.end();
+    tell(&Event::Ended { frames }, output)?;
+    Ok(Answer::Yes)
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a stream's number stays far below 2^53"
+)]
+fn to_float(number: u64) -> f64 {
+    number as f64
+}
+
+fn paint(
+    pattern: Pattern,
+    picture: Option<&Picture>,
+    size: Extent,
+    at: [u32; 2],
+    seconds: f64,
+    number: u64,
+) -> [u16; 4] {
+    if let Some(picture) = picture {
+        return picture.premultiplied(at);
+    }
+    let [red, green, blue] =
+        pattern::colour(pattern, size, at, seconds, number).map(pixels::to_16_bits);
+    [red, green, blue, u16::MAX]
+}
+
+fn bind(
+    options: &Options,
+    size: Extent,
+) -> Result<Producer<impl Allocate<Image = cpu::Image> + use<>>, Failure> {
+    let adapters = cpu::Adapter::enumerate().into_iter();
+    let mut usable = adapters.filter(|adapter| adapter.support().is_yes());
+    let device = usable.next().ok_or("no memory to draw into")?.open()?;
+    let offer = device.offer(Usage::RENDER)?;
+    let mut request = Request::new(size);
+    if let Some(format) = options.format {
+        request = request.formats(&[format]);
+    }
+    let mut settings = ProducerOptions::of(request);
+    if let Some(folder) = &options.folder {
+        settings = settings.directory(folder);
+    }
+    let allocate = move |agreement: &Agreement| {
+        let image = device.export(agreement)?;
+        let frame = image.frame().clone();
+        Ok((image, frame))
+    };
+    Ok(Producer::bind(&options.name, &offer, settings, allocate)?)
+}
+
+fn tell_all<A: Allocate>(producer: &mut Producer<A>, output: &mut Output) -> Result<(), Failure> {
+    while let Some(event) = producer.event() {
+        let event = match event {
+            ProducerEvent::Joined {
+                consumer,
+                credentials,
+                name,
+                ..
+            } => Event::Joined {
+                consumer,
+                device: name,
+                pid: credentials.pid,
+            },
+            ProducerEvent::Left { consumer, reason } => Event::Left {
+                consumer,
+                reason: reason.to_string(),
+            },
+            ProducerEvent::Generation {
+                extent,
+                format,
+                rung,
+                ..
+            } => Event::Agreed {
+                width: extent.width,
+                height: extent.height,
+                format: format.to_string(),
+                rung: rung.to_string(),
+            },
+            _ => continue,
+        };
+        tell(&event, output)?;
+    }
+    Ok(())
+}
+
+fn tell(event: &Event, output: &mut Output) -> Result<(), Failure> {
+    if output.is_json() {
+        return output.json(event);
+    }
+    match event {
+        Event::Started { name } => output.line(format_args!("{name:?} is on; Ctrl-C ends it")),
+        Event::Joined {
+            consumer,
+            device,
+            pid,
+        } => {
+            let pid = pid
+                .map(|pid| format!(", process {pid}"))
+                .unwrap_or_default();
+            output.line(format_args!("consumer {consumer} is here: {device}{pid}"))
+        }
+        Event::Left { consumer, reason } if reason.is_empty() => {
+            output.line(format_args!("consumer {consumer} is gone"))
+        }
+        Event::Left { consumer, reason } => {
+            output.line(format_args!("consumer {consumer} is gone: {reason}"))
+        }
+        Event::Agreed {
+            width,
+            height,
+            format,
+            rung,
+        } => output.line(format_args!(
+            "frames are {width}x{height}, {format}, {rung}"
+        )),
+        Event::Ended { frames } => output.line(format_args!("ended after {frames} frames")),
+    }
+}

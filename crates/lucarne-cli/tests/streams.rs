@@ -1,0 +1,228 @@
+//! Two commands beside each other: one serves, another watches.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+fn lucarne(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lucarne"));
+    command
+        .args(arguments)
+        .arg("--folder")
+        .arg(folder)
+        .stdin(Stdio::null());
+    command
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("UTF-8")
+}
+
+/// A stream in a process of its own, in a folder of its own.
+struct Served {
+    folder: tempfile::TempDir,
+    child: Child,
+    said: BufReader<ChildStdout>,
+}
+
+impl Served {
+    fn start(arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut child = lucarne(folder.path(), &["serve", "--json", "test"])
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("lucarne runs");
+        let mut said = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut line = String::new();
+        said.read_line(&mut line).expect("a line");
+        assert!(line.contains("started"), "{line}");
+        Self {
+            folder,
+            child,
+            said,
+        }
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        lucarne(self.folder.path(), arguments)
+            .output()
+            .expect("lucarne runs")
+    }
+
+    /// Ends it as Ctrl-C does; gives what it said.
+    fn interrupt(mut self) -> String {
+        let pid =
+            Pid::from_raw(i32::try_from(self.child.id()).expect("a number")).expect("a process");
+        kill_process(pid, Signal::INT).expect("it runs");
+        let mut said = String::new();
+        std::io::Read::read_to_string(&mut self.said, &mut said).expect("UTF-8");
+        assert_eq!(
+            self.child.wait().expect("a child").code(),
+            Some(0),
+            "{said}"
+        );
+        said
+    }
+}
+
+fn pixels(path: &Path) -> (u32, u32, Vec<u8>) {
+    let file = std::fs::File::open(path).expect("a picture");
+    let mut reader = png::Decoder::new(BufReader::new(file))
+        .read_info()
+        .expect("PNG");
+    let mut pixels = vec![0; reader.output_buffer_size().expect("a size")];
+    let info = reader.next_frame(&mut pixels).expect("PNG");
+    pixels.truncate(info.buffer_size());
+    (info.width, info.height, pixels)
+}
+
+#[test]
+fn a_pattern_is_served_seen_and_recorded() {
+    let served = Served::start(&["--pattern", "stamp", "--size", "128x16", "--rate", "200"]);
+    let folder = served.folder.path().join("frames");
+    let output = served.run(&[
+        "record",
+        "test",
+        folder.to_str().expect("UTF-8"),
+        "--frames",
+        "5",
+        "--json",
+    ]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(
+        (report["frames"].as_u64(), report["dropped"].as_u64()),
+        (Some(5), Some(0)),
+        "{report}"
+    );
+    let numbers = (1..=5).map(|number| {
+        let (width, height, pixels) = pixels(&folder.join(format!("{number:06}.png")));
+        assert_eq!((width, height, pixels.len()), (128, 16, 128 * 16 * 3));
+        // Two columns a bit, the highest first.
+        (0..64).fold(0_u64, |number, bit| {
+            number << 1 | u64::from(pixels[bit * 6] > 127)
+        })
+    });
+    let numbers: Vec<u64> = numbers.collect();
+    assert!(
+        numbers.windows(2).all(|two| two[1] == two[0] + 1),
+        "every frame, in order: {numbers:?}"
+    );
+    let said = served.interrupt();
+    for event in ["joined", "agreed", "left", "ended"] {
+        assert!(
+            said.contains(&format!("\"event\":\"{event}\"")),
+            "{event}: {said}"
+        );
+    }
+}
+
+#[test]
+fn a_video_file_is_whole_when_the_stream_ends() {
+    let served = Served::start(&[
+        "--pattern",
+        "bars",
+        "--size",
+        "64x8",
+        "--frames",
+        "20",
+        "--rate",
+        "100",
+    ]);
+    let file = served.folder.path().join("out.y4m");
+    let output = served.run(&["record", "test", file.to_str().expect("UTF-8")]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stdout).contains("the stream ended"),
+        "{}",
+        text(&output.stdout)
+    );
+    let bytes = std::fs::read(&file).expect("a file");
+    let header = b"YUV4MPEG2 W64 H8 F60000:1000 Ip A1:1 C444 XCOLORRANGE=LIMITED\n";
+    assert_eq!(&bytes[..header.len()], header);
+    let frame = b"FRAME\n".len() + 3 * 64 * 8;
+    let frames = (bytes.len() - header.len()) / frame;
+    assert_eq!((bytes.len() - header.len()) % frame, 0, "whole frames");
+    assert!((1..=20).contains(&frames), "{frames}");
+    let left = std::fs::read_dir(served.folder.path())
+        .expect("a folder")
+        .flatten();
+    let left: Vec<_> = left
+        .map(|entry| entry.file_name())
+        .filter(|name| name.to_string_lossy().contains("tmp"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_picture_is_served_as_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let logo = folder.path().join("logo.png");
+    let drawn = [10, 20, 30, 200, 100, 50];
+    let mut encoder = png::Encoder::new(std::fs::File::create(&logo).expect("a file"), 2, 1);
+    encoder.set_color(png::ColorType::Rgb);
+    encoder
+        .write_header()
+        .and_then(|mut file| file.write_image_data(&drawn))
+        .expect("PNG");
+    let served = Served::start(&["--image", logo.to_str().expect("UTF-8")]);
+    let seen = served.folder.path().join("seen.png");
+    let output = served.run(&["snapshot", "test", seen.to_str().expect("UTF-8")]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(pixels(&seen), (2, 1, drawn.to_vec()));
+}
+
+#[test]
+fn arrivals_and_departures_are_told() {
+    let served = Served::start(&["--size", "16x16"]);
+    let mut watcher = lucarne(served.folder.path(), &["list", "--watch", "--json"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("lucarne runs");
+    let mut said = BufReader::new(watcher.stdout.take().expect("a pipe"));
+    let mut next = || {
+        let mut line = String::new();
+        said.read_line(&mut line).expect("a line");
+        serde_json::from_str::<serde_json::Value>(&line).expect("JSON")
+    };
+    let arrived = next();
+    assert_eq!(
+        (arrived["event"].as_str(), arrived["name"].as_str()),
+        (Some("arrived"), Some("test"))
+    );
+    assert_eq!(arrived["stream"]["width"], 16);
+    served.interrupt();
+    let departed = next();
+    assert_eq!(
+        (departed["event"].as_str(), departed["name"].as_str()),
+        (Some("departed"), Some("test"))
+    );
+    watcher.kill().expect("it runs");
+    watcher.wait().expect("a child");
+}
+
+#[test]
+fn mistakes_are_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let complaint = |arguments: &[&str]| {
+        let output = lucarne(folder.path(), arguments)
+            .output()
+            .expect("lucarne runs");
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+        text(&output.stderr).to_owned()
+    };
+    let said = complaint(&["serve", "../x"]);
+    assert!(
+        said.contains("../x") && said.contains("begins with a dot"),
+        "{said}"
+    );
+    let said = complaint(&["serve", "x", "--format", "NV12"]);
+    assert!(said.contains("one plane"), "{said}");
+    let said = complaint(&["serve", "x", "--rate", "nan"]);
+    assert!(said.contains("0.1 to 1000"), "{said}");
+    let said = complaint(&["record", "x", "out.mp4"]);
+    assert!(said.contains("neither a .y4m file nor a folder"), "{said}");
+}
