@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::progress::{self, Progress};
+use crate::progress::{self, Progress, Shown};
 
 /// A program to run and how its run is shown.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(crate) struct Job {
     pub(crate) command: Command,
     /// Both output streams, in the order in which they were written.
     pub(crate) log: PathBuf,
-    pub(crate) verbose: bool,
+    pub(crate) shown: Shown,
     pub(crate) deadline: Option<Duration>,
 }
 
@@ -42,7 +42,7 @@ impl Job {
             title: title.to_owned(),
             command,
             log,
-            verbose,
+            shown: Shown::foreground(verbose),
             deadline: None,
         }
     }
@@ -68,20 +68,22 @@ impl Job {
         drop(self.command);
 
         let lines = lines_of(reader);
-        let mut progress = Progress::start(self.title, self.verbose);
+        let mut progress = Progress::start(self.title, self.shown);
         let mut killed = false;
         loop {
             match lines.recv_timeout(Duration::from_millis(500)) {
                 Ok(line) => {
                     // The log is a convenience: a full disk shows up elsewhere.
                     _ = writeln!(log, "{line}");
-                    if self.verbose {
+                    if self.shown.verbose {
                         progress::say(format!("  {line}"));
                     }
                     if let Some(detail) = on_line(&line) {
                         progress.detail(detail);
                     }
                 }
+                // It has ended, and nobody says anything: whoever it has started lives on and keeps the pipe open.
+                Err(RecvTimeoutError::Timeout) if matches!(child.try_wait(), Ok(Some(_))) => break,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -221,6 +223,18 @@ mod tests {
         let (mut job, _folder) = job("exec sleep 60");
         job.deadline = Some(Duration::from_millis(100));
         let started = Instant::now();
+        let ended = job.run(|_| None).unwrap();
+        assert!(ended.killed && !ended.success());
+        assert!(started.elapsed() < Duration::from_secs(30));
+    }
+
+    #[test]
+    fn nobody_waits_for_those_whom_the_program_leaves_behind() {
+        let started = Instant::now();
+        let (job, _first) = self::job("sleep 60 & echo done");
+        assert!(job.run(|_| None).unwrap().success());
+        let (mut job, _folder) = self::job("sleep 60 & exec sleep 60");
+        job.deadline = Some(Duration::from_millis(100));
         let ended = job.run(|_| None).unwrap();
         assert!(ended.killed && !ended.success());
         assert!(started.elapsed() < Duration::from_secs(30));

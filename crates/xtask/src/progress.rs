@@ -25,6 +25,31 @@ pub(crate) fn notice(text: impl AsRef<str>) {
     say(format!("{NOTICE}note:{NOTICE:#} {}", text.as_ref()));
 }
 
+/// How much of a piece of work is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// Its own output too.
+    pub(crate) verbose: bool,
+    /// Another piece of work runs beside it, and has the terminal's last line.
+    background: bool,
+}
+
+impl Shown {
+    pub(crate) fn foreground(verbose: bool) -> Self {
+        Self {
+            verbose,
+            background: false,
+        }
+    }
+
+    pub(crate) fn background(verbose: bool) -> Self {
+        Self {
+            verbose,
+            background: true,
+        }
+    }
+}
+
 /// One piece of work that may take a while.
 #[derive(Debug)]
 pub(crate) struct Progress {
@@ -34,18 +59,22 @@ pub(crate) struct Progress {
     last: Instant,
     /// Whether the line can be rewritten.
     in_place: bool,
+    /// Whether somebody else rewrites the terminal's last line.
+    beside: bool,
 }
 
 impl Progress {
-    /// Starts the clock. With `verbose` the work's own output is on the terminal, so nothing is rewritten there.
-    pub(crate) fn start(title: impl Into<String>, verbose: bool) -> Self {
+    /// Starts the clock. Where the work's own output is on the terminal, nothing is rewritten there.
+    pub(crate) fn start(title: impl Into<String>, shown: Shown) -> Self {
         let now = Instant::now();
+        let terminal = !shown.verbose && std::io::stderr().is_terminal();
         Self {
             title: title.into(),
             detail: String::new(),
             started: now,
             last: now,
-            in_place: !verbose && std::io::stderr().is_terminal(),
+            in_place: terminal && !shown.background,
+            beside: terminal && shown.background,
         }
     }
 
@@ -61,7 +90,7 @@ impl Progress {
     /// Shows the line where it is due; called at least once a second.
     pub(crate) fn tick(&mut self) {
         let elapsed = self.elapsed();
-        if elapsed < QUIET {
+        if elapsed < QUIET || self.beside {
             return;
         }
         let seconds = elapsed.as_secs();
@@ -82,7 +111,7 @@ impl Progress {
 
     /// Ends the line with a result.
     pub(crate) fn finish(self, good: bool, result: &str) {
-        if self.in_place {
+        if self.in_place || self.beside {
             _ = write!(anstream::stderr(), "\r\x1b[K");
         }
         let style = if good { GOOD } else { BAD };

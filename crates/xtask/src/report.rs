@@ -10,6 +10,9 @@ use crate::progress::{BAD, GOOD, NOTICE};
 /// Failing output is cut to this many lines in the table; the logs have the rest.
 const OUTPUT_LINES: usize = 40;
 
+/// So many of the slowest rows are named.
+const SLOWEST: usize = 5;
+
 /// A test, or a part of one, that did not run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Skip {
@@ -194,6 +197,7 @@ impl Report {
                 tier.name, tier.passed, tier.failed, tier.skipped, tier.seconds
             );
         }
+        self.write_slowest(&mut text);
         self.write_skips(&mut text);
         self.write_failures(&mut text);
         let (style, verdict) = if self.good() {
@@ -203,6 +207,20 @@ impl Report {
         };
         _ = writeln!(text, "\nverdict: {style}{verdict}{style:#}");
         text
+    }
+
+    /// The rows that took longest, where there are more than that.
+    fn write_slowest(&self, text: &mut String) {
+        let mut rows: Vec<_> = self.tiers.iter().collect();
+        if rows.len() <= SLOWEST {
+            return;
+        }
+        rows.sort_by(|a, b| b.seconds.total_cmp(&a.seconds));
+        let shown = rows[..SLOWEST].iter();
+        let shown: Vec<_> = shown
+            .map(|row| format!("{} {:.1} s", row.name, row.seconds))
+            .collect();
+        _ = writeln!(text, "\nslowest: {}", shown.join(", "));
     }
 
     /// One line per reason, with the tests that it kept from running.
@@ -303,6 +321,27 @@ mod tests {
         assert!(!report.good());
         assert_eq!(report.plain_line(), "1 passed, 1 failed, 1 skipped");
         assert_eq!(report.tiers.len(), 2, "rows of one tier come together");
+    }
+
+    #[test]
+    fn the_five_slowest_rows_are_named() {
+        let mut report = Report::default();
+        for (name, seconds) in [
+            ("a", 1.0),
+            ("b", 60.0),
+            ("c", 2.0),
+            ("d", 3.5),
+            ("e", 0.1),
+            ("f", 9.0),
+        ] {
+            let mut row = Tier::named(name);
+            (row.passed, row.seconds) = (1, seconds);
+            report.add(row);
+        }
+        let line = "\nslowest: b 60.0 s, f 9.0 s, d 3.5 s, c 2.0 s, a 1.0 s\n";
+        assert!(report.table().contains(line), "{}", report.table());
+        report.tiers.truncate(5);
+        assert!(!report.table().contains("slowest"), "all of them are there");
     }
 
     #[test]

@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use crate::error::Result;
-use crate::guest;
+use crate::guest::{self, Guest};
 use crate::install::{self, Consent, Purpose};
 use crate::libtest::Reader;
 use crate::process::{self, Job};
+use crate::progress::Shown;
 use crate::report::{Report, Require, Tier};
 use crate::workspace::Workspace;
 
@@ -26,35 +27,58 @@ pub(crate) struct Options {
 /// The test programs that say something about drivers, and run with newer ones too.
 const NEWER_DRIVERS: [&str; 1] = ["matrix"];
 
-/// Runs everything.
+/// Runs everything. The guests come one after the other, beside the tiers that run here: an emulated machine seldom uses all
+/// processors, and neither do tests that wait.
 pub(crate) fn run(workspace: &Workspace, options: &Options, verbose: bool) -> Result<Report> {
     install::ensure(Purpose::Test, options.consent, workspace, verbose)?;
     let require = Require::from_env();
     let mut report = Report::default();
-    if build(workspace, verbose, &mut report)? {
-        host(workspace, options, &require, verbose, &mut report)?;
-        if options.no_guest {
-            report.add(Tier::not_run(
-                "guest",
-                "guest",
-                "left out by --no-guest",
-                &require,
-            ));
-        } else {
-            let guest_options = guest::Options {
-                filter: options.filter.iter().cloned().collect(),
-                ..guest::Options::default()
-            };
-            report.extend(guest::run(workspace, &guest_options, &require, verbose)?);
-            let newer = guest::Options {
-                drivers: guest::Drivers::Newer,
-                only: NEWER_DRIVERS.map(str::to_owned).to_vec(),
-                ..guest_options
-            };
-            report.extend(guest::run(workspace, &newer, &require, verbose)?);
-        }
+    if !build(workspace, verbose, &mut report)? {
+        return Ok(report);
     }
-    Ok(report)
+    if options.no_guest {
+        host(workspace, options, &require, verbose, &mut report)?;
+        let reason = "left out by --no-guest";
+        report.add(Tier::not_run("guest", "guest", reason, &require));
+        return Ok(report);
+    }
+    let guests = guests(workspace, options, &require, verbose)?;
+    std::thread::scope(|scope| {
+        let beside = scope.spawn(|| {
+            let shown = Shown::background(verbose);
+            let reports = guests.into_iter().map(|guest| guest.run(workspace, shown));
+            reports.collect::<Result<Vec<_>>>()
+        });
+        host(workspace, options, &require, verbose, &mut report)?;
+        let reports = match beside.join() {
+            Ok(reports) => reports?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        reports.into_iter().for_each(|guest| report.extend(guest));
+        Ok(report)
+    })
+}
+
+/// Both guests, with everything built: this machine's drivers with all programs, newer ones with those that are about drivers.
+fn guests(
+    workspace: &Workspace,
+    options: &Options,
+    require: &Require,
+    verbose: bool,
+) -> Result<[Guest; 2]> {
+    let host = guest::Options {
+        filter: options.filter.iter().cloned().collect(),
+        ..guest::Options::default()
+    };
+    let newer = guest::Options {
+        drivers: guest::Drivers::Newer,
+        only: NEWER_DRIVERS.map(str::to_owned).to_vec(),
+        ..host.clone()
+    };
+    Ok([
+        guest::ready(workspace, &host, require, verbose)?,
+        guest::ready(workspace, &newer, require, verbose)?,
+    ])
 }
 
 /// Builds all of it, the preload first so that cargo's runner finds it. False where it does not build.

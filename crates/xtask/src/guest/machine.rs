@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::kernel::Kernel;
 use crate::error::{Error, Result};
 use crate::process::{self, Ended, Job};
+use crate::progress::Shown;
 
 /// What runs the guest's instructions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -70,11 +71,12 @@ impl Machine<'_> {
     pub(crate) fn run(
         &self,
         console: &Path,
-        verbose: bool,
+        shown: Shown,
         on_line: impl FnMut(&str) -> Option<String>,
     ) -> Result<Ended> {
         let title = format!("guest with kernel {}", self.kernel.release);
-        let mut job = Job::new(&title, self.command(), console.to_owned(), verbose);
+        let mut job = Job::new(&title, self.command(), console.to_owned(), shown.verbose);
+        job.shown = shown;
         job.deadline = Some(self.deadline);
         job.run(on_line)
     }

@@ -1,6 +1,6 @@
 //! The guest: a stock kernel in QEMU, where /dev/udmabuf and its dma-bufs are real (docs/testing.md).
 
-mod binaries;
+pub(crate) mod binaries;
 mod initramfs;
 mod kernel;
 mod machine;
@@ -18,7 +18,7 @@ pub(crate) use root::Drivers;
 use crate::distribution::Distribution;
 use crate::error::{Error, Result, UNABLE};
 use crate::process;
-use crate::progress;
+use crate::progress::{self, Shown};
 use crate::report::{Report, Require, Tier};
 use crate::workspace::Workspace;
 
@@ -95,35 +95,86 @@ struct Matrix {
     name: String,
 }
 
-/// Runs the guest. What cannot be done on this machine is a skip, unless `guest` is required.
+/// A guest that can be started: all that it is made of is here, and what it runs is built.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    options: Options,
+    require: Require,
+    parts: Parts,
+    programs: Programs,
+}
+
+/// A guest, or the row that says why there is none.
+#[derive(Debug)]
+pub(crate) enum Guest {
+    Ready(Box<Ready>),
+    Absent(Tier),
+}
+
+/// Fetches and builds. What cannot be done on this machine is a skip, unless `guest` is required.
+pub(crate) fn ready(
+    workspace: &Workspace,
+    options: &Options,
+    require: &Require,
+    verbose: bool,
+) -> Result<Guest> {
+    let parts = match prepare(workspace, options, verbose) {
+        Ok(parts) => parts,
+        Err(error) if error.status() == UNABLE => {
+            let (name, kind) = match options.drivers {
+                Drivers::Host => ("guest", "guest"),
+                Drivers::Newer => (NEWER, "newer-drivers"),
+            };
+            let tier = Tier::not_run(name, kind, &error.to_string(), require);
+            return Ok(Guest::Absent(tier));
+        }
+        Err(error) => return Err(error),
+    };
+    let programs = build(workspace, options, verbose)?;
+    let require = with_modules(require, &parts.kernel, parts.virtio_gpu);
+    Ok(Guest::Ready(Box::new(Ready {
+        options: options.clone(),
+        require,
+        parts,
+        programs,
+    })))
+}
+
+impl Guest {
+    /// Runs it, from its start to its end.
+    pub(crate) fn run(self, workspace: &Workspace, shown: Shown) -> Result<Report> {
+        let mut report = Report::default();
+        let ready = match self {
+            Self::Ready(ready) => ready,
+            Self::Absent(tier) => {
+                report.add(tier);
+                return Ok(report);
+            }
+        };
+        let Ready {
+            options,
+            require,
+            parts,
+            programs,
+        } = *ready;
+        let (folder, killed) = boot(workspace, &options, &require, shown, &parts, &programs)?;
+        let demo = programs.demo.is_some();
+        let mut report = results::read(&folder, &programs.tests, demo, killed, &require);
+        if options.drivers == Drivers::Newer {
+            report.rename("guest", NEWER);
+        }
+        Ok(report)
+    }
+}
+
+/// Runs the guest by itself.
 pub(crate) fn run(
     workspace: &Workspace,
     options: &Options,
     require: &Require,
     verbose: bool,
 ) -> Result<Report> {
-    let parts = match prepare(workspace, options, verbose) {
-        Ok(parts) => parts,
-        Err(error) if error.status() == UNABLE => {
-            let mut report = Report::default();
-            let (name, kind) = match options.drivers {
-                Drivers::Host => ("guest", "guest"),
-                Drivers::Newer => (NEWER, "newer-drivers"),
-            };
-            report.add(Tier::not_run(name, kind, &error.to_string(), require));
-            return Ok(report);
-        }
-        Err(error) => return Err(error),
-    };
-    let programs = build(workspace, options, verbose)?;
-    let require = with_modules(require, &parts.kernel, parts.virtio_gpu);
-    let (folder, killed) = boot(workspace, options, &require, verbose, &parts, &programs)?;
-    let demo = programs.demo.is_some();
-    let mut report = results::read(&folder, &programs.tests, demo, killed, &require);
-    if options.drivers == Drivers::Newer {
-        report.rename("guest", NEWER);
-    }
-    Ok(report)
+    ready(workspace, options, require, verbose)?.run(workspace, Shown::foreground(verbose))
 }
 
 /// Runs the conformance matrix in the guest and gives its report, as JSON.
@@ -147,7 +198,8 @@ pub(crate) fn matrix(workspace: &Workspace, drivers: Drivers, verbose: bool) -> 
         ..Programs::default()
     };
     let require = Require::default();
-    let (folder, killed) = boot(workspace, &options, &require, verbose, &parts, &programs)?;
+    let shown = Shown::foreground(verbose);
+    let (folder, killed) = boot(workspace, &options, &require, shown, &parts, &programs)?;
     let said = || {
         let log = process::tail(&folder.join("matrix.log"), 20);
         let console = process::tail(&folder.join("console.log"), 10);
@@ -237,7 +289,7 @@ fn boot(
     workspace: &Workspace,
     options: &Options,
     require: &Require,
-    verbose: bool,
+    shown: Shown,
     parts: &Parts,
     programs: &Programs,
 ) -> Result<(PathBuf, bool)> {
@@ -255,15 +307,15 @@ fn boot(
     };
     write(&folder.join("guest.sh"), plan.script().as_bytes())?;
     let initramfs = base.join(format!("initramfs-{}", std::process::id()));
-    let shown = [&*workspace.root, &*workspace.target, &*kernel.modules];
-    let shown = if parts.root.is_some() {
-        &shown[..]
+    let folders = [&*workspace.root, &*workspace.target, &*kernel.modules];
+    let folders = if parts.root.is_some() {
+        &folders[..]
     } else {
         &[]
     };
     write(
         &initramfs,
-        &initramfs::build(kernel, &parts.busybox, &options.load, shown)?,
+        &initramfs::build(kernel, &parts.busybox, &options.load, folders)?,
     )?;
 
     let machine = machine::Machine {
@@ -277,7 +329,7 @@ fn boot(
         deadline: Duration::from_secs(options.deadline * 60),
     };
     let console = folder.join("console.log");
-    let ended = machine.run(&console, verbose, |line| {
+    let ended = machine.run(&console, shown, |line| {
         let (_, step) = line.split_once("lucarne-guest: ")?;
         Some(
             step.strip_prefix("begin ")
