@@ -19,9 +19,10 @@ pub(crate) struct Options {
     /// What this machine is called in the tables
     #[arg(long, default_value = "plain machine")]
     name: String,
-    /// The report of another machine, written there by `lucarne-conformance --json` (can be given more than once)
+    /// Add the column of another machine: its kit's lucarne-conformance.json, or what `lucarne-conformance --json` wrote there (can be given
+    /// more than once)
     #[arg(long, value_name = "FILE")]
-    add: Vec<PathBuf>,
+    from: Vec<PathBuf>,
 }
 
 /// What stands around the tables.
@@ -44,7 +45,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options, verbose: bool) -> Re
     keep("plain", &here(workspace, &options.name)?)?;
     keep("guest", &guest::matrix(workspace, Drivers::Host, verbose)?)?;
     keep("newer", &guest::matrix(workspace, Drivers::Newer, verbose)?)?;
-    files.extend(options.add.iter().cloned());
+    files.extend(options.from.iter().cloned());
     let tables = output(program(workspace).arg("--table").args(&files))?;
     let page = workspace.root.join("docs/coverage.md");
     let text = fs::read_to_string(&page).map_err(|e| Error::io("reading", &page, &e))?;

@@ -10,6 +10,7 @@ mod distribution;
 mod error;
 mod guest;
 mod install;
+mod kit;
 mod libtest;
 mod passing;
 mod process;
@@ -64,6 +65,17 @@ enum Commands {
         #[arg(long, short)]
         verbose: bool,
     },
+    /// Pack what measures a GPU into one archive, for machines without Rust
+    Kit {
+        #[command(flatten)]
+        options: kit::Options,
+        /// Show what building prints
+        #[arg(long, short)]
+        verbose: bool,
+    },
+    /// What a kit's run.sh starts: needs no checkout
+    #[command(hide = true)]
+    RunKit(kit::run::Options),
     /// Compile shaders/*.wgsl to shaders/compiled/*.spv
     Shaders(shaders::Options),
     /// Check form, lints, documentation, shaders, spelling and licences, without running a test
@@ -103,8 +115,14 @@ fn main() -> ExitCode {
 }
 
 fn run(command: Commands) -> Result<u8> {
+    // On a machine without cargo there is no workspace to ask it for.
+    if let Commands::RunKit(options) = &command {
+        return kit::run::run(options);
+    }
     let workspace = Workspace::find()?;
     match command {
+        Commands::RunKit(options) => kit::run::run(&options),
+        Commands::Kit { options, verbose } => kit::make(&workspace, &options, verbose),
         Commands::Demo(options) => demo::run(&workspace, &options),
         Commands::Bench(options) => bench::run(&workspace, &options),
         Commands::Test { options, output } => {

@@ -69,6 +69,14 @@ impl Message {
         let is_program = !tested && target.kind.iter().any(|kind| kind == "bin");
         is_program.then_some((&*target.name, self.executable.as_deref()?))
     }
+
+    /// A test program of the package in `folder`: its name and its file.
+    pub(crate) fn test_in(&self, folder: &Path) -> Option<(&str, &Path)> {
+        let target = self.target.as_ref()?;
+        let is_test = target.kind.iter().any(|kind| kind == "test");
+        let is_there = self.manifest_path.as_ref()?.parent()? == folder;
+        (is_test && is_there).then_some((&*target.name, self.executable.as_deref()?))
+    }
 }
 
 /// What one build leaves for the guest.
