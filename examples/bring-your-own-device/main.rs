@@ -12,7 +12,7 @@ use std::time::Duration;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const SIZE: Extent = Extent::new(320, 200);
 
 fn main() -> Result<()> {

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-const TIMEOUT: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(60);
 const SIZE: Extent = Extent::new(320, 200);
 const FRAMES: u8 = 9;
 const ACCESS: Access = Access::TransferDestination;

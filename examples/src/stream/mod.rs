@@ -21,7 +21,7 @@ use std::time::Duration;
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Longer than any driver takes for one frame.
-pub const TIMEOUT: Duration = Duration::from_secs(10);
+pub const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a program waits before it looks whether it should stop.
 pub const TICK: Duration = Duration::from_millis(100);
