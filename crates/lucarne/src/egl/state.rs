@@ -207,50 +207,63 @@ impl Drop for Output<'_> {
     }
 }
 
+/// What `glPixelStorei` says of one direction: alignment, row length, rows and pixels to skip, and what OpenGL ES has not (registry:
+/// gl.xml), the order of bytes and of bits.
+const PIXEL_PARAMETERS: usize = 6;
+const UNPACK: [u32; PIXEL_PARAMETERS] = [
+    glow::UNPACK_ALIGNMENT,
+    glow::UNPACK_ROW_LENGTH,
+    glow::UNPACK_SKIP_ROWS,
+    glow::UNPACK_SKIP_PIXELS,
+    GL_UNPACK_SWAP_BYTES,
+    GL_UNPACK_LSB_FIRST,
+];
+const PACK: [u32; PIXEL_PARAMETERS] = [
+    glow::PACK_ALIGNMENT,
+    glow::PACK_ROW_LENGTH,
+    glow::PACK_SKIP_ROWS,
+    glow::PACK_SKIP_PIXELS,
+    GL_PACK_SWAP_BYTES,
+    GL_PACK_LSB_FIRST,
+];
+
 /// How pixels lie in client memory, in one direction. Put back on drop.
 pub(super) struct PixelStore<'a> {
     device: &'a DeviceInner,
     target: u32,
     buffer: Option<NonZeroU32>,
-    parameters: [(u32, i32); 6],
+    names: &'static [u32],
+    previous: [i32; PIXEL_PARAMETERS],
 }
 
 impl<'a> PixelStore<'a> {
     /// Reads rows of `row_length` pixels from memory of ours, from its first byte on.
     pub(super) fn unpack(device: &'a DeviceInner, row_length: i32) -> Self {
-        let wanted = [
-            (glow::UNPACK_ALIGNMENT, 1),
-            (glow::UNPACK_ROW_LENGTH, row_length),
-            (glow::UNPACK_SKIP_ROWS, 0),
-            (glow::UNPACK_SKIP_PIXELS, 0),
-            (GL_UNPACK_SWAP_BYTES, 0),
-            (GL_UNPACK_LSB_FIRST, 0),
-        ];
         let buffer = object(device, glow::PIXEL_UNPACK_BUFFER_BINDING);
-        Self::set(device, glow::PIXEL_UNPACK_BUFFER, buffer, wanted)
+        let wanted = [1, row_length, 0, 0, 0, 0];
+        Self::set(device, glow::PIXEL_UNPACK_BUFFER, buffer, &UNPACK, wanted)
     }
 
     /// Writes rows without padding to memory of ours, from its first byte on.
     fn pack(device: &'a DeviceInner) -> Self {
-        let wanted = [
-            (glow::PACK_ALIGNMENT, 4),
-            (glow::PACK_ROW_LENGTH, 0),
-            (glow::PACK_SKIP_ROWS, 0),
-            (glow::PACK_SKIP_PIXELS, 0),
-            (GL_PACK_SWAP_BYTES, 0),
-            (GL_PACK_LSB_FIRST, 0),
-        ];
         let buffer = object(device, glow::PIXEL_PACK_BUFFER_BINDING);
-        Self::set(device, glow::PIXEL_PACK_BUFFER, buffer, wanted)
+        let wanted = [4, 0, 0, 0, 0, 0];
+        Self::set(device, glow::PIXEL_PACK_BUFFER, buffer, &PACK, wanted)
     }
 
     fn set(
         device: &'a DeviceInner,
         target: u32,
         buffer: Option<NonZeroU32>,
-        mut parameters: [(u32, i32); 6],
+        names: &'static [u32; PIXEL_PARAMETERS],
+        mut values: [i32; PIXEL_PARAMETERS],
     ) -> Self {
-        for (name, value) in &mut parameters[..names(device)] {
+        let names = if device.gl.version().is_embedded {
+            &names[..4]
+        } else {
+            &names[..]
+        };
+        for (name, value) in names.iter().zip(&mut values) {
             let previous = integer(device, *name);
             // SAFETY: glPixelStorei with a name that the context has and a legal value.
             unsafe { device.gl.pixel_store_i32(*name, *value) };
@@ -262,26 +275,18 @@ impl<'a> PixelStore<'a> {
             device,
             target,
             buffer,
-            parameters,
+            names,
+            previous: values,
         }
-    }
-}
-
-/// How many of the six parameters there are: OpenGL ES has not the last two (registry: gl.xml).
-fn names(device: &DeviceInner) -> usize {
-    if device.gl.version().is_embedded {
-        4
-    } else {
-        6
     }
 }
 
 impl Drop for PixelStore<'_> {
     fn drop(&mut self) {
         let gl = &self.device.gl;
-        for (name, value) in &self.parameters[..names(self.device)] {
+        for (name, value) in self.names.iter().zip(self.previous) {
             // SAFETY: glPixelStorei with the value that it had.
-            unsafe { gl.pixel_store_i32(*name, *value) };
+            unsafe { gl.pixel_store_i32(*name, value) };
         }
         let buffer = self.buffer.map(glow::NativeBuffer);
         // SAFETY: glBindBuffer to what it was.
