@@ -25,6 +25,11 @@ pub struct Toolkit {
     pub context: egl::Context,
 }
 
+// SAFETY: EGL 1.5, section 3.7: handles of displays, surfaces and contexts may be used on every thread, and calls with them are
+// serialised by EGL. A context is current on one thread, or EGL refuses.
+#[expect(unsafe_code, reason = "handles are pointers")]
+unsafe impl Sync for Toolkit {}
+
 /// What EGL keeps for a thread.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ThreadState {
@@ -116,6 +121,17 @@ impl Toolkit {
             .egl
             .make_current(self.display, draw, read, Some(self.context));
         current.expect("the toolkit's context is current");
+    }
+
+    /// OpenGL's functions, for its context, which is current.
+    #[expect(unsafe_code, reason = "entry points")]
+    pub fn gl(&self) -> glow::Context {
+        let load = |name: &str| {
+            let function = self.egl.get_proc_address(name);
+            function.map_or(std::ptr::null(), |function| function as *const c_void)
+        };
+        // SAFETY: glow's from_loader_function: a context is current, and EGL gives its functions.
+        unsafe { glow::Context::from_loader_function(load) }
     }
 
     /// Makes nothing current on this thread.

@@ -90,12 +90,17 @@ pub enum Error {
         device: Box<DeviceId>,
     },
     /// An EGL or GL call was made on a thread where this device's context is not current.
-    #[error("{call} needs this device's EGL context to be current on the calling thread: {found}")]
+    #[error(
+        "{call} needs this device's EGL context to be current on the calling thread: {found}{}",
+        hint(help)
+    )]
     NotCurrent {
         /// The call that was made.
         call: &'static str,
         /// What is current instead.
         found: &'static str,
+        /// What would make it work, or nothing.
+        help: &'static str,
     },
 }
 

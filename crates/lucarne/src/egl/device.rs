@@ -108,9 +108,16 @@ impl Device {
     /// Wraps the display and context that are current on this thread, whichever toolkit made them. The context may be of
     /// OpenGL ES 3 or of desktop OpenGL.
     ///
+    /// What Lucarne makes in the context is deleted again, at the latest when the device and its textures are dropped. Where the
+    /// context is not current on the thread then, it is made current for that moment, without a surface, and what was current
+    /// is put back. EGL refuses that while the context is current on another thread, and on a display without
+    /// `EGL_KHR_surfaceless_context`: what is left then stays until the context is destroyed. Call [`Device::trim`] before to
+    /// know, or drop everything while the context is current.
+    ///
     /// # Errors
     ///
-    /// [`Error::NotCurrent`] when no context is current; [`Error::Unsupported`] without libEGL.
+    /// [`Error::NotCurrent`] when no context is current, or one of GLX, which EGL does not know: the error says how toolkits
+    /// are asked for EGL; [`Error::Unsupported`] without libEGL.
     ///
     /// # Safety
     ///
@@ -121,10 +128,7 @@ impl Device {
         let display = library.egl.get_current_display();
         let context = library.egl.get_current_context();
         let (Some(display), Some(context)) = (display, context) else {
-            return Err(Error::NotCurrent {
-                call: "egl::Device::from_current",
-                found: "no context is",
-            });
+            return Err(thread::not_current("egl::Device::from_current", context));
         };
         Self::new(library, display, context, false)
     }
@@ -206,9 +210,31 @@ impl Device {
             return Ok(());
         }
         let previous = Current::here(inner.library);
-        Current::surfaceless(inner.display, inner.context).make(inner.library)?;
+        inner.surfaceless().make(inner.library)?;
         inner.replaced.set(previous);
         Ok(())
+    }
+
+    /// Deletes what nobody needs any more and was not deleted yet: textures of frames that nobody else holds, and everything
+    /// that was dropped while the context was not current.
+    ///
+    /// The next import does the same; call this when none comes soon. Where the context is not current on this thread, it is
+    /// made current for that moment, without a surface, and what was current is put back.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Driver`] when the context cannot be made current: it is current on another thread, has been destroyed, or
+    /// cannot do without a surface. What is left waits for the next import, the next call, or the end of the device.
+    pub fn trim(&self) -> Result<()> {
+        self.forget_unused();
+        self.inner.empty_trash_anywhere()
+    }
+
+    /// Lets go of textures of frames that nobody else holds.
+    pub(super) fn forget_unused(&self) {
+        self.cache
+            .borrow_mut()
+            .retain(|texture| Rc::strong_count(texture) > 1 || texture.frame().is_shared());
     }
 
     /// OpenGL's functions, for this context.
@@ -265,7 +291,8 @@ impl fmt::Debug for Device {
 /// Creates an OpenGL ES 3 context that needs no surface. That API is bound.
 fn headless(library: &Library, display: egl::Display) -> Result<egl::Context> {
     let egl = &library.egl;
-    let failed = |call: &'static str| move |error: egl::Error| Error::driver(call, error);
+    let failed =
+        |call: &'static str| move |error: egl::Error| Error::driver(call, raw::error_name(error));
     egl.initialize(display).map_err(failed("eglInitialize"))?;
     let surfaceless = "EGL_KHR_surfaceless_context";
     if !display_extensions(library, display).contains(surfaceless) {

@@ -21,8 +21,8 @@ impl Device {
     /// Imports a frame as a texture, or returns the one that was made of the same memory before.
     ///
     /// The frame's descriptors are lent; the texture keeps the frame's memory alive. Call [`Device::read`] before you sample
-    /// the texture. The next import drops textures of frames that nobody else holds any more. When the texture was made
-    /// before, no driver is called, and it is not checked which context is current.
+    /// the texture. The next import, or [`Device::trim`], drops textures of frames that nobody else holds any more. When the
+    /// texture was made before, no driver is called, and it is not checked which context is current.
     ///
     /// # Errors
     ///
@@ -34,9 +34,8 @@ impl Device {
     #[doc(alias = "glImportMemoryFdEXT")]
     pub fn import(&self, frame: &Frame) -> Result<Rc<Texture>> {
         let device = self.inner();
-        let mut cache = self.cache.borrow_mut();
         let known = |texture: &&Rc<Texture>| texture.frame().same_memory(frame);
-        if let Some(known) = cache.iter().find(known) {
+        if let Some(known) = self.cache.borrow().iter().find(known) {
             if device.has_trash() && device.is_current() {
                 device.empty_trash();
             }
@@ -44,10 +43,10 @@ impl Device {
         }
         device.require_current("egl::Device::import")?;
         device.empty_trash();
-        cache.retain(|texture| Rc::strong_count(texture) > 1 || texture.frame().is_shared());
+        self.forget_unused();
         let texture = Rc::new(import(device, frame)?);
         self.imports.set(self.imports.get() + 1);
-        cache.push(Rc::clone(&texture));
+        self.cache.borrow_mut().push(Rc::clone(&texture));
         Ok(texture)
     }
 

@@ -76,12 +76,11 @@ impl DeviceInner {
     }
 
     pub(super) fn require_current(&self, call: &'static str) -> Result<()> {
-        let found = match self.library.egl.get_current_context() {
-            Some(context) if context == self.context => return Ok(()),
-            Some(_) => "another context is",
-            None => "no context is",
-        };
-        Err(Error::NotCurrent { call, found })
+        let current = self.library.egl.get_current_context();
+        if current == Some(self.context) {
+            return Ok(());
+        }
+        Err(thread::not_current(call, current))
     }
 
     /// The first GL error since the last call; takes all of them away.
@@ -104,8 +103,13 @@ impl DeviceInner {
         }
     }
 
+    /// The context, as Lucarne makes it current.
+    pub(super) fn surfaceless(&self) -> Current {
+        Current::surfaceless(self.display, self.context)
+    }
+
     /// Deletes what nobody needs any more: now, or, as GL can only while the context is current, at the device's next
-    /// import or its end.
+    /// import or its end. Another context that is current may be in the middle of a frame: a drop does not take its place.
     pub(super) fn discard(&self, mut trash: Trash) {
         if self.is_current() {
             return self.delete(trash);
@@ -127,6 +131,18 @@ impl DeviceInner {
         for trash in self.trash.take() {
             self.delete(trash);
         }
+    }
+
+    /// Deletes what was discarded before. Where the context is not current, it is for that moment.
+    pub(super) fn empty_trash_anywhere(&self) -> Result<()> {
+        if !self.has_trash() {
+            return Ok(());
+        }
+        if self.is_current() {
+            self.empty_trash();
+            return Ok(());
+        }
+        thread::visit(self.library, self.surfaceless(), || self.empty_trash())
     }
 
     /// Deletes everything; the context is current.
@@ -167,17 +183,21 @@ impl DeviceInner {
 
 impl Drop for DeviceInner {
     fn drop(&mut self) {
-        let current = self.is_current();
-        if current {
-            self.empty_trash();
+        if !self.owned {
+            // The context lives on, and nobody else would delete them. It may be current on another thread, or destroyed
+            // already: EGL says so, and they end with it.
+            let _deleted = self.empty_trash_anywhere().inspect_err(|_error| {
+                #[cfg(feature = "tracing")]
+                tracing::warn!(%_error, "textures and other objects stay in the caller's context");
+            });
+            return;
         }
-        if self.owned {
-            if current {
-                thread::put_back(self.library, self.display, self.replaced.take());
-            }
-            // The display is shared by everything in the process that uses this EGL device, so it stays initialised.
-            let _destroyed = self.library.egl.destroy_context(self.display, self.context);
+        // What lies in the trash goes with the context.
+        if self.is_current() {
+            thread::put_back(self.library, self.display, self.replaced.take());
         }
+        // The display is shared by everything in the process that uses this EGL device, so it stays initialised.
+        let _destroyed = self.library.egl.destroy_context(self.display, self.context);
     }
 }
 

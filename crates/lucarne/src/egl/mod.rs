@@ -11,6 +11,7 @@ mod adapter;
 mod color;
 mod device;
 mod export;
+mod glx;
 mod handoff;
 mod host;
 mod image;

@@ -98,11 +98,31 @@ impl Library {
 
     /// The last EGL error of this thread, by name.
     pub(super) fn failed(&self, call: &'static str) -> Error {
-        let code = match self.egl.get_error() {
-            Some(error) => format!("{error:?} ({error})"),
-            None => "no error code".to_owned(),
-        };
-        Error::driver(call, code)
+        Error::driver(
+            call,
+            self.egl.get_error().map_or("no error code", error_name),
+        )
+    }
+}
+
+/// The registry's name for EGL's answer.
+pub(super) fn error_name(error: egl::Error) -> &'static str {
+    use egl::Error as E;
+    match error {
+        E::NotInitialized => "EGL_NOT_INITIALIZED",
+        E::BadAccess => "EGL_BAD_ACCESS",
+        E::BadAlloc => "EGL_BAD_ALLOC",
+        E::BadAttribute => "EGL_BAD_ATTRIBUTE",
+        E::BadContext => "EGL_BAD_CONTEXT",
+        E::BadConfig => "EGL_BAD_CONFIG",
+        E::BadCurrentSurface => "EGL_BAD_CURRENT_SURFACE",
+        E::BadDisplay => "EGL_BAD_DISPLAY",
+        E::BadSurface => "EGL_BAD_SURFACE",
+        E::BadMatch => "EGL_BAD_MATCH",
+        E::BadParameter => "EGL_BAD_PARAMETER",
+        E::BadNativePixmap => "EGL_BAD_NATIVE_PIXMAP",
+        E::BadNativeWindow => "EGL_BAD_NATIVE_WINDOW",
+        E::ContextLost => "EGL_CONTEXT_LOST",
     }
 }
 

@@ -13,7 +13,7 @@ use crate::error::{Error, Result, Support};
 use crate::frame::OpaqueSemaphore;
 
 /// A GL semaphore that is shared with another API of the same driver. Deleted on drop, or, where the context is not
-/// current then, with the context.
+/// current then, as [`Device::trim`] and [`Device::from_current`] say.
 pub struct Semaphore {
     name: u32,
     device: Rc<DeviceInner>,

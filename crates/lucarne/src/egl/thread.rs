@@ -3,7 +3,8 @@
 
 use khronos_egl as egl;
 
-use super::raw::{Egl, Library};
+use super::glx;
+use super::raw::{Egl, Library, error_name};
 use crate::error::{Error, Result};
 
 /// A context that is current on a thread, with what it draws to and reads from.
@@ -43,8 +44,50 @@ impl Current {
         library
             .egl
             .make_current(self.display, self.draw, self.read, context)
-            .map_err(|error| Error::driver("eglMakeCurrent", error))
+            .map_err(refused)
     }
+}
+
+fn refused(error: egl::Error) -> Error {
+    let help = match error {
+        egl::Error::BadAccess if glx::is_current() => {
+            format!("a context of GLX is current on this thread; {}", glx::HELP)
+        }
+        egl::Error::BadAccess => {
+            "the context is current on another thread: make nothing current there first".to_owned()
+        }
+        egl::Error::BadContext => "the context has been destroyed".to_owned(),
+        egl::Error::BadMatch => {
+            "this display has no contexts without a surface (EGL_KHR_surfaceless_context): make the context current first, \
+             with a surface of yours"
+                .to_owned()
+        }
+        _ => String::new(),
+    };
+    Error::Driver {
+        call: "eglMakeCurrent",
+        code: error_name(error).to_owned(),
+        help,
+    }
+}
+
+/// The error of a call that needs one context, where `current` is.
+pub(super) fn not_current(call: &'static str, current: Option<egl::Context>) -> Error {
+    let (found, help) = match current {
+        Some(_) => ("another context is", ""),
+        None if glx::is_current() => ("a context of GLX is, not of EGL", glx::HELP),
+        None => ("no context is", ""),
+    };
+    Error::NotCurrent { call, found, help }
+}
+
+/// Runs `body` while a context is current on this thread that is not so yet, and puts back what was.
+pub(super) fn visit(library: &Library, visited: Current, body: impl FnOnce()) -> Result<()> {
+    let previous = Current::here(library);
+    visited.make(library)?;
+    body();
+    put_back(library, visited.display, previous);
+    Ok(())
 }
 
 /// Makes current again what was. Where that has been destroyed meanwhile, EGL refuses it, and nothing is current then.
@@ -70,7 +113,7 @@ impl<'a> BoundApi<'a> {
         let egl = &library.egl;
         let previous = egl.query_api();
         egl.bind_api(api)
-            .map_err(|error| Error::driver("eglBindAPI", error))?;
+            .map_err(|error| Error::driver("eglBindAPI", error_name(error)))?;
         Ok(Self { egl, previous })
     }
 }

@@ -20,9 +20,10 @@ const FOLDERS: [&str; 6] = [
 ];
 
 /// Test programs that stay outside, and why.
-const NOT_IN_GUEST: [(&str, &str); 4] = [
+const NOT_IN_GUEST: [(&str, &str); 5] = [
     ("compile_fail", "runs cargo"),
     ("arrows", "reads sources, the same everywhere"),
+    ("glx", "an X server without a GPU is too slow there"),
     ("window", "a compositor without a GPU is too slow there"),
     (
         "demo",
