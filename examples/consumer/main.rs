@@ -21,7 +21,9 @@ fn run(options: &WatchOptions) -> Result<()> {
         return album.finish(&stop);
     };
     while album.is_open() && !stop.asked() {
-        let Some(received) = album.next(&mut consumer, &stop)? else {
+        let Some(received) = album.next(&mut consumer)? else {
+            // A producer that is gone leaves its textures behind, and the next one may be long in coming.
+            egl.trim()?;
             continue;
         };
         let (reading, acquire) = received.acquire();

@@ -23,7 +23,7 @@ fn run(options: &WatchOptions) -> Result<()> {
         return album.finish(&stop);
     };
     while album.is_open() && !stop.asked() {
-        let Some(received) = album.next(&mut consumer, &stop)? else {
+        let Some(received) = album.next(&mut consumer)? else {
             continue;
         };
         let (reading, acquire) = received.acquire();

@@ -46,6 +46,8 @@ pub struct Album {
     most: u64,
     first_at: Option<Instant>,
     ended: bool,
+    /// The producer is gone, and no other has come.
+    waits: bool,
     report: Report,
 }
 
@@ -71,6 +73,7 @@ impl Album {
             most: 0,
             first_at: None,
             ended: false,
+            waits: false,
             report,
         })
     }
@@ -143,8 +146,10 @@ impl Album {
     pub fn next<I: Import>(
         &mut self,
         consumer: &mut Consumer<I>,
-        stop: &Stop,
     ) -> Result<Option<Received<I::Image>>> {
+        if self.waits && !self.reconnect(consumer)? {
+            return Ok(None);
+        }
         let received = consumer.receive(TICK);
         self.events(consumer);
         match received {
@@ -160,25 +165,24 @@ impl Album {
             Err(Error::PeerGone) => {
                 self.report.lost += 1;
                 say("the producer is gone; waiting for the next one");
-                self.reconnect(consumer, stop)?;
+                self.waits = true;
                 Ok(None)
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    fn reconnect<I: Import>(&self, consumer: &mut Consumer<I>, stop: &Stop) -> Result<()> {
-        while !stop.asked() {
-            match consumer.reconnect() {
-                Ok(()) => {
-                    say("connected again");
-                    return Ok(());
-                }
-                Err(Error::NotFound { .. } | Error::PeerGone) => std::thread::sleep(TICK),
-                Err(error) => return Err(error.into()),
+    /// Looks whether there is a producer again.
+    fn reconnect<I: Import>(&mut self, consumer: &mut Consumer<I>) -> Result<bool> {
+        match consumer.reconnect() {
+            Ok(()) => {
+                say("connected again");
+                self.waits = false;
             }
+            Err(Error::NotFound { .. } | Error::PeerGone) => std::thread::sleep(TICK),
+            Err(error) => return Err(error.into()),
         }
-        Ok(())
+        Ok(!self.waits)
     }
 
     /// Takes note of what happened to the stream.

@@ -231,7 +231,8 @@ impl<A: Import> Consumer<A> {
 
     /// The next frame, or `None` where there is none yet. Does not block.
     ///
-    /// After `None`, the descriptor becomes readable when something has come.
+    /// After `None`, the descriptor becomes readable when something has come. Once the producer is gone and everything was taken,
+    /// nothing of it is kept, but for frames that are held.
     ///
     /// # Errors
     ///
@@ -254,12 +255,15 @@ impl<A: Import> Consumer<A> {
         }
         // Whatever wakes it lies in the socket, also for a program that polls by itself and asks again.
         self.unread = true;
-        match &self.link {
-            Link::Up => Ok(None),
-            Link::Ended => Err(Error::Ended),
-            Link::Lost(None) => Err(Error::PeerGone),
-            Link::Lost(Some(farewell)) => Err(Error::Refused(farewell.clone())),
-        }
+        let over = match &self.link {
+            Link::Up => return Ok(None),
+            Link::Ended => Error::Ended,
+            Link::Lost(None) => Error::PeerGone,
+            Link::Lost(Some(farewell)) => Error::Refused(farewell.clone()),
+        };
+        // Everything was taken: it may be long until there is another producer.
+        self.forget();
+        Err(over)
     }
 
     /// As [`try_receive`](Self::try_receive), but waits for a frame: `timeout` at most, or up to 50 ms more when the producer

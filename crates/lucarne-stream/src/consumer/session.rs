@@ -353,10 +353,15 @@ impl<A: Import> Consumer<A> {
         });
     }
 
-    /// Lets go of every generation and of the socket; frames that are held keep theirs.
-    pub(super) fn close(&mut self) {
+    /// Lets go of every generation; frames that are held keep theirs.
+    pub(super) fn forget(&mut self) {
         self.comings.clear();
         self.fences.clear();
+    }
+
+    /// Lets go of every generation and of the socket; frames that are held keep theirs.
+    pub(super) fn close(&mut self) {
+        self.forget();
         let result = epoll::delete(&self.epoll, &*self.socket);
         debug_assert!(matches!(result, Ok(()) | Err(Errno::NOENT)), "{result:?}");
         // Held frames keep the socket open for their release fences; the producer must see the end now.
