@@ -137,7 +137,7 @@ fn scene(instance: &vulkan::Instance, vulkan: &vulkan::Device, ring: &Ring) -> R
     let mut scene = unsafe { Scene::new(vulkan.raw(), memory, first.vk_format(), extent) }?;
     for image in &ring.images {
         // SAFETY: all images of the ring have one format, extent and usage, and live in `Ring`.
-        unsafe { scene.add_target(image.raw()) }?;
+        unsafe { scene.add_target(&image.view_info(Access::ColorAttachment)) }?;
     }
     Ok(scene)
 }

@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut scene = unsafe { Scene::new(vulkan.raw(), memory, images[0].vk_format(), extent) }?;
     for image in &images {
         // SAFETY: an image of that device, format and extent, which outlives the scene.
-        unsafe { scene.add_target(image.raw()) }?;
+        unsafe { scene.add_target(&image.view_info(Access::ColorAttachment)) }?;
     }
     let target = egl.import(images[0].frame())?.target();
     // SAFETY: opening the device made its context current on this thread, where it stays.

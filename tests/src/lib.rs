@@ -4,6 +4,11 @@
 //! by GL ([`reader`]), and compared pixel by pixel with what the CPU says it must be. [`pair`] opens both devices, with
 //! Vulkan's validation layer where it is installed, and fails the test on anything that layer reports.
 
+#![expect(
+    clippy::macro_metavars_in_unsafe,
+    reason = "`vk!` says once what a test's Vulkan calls must be; its arguments are the test's own"
+)]
+
 pub mod canary;
 pub mod child;
 pub mod cpu;
@@ -13,6 +18,7 @@ pub mod module;
 pub mod pair;
 pub mod pattern;
 pub mod reader;
+pub mod sampling;
 pub mod skip;
 pub mod toolkit;
 pub mod unsignalled;

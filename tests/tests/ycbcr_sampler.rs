@@ -5,17 +5,10 @@ use ash::vk;
 use lucarne::color::{ChromaSiting, ColorDescription, Matrix, Subsampling};
 use lucarne::{Extent, Format};
 use lucarne_tests::pair::Pair;
+use lucarne_tests::sampling::{Buffer, Sampling, memory};
 use lucarne_tests::skip::{skip, skip_case};
+use lucarne_tests::vk;
 use lucarne_tests::yuv::{RANGES, Samples, difference};
-
-/// A Vulkan call.
-macro_rules! vk {
-    ($device:expr => $call:ident($($argument:expr),* $(,)?)) => {
-        // SAFETY: the objects are this test's, of this device and alive; create infos are of locals; nothing is used by
-        // two submissions at once, as each is waited for. The validation layer watches.
-        unsafe { $device.$call($($argument),*) }
-    };
-}
 
 /// Mesa reads ten bits as the upper ones of sixteen, so that 1023 is 0.999 and not 1; eight bits are exact but for single
 /// precision.
@@ -23,63 +16,6 @@ const TOLERANCE: f64 = 1.0 / 255.0;
 /// A filter of eight bits, times the largest coefficient of any matrix, about 2.2.
 const FILTERED: f64 = 3.0 / 255.0;
 const EXTENT: Extent = Extent::new(16, 8);
-
-struct Buffer {
-    buffer: vk::Buffer,
-    memory: vk::DeviceMemory,
-    bytes: usize,
-}
-
-fn memory(pair: &Pair, needs: vk::MemoryRequirements) -> vk::DeviceMemory {
-    let physical = pair.vk.adapter().raw();
-    let types = vk!(pair.instance() => get_physical_device_memory_properties(physical));
-    let coherent = vk::MemoryPropertyFlags::HOST_VISIBLE | vk::MemoryPropertyFlags::HOST_COHERENT;
-    let usable = |flags| {
-        (0_u32..)
-            .zip(types.memory_types_as_slice())
-            .find(|(index, kind)| {
-                needs.memory_type_bits & (1 << index) != 0 && kind.property_flags.contains(flags)
-            })
-    };
-    let found = usable(coherent).or_else(|| usable(vk::MemoryPropertyFlags::empty()));
-    let allocate = vk::MemoryAllocateInfo::default()
-        .allocation_size(needs.size)
-        .memory_type_index(found.expect("a memory type").0);
-    vk!(pair.vk.raw() => allocate_memory(&allocate, None)).expect("memory")
-}
-
-impl Buffer {
-    fn new(pair: &Pair, bytes: usize, usage: vk::BufferUsageFlags) -> Self {
-        let device = pair.vk.raw();
-        let create = vk::BufferCreateInfo::default()
-            .size(bytes as u64)
-            .usage(usage);
-        let buffer = vk!(device => create_buffer(&create, None)).expect("a buffer");
-        let needs = vk!(device => get_buffer_memory_requirements(buffer));
-        let memory = memory(pair, needs);
-        vk!(device => bind_buffer_memory(buffer, memory, 0)).expect("bound");
-        Self {
-            buffer,
-            memory,
-            bytes,
-        }
-    }
-
-    /// Copies in or out, while it is mapped.
-    fn access(&self, device: &ash::Device, copy: impl FnOnce(&mut [u8])) {
-        let flags = vk::MemoryMapFlags::empty();
-        let address = vk!(device => map_memory(self.memory, 0, vk::WHOLE_SIZE, flags));
-        let address = address.expect("mapped").cast::<u8>();
-        // SAFETY: slice::from_raw_parts_mut: the driver mapped as many bytes, nothing else uses them meanwhile.
-        copy(unsafe { std::slice::from_raw_parts_mut(address, self.bytes) });
-        vk!(device => unmap_memory(self.memory));
-    }
-
-    fn destroy(self, device: &ash::Device) {
-        vk!(device => destroy_buffer(self.buffer, None));
-        vk!(device => free_memory(self.memory, None));
-    }
-}
 
 /// Copies the planes into an image, samples each pixel, and returns what was read.
 fn sample(
@@ -144,28 +80,27 @@ fn sample(
             at += plane.len().next_multiple_of(16);
         }
     });
-    let count = usize::try_from(EXTENT.width * EXTENT.height).expect("small");
-    let target = Buffer::new(pair, count * 16, vk::BufferUsageFlags::STORAGE_BUFFER);
     let copies = regions(format, planes);
-    let planar = Planar { image, view };
-    run(pair, sampler, planar, &source, &target, &copies);
-    let mut pixels = Vec::new();
-    target.access(device, |bytes| {
-        let floats: Vec<f32> = bytes
-            .as_chunks::<4>()
-            .0
-            .iter()
-            .map(|float| f32::from_ne_bytes(*float))
-            .collect();
-        pixels = floats.as_chunks::<4>().0.to_vec();
-    });
+    let sampling = Sampling::new(pair, sampler, view, EXTENT);
+    let record = |commands| {
+        let (undefined, written, read) = (
+            vk::ImageLayout::UNDEFINED,
+            vk::ImageLayout::TRANSFER_DST_OPTIMAL,
+            vk::ImageLayout::SHADER_READ_ONLY_OPTIMAL,
+        );
+        barrier(device, commands, image, undefined, written);
+        vk!(device => cmd_copy_buffer_to_image(commands, source.buffer, image, written, &copies));
+        barrier(device, commands, image, written, read);
+        sampling.record(device, commands);
+    };
+    submit(pair, record);
+    let pixels = sampling.pixels(device);
     vk!(device => destroy_image_view(view, None));
     vk!(device => destroy_image(image, None));
     vk!(device => free_memory(image_memory, None));
     vk!(device => destroy_sampler(sampler, None));
     vk!(device => destroy_sampler_ycbcr_conversion(conversion, None));
     source.destroy(device);
-    target.destroy(device);
     pixels
 }
 
@@ -205,130 +140,6 @@ fn regions(format: Format, planes: &[Vec<u8>]) -> Vec<vk::BufferImageCopy> {
         offset += plane.len().next_multiple_of(16) as u64;
     }
     regions
-}
-
-/// An image with planes, and how a sampler sees it.
-#[derive(Clone, Copy)]
-struct Planar {
-    image: vk::Image,
-    view: vk::ImageView,
-}
-
-/// The pipeline for one sampler, which conversions make part of the layout; one submission, waited for.
-fn run(
-    pair: &Pair,
-    sampler: vk::Sampler,
-    planar: Planar,
-    source: &Buffer,
-    target: &Buffer,
-    copies: &[vk::BufferImageCopy],
-) {
-    let Planar { image, view } = planar;
-    let device = pair.vk.raw();
-    let stage = vk::ShaderStageFlags::COMPUTE;
-    let samplers = [sampler];
-    let bindings = [
-        vk::DescriptorSetLayoutBinding::default()
-            .binding(0)
-            .descriptor_type(vk::DescriptorType::COMBINED_IMAGE_SAMPLER)
-            .descriptor_count(1)
-            .stage_flags(stage)
-            .immutable_samplers(&samplers),
-        vk::DescriptorSetLayoutBinding::default()
-            .binding(1)
-            .descriptor_type(vk::DescriptorType::STORAGE_BUFFER)
-            .descriptor_count(1)
-            .stage_flags(stage),
-    ];
-    let create = vk::DescriptorSetLayoutCreateInfo::default().bindings(&bindings);
-    let set_layouts =
-        [vk!(device => create_descriptor_set_layout(&create, None)).expect("a layout")];
-    let ranges = [vk::PushConstantRange::default().stage_flags(stage).size(8)];
-    let create = vk::PipelineLayoutCreateInfo::default()
-        .set_layouts(&set_layouts)
-        .push_constant_ranges(&ranges);
-    let layout = vk!(device => create_pipeline_layout(&create, None)).expect("a layout");
-    let code = include_bytes!("ycbcr_sampler/sample.spv");
-    let words = ash::util::read_spv(&mut std::io::Cursor::new(&code[..])).expect("SPIR-V");
-    let create = vk::ShaderModuleCreateInfo::default().code(&words);
-    let module = vk!(device => create_shader_module(&create, None)).expect("a module");
-    let shader = vk::PipelineShaderStageCreateInfo::default()
-        .stage(stage)
-        .module(module)
-        .name(c"main");
-    let create = [vk::ComputePipelineCreateInfo::default()
-        .stage(shader)
-        .layout(layout)];
-    let cache = vk::PipelineCache::null();
-    let pipelines = vk!(device => create_compute_pipelines(cache, &create, None));
-    let pipeline = pipelines.expect("a pipeline")[0];
-    let (sets_pool, sets) = descriptors(device, &set_layouts, view, target);
-    let record = |commands| {
-        let (undefined, written, read) = (
-            vk::ImageLayout::UNDEFINED,
-            vk::ImageLayout::TRANSFER_DST_OPTIMAL,
-            vk::ImageLayout::SHADER_READ_ONLY_OPTIMAL,
-        );
-        barrier(device, commands, image, undefined, written);
-        vk!(device => cmd_copy_buffer_to_image(commands, source.buffer, image, written, copies));
-        barrier(device, commands, image, written, read);
-        let point = vk::PipelineBindPoint::COMPUTE;
-        vk!(device => cmd_bind_pipeline(commands, point, pipeline));
-        vk!(device => cmd_bind_descriptor_sets(commands, point, layout, 0, &sets, &[]));
-        let size = [EXTENT.width, EXTENT.height].map(u32::to_ne_bytes);
-        vk!(device => cmd_push_constants(commands, layout, stage, 0, size.as_flattened()));
-        vk!(device => cmd_dispatch(commands, EXTENT.width, EXTENT.height, 1));
-    };
-    submit(pair, record);
-    vk!(device => destroy_descriptor_pool(sets_pool, None));
-    vk!(device => destroy_pipeline(pipeline, None));
-    vk!(device => destroy_shader_module(module, None));
-    vk!(device => destroy_pipeline_layout(layout, None));
-    vk!(device => destroy_descriptor_set_layout(set_layouts[0], None));
-}
-
-/// The set that the pipeline reads, and the pool that it lives in.
-fn descriptors(
-    device: &ash::Device,
-    set_layouts: &[vk::DescriptorSetLayout],
-    view: vk::ImageView,
-    target: &Buffer,
-) -> (vk::DescriptorPool, Vec<vk::DescriptorSet>) {
-    // Drivers may count several descriptors for one combined image sampler of planes.
-    let sizes = [
-        vk::DescriptorPoolSize::default()
-            .ty(vk::DescriptorType::COMBINED_IMAGE_SAMPLER)
-            .descriptor_count(3),
-        vk::DescriptorPoolSize::default()
-            .ty(vk::DescriptorType::STORAGE_BUFFER)
-            .descriptor_count(1),
-    ];
-    let create = vk::DescriptorPoolCreateInfo::default()
-        .max_sets(1)
-        .pool_sizes(&sizes);
-    let sets_pool = vk!(device => create_descriptor_pool(&create, None)).expect("a pool");
-    let allocate = vk::DescriptorSetAllocateInfo::default()
-        .descriptor_pool(sets_pool)
-        .set_layouts(set_layouts);
-    let sets = vk!(device => allocate_descriptor_sets(&allocate)).expect("a set");
-    let images = [vk::DescriptorImageInfo::default()
-        .image_view(view)
-        .image_layout(vk::ImageLayout::SHADER_READ_ONLY_OPTIMAL)];
-    let buffers = [vk::DescriptorBufferInfo::default()
-        .buffer(target.buffer)
-        .range(vk::WHOLE_SIZE)];
-    let write = |binding, kind| {
-        vk::WriteDescriptorSet::default()
-            .dst_set(sets[0])
-            .dst_binding(binding)
-            .descriptor_type(kind)
-    };
-    let writes = [
-        write(0, vk::DescriptorType::COMBINED_IMAGE_SAMPLER).image_info(&images),
-        write(1, vk::DescriptorType::STORAGE_BUFFER).buffer_info(&buffers),
-    ];
-    vk!(device => update_descriptor_sets(&writes, &[]));
-    (sets_pool, sets)
 }
 
 fn submit(pair: &Pair, record: impl FnOnce(vk::CommandBuffer)) {

@@ -163,7 +163,16 @@ impl DepthImage {
         let memory = gpu.allocate(needs, vk::MemoryPropertyFlags::DEVICE_LOCAL)?;
         // SAFETY: VUID-vkBindImageMemory-*: fresh image, memory of its own requirements, offset 0.
         unsafe { gpu.device.bind_image_memory(raw.raw(), memory.raw(), 0) }?;
-        let view = view(gpu, raw.raw(), format, vk::ImageAspectFlags::DEPTH)?;
+        let range = vk::ImageSubresourceRange::default()
+            .aspect_mask(vk::ImageAspectFlags::DEPTH)
+            .level_count(1)
+            .layer_count(1);
+        let info = vk::ImageViewCreateInfo::default()
+            .image(raw.raw())
+            .view_type(vk::ImageViewType::TYPE_2D)
+            .format(format)
+            .subresource_range(range);
+        let view = view(gpu, &info)?;
         Ok(Self {
             view,
             _raw: raw,
@@ -172,24 +181,13 @@ impl DepthImage {
     }
 }
 
-/// A view of the whole of a plain two-dimensional image of this device.
+/// A view of an image of this device.
 pub(crate) fn view(
     gpu: &Rc<Gpu>,
-    image: vk::Image,
-    format: vk::Format,
-    aspect: vk::ImageAspectFlags,
+    info: &vk::ImageViewCreateInfo<'_>,
 ) -> Result<Owned<vk::ImageView>, vk::Result> {
-    let range = vk::ImageSubresourceRange::default()
-        .aspect_mask(aspect)
-        .level_count(1)
-        .layer_count(1);
-    let info = vk::ImageViewCreateInfo::default()
-        .image(image)
-        .view_type(vk::ImageViewType::TYPE_2D)
-        .format(format)
-        .subresource_range(range);
-    // SAFETY: VUID-VkImageViewCreateInfo-*: a bound image of this device (here, or by the contract of
-    // `Scene::add_target`) with this format, viewed as what it is.
-    let view = unsafe { gpu.device.create_image_view(&info, None) }?;
+    // SAFETY: VUID-VkImageViewCreateInfo-*: a bound image of this device (`DepthImage::new`, or by the contract of
+    // `Scene::add_target`), viewed as what it is.
+    let view = unsafe { gpu.device.create_image_view(info, None) }?;
     Ok(Owned::new(gpu, view))
 }

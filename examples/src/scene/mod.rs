@@ -101,7 +101,7 @@ impl Scene {
         })
     }
 
-    /// Makes `image` one that frames can be drawn into; the answer is its number in [`Scene::record`].
+    /// Makes the viewed image one that frames can be drawn into; the answer is its number in [`Scene::record`].
     ///
     /// # Errors
     ///
@@ -109,10 +109,13 @@ impl Scene {
     ///
     /// # Safety
     ///
-    /// `image` is a bound, single-sampled 2D image of the scene's device, format and extent with
-    /// COLOR_ATTACHMENT usage, and outlives the scene.
-    pub unsafe fn add_target(&mut self, image: vk::Image) -> Result<usize, vk::Result> {
-        let view = gpu::view(&self.gpu, image, self.format, vk::ImageAspectFlags::COLOR)?;
+    /// `target` views all of a bound, single-sampled 2D image of the scene's device, format and extent with
+    /// COLOR_ATTACHMENT usage, which outlives the scene.
+    pub unsafe fn add_target(
+        &mut self,
+        target: &vk::ImageViewCreateInfo<'_>,
+    ) -> Result<usize, vk::Result> {
+        let view = gpu::view(&self.gpu, target)?;
         let views = [view.raw(), self.depth.view.raw()];
         let info = vk::FramebufferCreateInfo::default()
             .render_pass(self.pass.raw())

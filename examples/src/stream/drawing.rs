@@ -82,7 +82,7 @@ impl Renderer {
         let scene = unsafe { Scene::new(device, memory, image.vk_format(), extent) };
         let mut scene = scene.map_err(refused("making pipelines"))?;
         // SAFETY: an image of that device, format and extent, which goes after the scene in `Drawing`.
-        let target = unsafe { scene.add_target(image.raw()) };
+        let target = unsafe { scene.add_target(&image.view_info(Access::ColorAttachment)) };
         let target = target.map_err(refused("making a framebuffer"))?;
         let drawing = Drawing {
             scene,

@@ -113,7 +113,8 @@ pub(super) fn allocate(
             .tex_storage_2d(target, 1, gl.internal_format, width, height);
     }
     device.check_gl("glTexStorage2D")?;
-    sampling(device, target, None);
+    // Its storage has alpha where the format may have padding.
+    sampling(device, target, Some(gl));
     let create = loaded(device.library.ext.create_image, "eglCreateImageKHR")?;
     let attributes = [raw::IMAGE_PRESERVED_KHR, 1, egl::NONE];
     let buffer = std::ptr::without_provenance_mut(usize::try_from(name.0.get()).unwrap_or(0));

@@ -54,6 +54,15 @@ pub(super) fn extent_3d(extent: Extent) -> vk::Extent3D {
     }
 }
 
+/// Where a shader that samples finds each channel. The `VkFormat` of a format without alpha may read its padding as alpha.
+pub(super) fn sampled_components(info: &FormatInfo) -> vk::ComponentMapping {
+    let mut components = vk::ComponentMapping::default();
+    if !info.alpha {
+        components.a = vk::ComponentSwizzle::ONE;
+    }
+    components
+}
+
 /// All of a shared image: one level, one layer, colour.
 pub(super) fn whole_image() -> vk::ImageSubresourceRange {
     vk::ImageSubresourceRange::default()

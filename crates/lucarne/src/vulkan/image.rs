@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ash::vk;
 
+use super::access::Access;
 use super::conv;
 use super::exclusive::{Exclusive, Held};
 use super::inner::DeviceInner;
@@ -51,6 +52,8 @@ pub struct Image {
     objects: InUse<Objects>,
     frame: Frame,
     format: vk::Format,
+    /// Of views that are sampled.
+    components: vk::ComponentMapping,
     usage: Usage,
     /// The queue family that stands for whoever else uses the memory.
     others: u32,
@@ -89,6 +92,7 @@ impl Image {
             others: family_of_others(device, frame.memory().path()),
             frame,
             format: conv::vk_format(info),
+            components: conv::sampled_components(info),
             usage,
             device: Arc::clone(device),
         })
@@ -99,9 +103,46 @@ impl Image {
         self.objects.bound.image.raw()
     }
 
-    /// The format to create views with.
+    /// The image's format, for pipelines and render passes. It does not say all that the frame's format means: Vulkan has
+    /// no formats with padding for alpha. Create views with [`Image::view_info`].
     pub fn vk_format(&self) -> vk::Format {
         self.format
+    }
+
+    /// What to create a view with that shaders or render passes use as `access` says.
+    ///
+    /// A view to sample with reads alpha 1 where the frame's format has padding (`XRGB8888` and its kin), as OpenGL does.
+    /// Views to draw or store with map nothing, as Vulkan demands of them: they show the padding as alpha, and so do
+    /// copies and blits.
+    ///
+    /// ```no_run
+    /// # use ash::{prelude::VkResult, vk};
+    /// # use lucarne::vulkan::{Access, Device, Image};
+    /// /// A view for a descriptor that is sampled. Destroy it before the image.
+    /// fn sampled(device: &Device, image: &Image) -> VkResult<vk::ImageView> {
+    ///     let info = image.view_info(Access::Sampled);
+    ///     // SAFETY: vkCreateImageView: the image is alive, and was made with Usage::SAMPLE.
+    ///     unsafe { device.raw().create_image_view(&info, None) }
+    /// }
+    /// ```
+    ///
+    /// # References
+    ///
+    /// [`VkImageViewCreateInfo`](https://docs.vulkan.org/refpages/latest/refpages/source/VkImageViewCreateInfo.html),
+    /// [`VkComponentMapping`](https://docs.vulkan.org/refpages/latest/refpages/source/VkComponentMapping.html)
+    #[doc(alias = "VkComponentMapping")]
+    #[doc(alias = "VkImageViewCreateInfo")]
+    pub fn view_info(&self, access: Access) -> vk::ImageViewCreateInfo<'static> {
+        let components = match access {
+            Access::Sampled => self.components,
+            _ => vk::ComponentMapping::default(),
+        };
+        vk::ImageViewCreateInfo::default()
+            .image(self.raw())
+            .view_type(vk::ImageViewType::TYPE_2D)
+            .format(self.format)
+            .components(components)
+            .subresource_range(conv::whole_image())
     }
 
     /// The frame to pass on.

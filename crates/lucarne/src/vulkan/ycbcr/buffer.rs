@@ -14,13 +14,14 @@ use crate::frame::{Fence, Frame, Memory};
 use crate::kernel::{DmaBuf, Memfd};
 use crate::layout::{Extent, FrameLayout};
 use crate::negotiate::{MemoryPath, Usage};
+use crate::vulkan::access::Access;
 use crate::vulkan::image::Image;
 use crate::vulkan::inner::DeviceInner;
 use crate::vulkan::object::Owned;
 use crate::vulkan::owner::family_of_others;
 use crate::vulkan::staging::{self, Direction, Staging};
 use crate::vulkan::submission::{Done, Finish, InUse};
-use crate::vulkan::{conv, failed, handoff, support};
+use crate::vulkan::{failed, handoff, support};
 
 /// Two planes, of luma and of chroma pairs, for each two by two pixels one.
 const FORMATS: [Format; 5] = [
@@ -452,11 +453,7 @@ fn image_view(device: &Arc<DeviceInner>, image: &Image) -> Result<Owned<vk::Imag
         let limit = "made for sampling too";
         return Err(Error::invalid("image.usage", image.usage(), limit));
     }
-    let create = vk::ImageViewCreateInfo::default()
-        .image(image.raw())
-        .view_type(vk::ImageViewType::TYPE_2D)
-        .format(image.vk_format())
-        .subresource_range(conv::whole_image());
+    let create = image.view_info(Access::Sampled);
     // SAFETY: vkCreateImageView: the image's own format, and it was made with SAMPLED usage.
     let view = unsafe { device.device.create_image_view(&create, None) }
         .map_err(failed("vkCreateImageView"))?;
