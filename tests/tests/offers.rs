@@ -255,7 +255,7 @@ fn software_on_this_kind_of_machine_shares_linear_memory() {
     assert_eq!(agreement.rung, Rung::LinearDmaBuf, "across devices");
 }
 
-/// Every recorded layout of several memory planes, in one buffer and in one buffer for each.
+/// Every recorded layout of several memory planes, in one buffer and in one buffer for each, and with planes left out.
 #[test]
 fn layouts_of_several_memory_planes_are_described_and_held() {
     let extent = Extent::new(1920, 1080);
@@ -305,6 +305,17 @@ fn describe(name: &str, entry: &OfferEntry, extent: Extent, apart: bool) {
         &sizes,
     );
     assert_eq!(again.expect("as before"), described);
+    entry.check_planes(&described).expect("as many as listed");
+    // A layout may leave out the planes of compression; the driver's own modifier may not.
+    for count in 1..planes.len() {
+        let objects = if apart { count } else { 1 };
+        let fewer = layout(&planes[..count], &sizes[..objects]).expect("a layout");
+        let error = entry.check_planes(&fewer).expect_err("planes are missing");
+        let told = format!("planes.len() is {count}, but must be {}", entry.planes);
+        let error = error.to_string();
+        assert!(error.contains(&told), "{name}: {error}");
+        assert!(error.contains(&entry.tiling.to_string()), "{name}: {error}");
+    }
     let mut more = planes.clone();
     more.push(planes[0]);
     layout(&more, &sizes).expect_err("a plane too many for this modifier");

@@ -146,6 +146,17 @@ impl Error {
         }
     }
 
+    /// Adds what would make a driver's refusal understood, where nothing is known that helps more.
+    #[cfg(any(feature = "vulkan", feature = "egl"))]
+    pub(crate) fn with_help(mut self, text: String) -> Self {
+        if let Self::Driver { help, .. } = &mut self
+            && help.is_empty()
+        {
+            *help = text;
+        }
+        self
+    }
+
     pub(crate) fn unsupported(what: impl Into<String>, missing: Vec<Requirement>) -> Self {
         Self::Unsupported {
             what: what.into(),

@@ -328,6 +328,28 @@ fn auxiliary_planes_need_no_row_but_a_place() {
     );
 }
 
+/// Sizes at which a buffer of rows alone ends with a page: Broadcom's driver asks for 64 bytes more, rounded up to pages.
+#[test]
+fn linear_buffers_have_a_tail() {
+    let mut tight = 0;
+    for (width, height) in [
+        (1280, 1440),
+        (640, 480),
+        (1280, 720),
+        (1920, 1088),
+        (2560, 1440),
+        (3840, 2160),
+    ] {
+        let linear = FrameLayout::linear(Extent::new(width, height), Format::XRGB8888);
+        let (layout, size) = linear.expect("a size of every day");
+        let rows = layout.planes()[0].pitch * u64::from(height);
+        tight += u32::from(rows.is_multiple_of(PAGE_BYTES));
+        let needed = (rows + 64).next_multiple_of(PAGE_BYTES);
+        assert!(size >= needed, "{width}x{height}: {size} of {needed}");
+    }
+    assert_eq!(tight, 6, "else the size would say nothing");
+}
+
 fn any_known_format() -> impl Strategy<Value = Format> {
     proptest::sample::select(Format::ALL).prop_map(|info| info.format)
 }

@@ -45,8 +45,13 @@ fn a_tight_buffer_is_refused_where_it_would_end_in_a_signal() {
         for (height, tight) in [(1, 1), (5, 5), (6, 6), (7, 7)] {
             let refused = pair.gl.import(&frame(height, tight));
             let bytes = (tight * PAGE_BYTES).to_string();
-            assert_invalid(refused, &["buffer size", &bytes, "pitch 4096", "4 rows"]);
             let padded = u64::from(height.next_multiple_of(4));
+            let (needed, extent) = ((padded * PAGE_BYTES).to_string(), format!("1024x{height} "));
+            let layout = [&extent, "pitch 4096", "4 rows"];
+            assert_invalid(
+                refused,
+                &[&["buffer size", &bytes, &needed], &layout[..]].concat(),
+            );
             let texture = pair
                 .gl
                 .import(&frame(height, padded))
@@ -193,7 +198,7 @@ fn opaque_garbage_is_the_drivers_error() {
                 }
             );
             assert!(call, "{error}");
-            assert_says(&error, &["GL_"]);
+            assert_says(&error, &["GL_", &SMALL.to_string(), "16384 bytes"]);
             fds::assert_as_many(&before);
             // SAFETY: glGetError with a current context.
             let left = unsafe { pair.gl.glow().get_error() };

@@ -82,17 +82,15 @@ pub(super) fn check_software_rows(
     let rows = u64::from(layout.extent().height.next_multiple_of(SOFTWARE_ROWS));
     for plane in layout.planes() {
         let size = buffers.get(plane.object).map_or(0, DmaBuf::size);
-        let end = plane
-            .pitch
-            .checked_mul(rows)
-            .and_then(|bytes| bytes.checked_add(plane.offset));
-        if end.is_none_or(|end| end > size) {
+        // `FrameLayout` holds this below 2^31, for a height padded further.
+        let end = plane.offset + plane.pitch * rows;
+        if end > size {
             return Err(Error::invalid(
                 "buffer size",
                 size,
                 format!(
-                    "at least offset {} + pitch {} x {rows} rows: {} reads {SOFTWARE_ROWS} rows at a time",
-                    plane.offset, plane.pitch, device.renderer
+                    "at least {end} bytes for {layout}: {} reads {SOFTWARE_ROWS} rows at a time",
+                    device.renderer
                 ),
             ));
         }

@@ -11,10 +11,9 @@ use super::state::Binding;
 use super::texture::{Guard, Source, Texture, gl_format, gl_size, sampling};
 use super::{handoff, host, image, offer, support};
 use crate::device_id::Comparison;
-use crate::error::{Error, Requirement, Result};
-use crate::format::ColorKind;
+use crate::error::{Error, Result};
 use crate::frame::{Frame, Memory, OpaqueFd};
-use crate::negotiate::OfferEntry;
+use crate::negotiate::{OfferEntry, Usage, find_import};
 use crate::quirks;
 
 impl Device {
@@ -26,7 +25,8 @@ impl Device {
     ///
     /// # Errors
     ///
-    /// [`Error::NotCurrent`]; [`Error::ForeignDevice`] when the memory means nothing to this device;
+    /// [`Error::NotCurrent`]; [`Error::ForeignDevice`] when the memory means nothing to this device; [`Error::Invalid`] for
+    /// another number of memory planes than the driver has for the modifier, and a buffer smaller than it reads;
     /// [`Error::Unsupported`] when this context cannot import this path, format or modifier (the error lists what it
     /// can); [`Error::Driver`] when the driver refuses.
     #[doc(alias = "EGLImage")]
@@ -60,60 +60,32 @@ fn import(device: &Rc<DeviceInner>, frame: &Frame) -> Result<Texture> {
     let path = frame.memory().path();
     support::path(device, path).require(&format!("importing {path} frames into OpenGL"))?;
     let entry = offered(device, frame)?;
-    match frame.memory() {
+    let made = match frame.memory() {
         Memory::DmaBuf(buffers) => image::import(device, frame, buffers, entry.external_only),
         Memory::OpaqueFd(memory) => import_opaque(device, frame, memory),
         Memory::HostMemory(memory) => host::import(device, frame, memory),
-    }
+    };
+    made.map_err(|error| frame.explain_refusal(error))
 }
 
 /// The context's own entry for this frame, or an error that lists what it could import instead.
 pub(super) fn offered<'a>(device: &'a Rc<DeviceInner>, frame: &Frame) -> Result<&'a OfferEntry> {
     let layout = frame.layout();
     let path = frame.memory().path();
-    let of_format = |entry: &&OfferEntry| entry.path == path && entry.format == layout.format();
     let offer = offer::all(device)?;
-    let entries = &offer.entries;
-    let found = entries
-        .iter()
-        .filter(of_format)
-        .find(|entry| entry.tiling == layout.tiling());
-    let struck = |entry: &&OfferEntry| offer.withdrawn.iter().find(|one| one.hits(entry));
-    if let Some(strike) = found.as_ref().and_then(struck) {
+    let entry = find_import(
+        &offer.entries,
+        &device.renderer,
+        layout,
+        path,
+        Usage::empty(),
+    )?;
+    if let Some(strike) = offer.withdrawn.iter().find(|one| one.hits(entry)) {
         return Err(Error::unsupported(
             format!("importing {layout} as {path}"),
             vec![strike.reason.to_requirement()],
         ));
     }
-    let Some(entry) = found else {
-        let accepted: Vec<String> = entries
-            .iter()
-            .filter(of_format)
-            .map(|entry| entry.tiling.to_string())
-            .collect();
-        let accepted = if accepted.is_empty() {
-            let by_planes = match layout.format_info().color {
-                ColorKind::Yuv => "; its planes can be: egl::Device::import_ycbcr",
-                ColorKind::Rgb => "",
-            };
-            let format = layout.format();
-            format!(
-                "{} cannot import {format} at all{by_planes}",
-                device.renderer
-            )
-        } else {
-            format!(
-                "{} imports {} only as {}",
-                device.renderer,
-                layout.format(),
-                accepted.join(", ")
-            )
-        };
-        return Err(Error::unsupported(
-            format!("importing {layout} as {path}"),
-            vec![Requirement::other(accepted)],
-        ));
-    };
     if !layout.extent().fits(entry.max_extent) {
         return Err(Error::invalid(
             "extent",

@@ -265,6 +265,18 @@ impl Frame {
         Arc::strong_count(&self.inner) > 1
     }
 
+    /// A driver's refusal to import this frame, with what it was given.
+    #[cfg(any(feature = "vulkan", feature = "egl"))]
+    pub(crate) fn explain_refusal(&self, error: Error) -> Error {
+        let sizes: Vec<String> = match self.memory() {
+            Memory::DmaBuf(buffers) => buffers.iter().map(|one| one.size().to_string()).collect(),
+            Memory::OpaqueFd(memory) => vec![memory.allocation_bytes().to_string()],
+            Memory::HostMemory(memfd) => vec![memfd.size().to_string()],
+        };
+        let (layout, sizes) = (self.layout(), sizes.join(", "));
+        error.with_help(format!("it was given {layout}, in {sizes} bytes"))
+    }
+
     /// Whether both are the same picture in the same memory.
     pub fn same_memory(&self, other: &Self) -> bool {
         if Arc::ptr_eq(&self.inner, &other.inner) {

@@ -15,6 +15,8 @@ mod rung;
 mod strike;
 
 pub use agreement::{Agreement, FencePath, Refusal, RefusedRung};
+#[cfg(any(feature = "vulkan", feature = "egl"))]
+pub(crate) use entry::find_import;
 pub use entry::{MemoryPath, OfferEntry, Usage};
 pub use intersect::negotiate;
 pub use offer::{FenceSupport, Offer, Request};

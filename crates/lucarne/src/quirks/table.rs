@@ -265,6 +265,19 @@ pub static SOFTWARE_READS_FOUR_ROWS: Quirk = Quirk {
     applies: Applies::Drivers(&[Match::all(Some(Api::OpenGl), Family::MesaSoftware)]),
 };
 
+/// See [`Quirk::fault`].
+pub static V3D_READS_AHEAD: Quirk = Quirk {
+    name: "v3d-reads-ahead",
+    drivers: "v3dv, v3d",
+    fault: "textures are taken for 64 bytes longer than their rows, and rounded up to pages: a linear buffer that ends \
+            with its last row at the end of a page is too small",
+    evidence: "reported in toyota-connected/ivi-homescreen issues 598 and 219; V3D_TFU_READAHEAD_SIZE in v3dv_private.h",
+    answer: "our linear buffers have LINEAR_TAIL_BYTES behind the last row; others' are refused with their size, what the \
+             driver needs, and the layout",
+    test: "linear_buffers_have_a_tail",
+    applies: Applies::Always,
+};
+
 /// Every quirk, in the order of docs/quirks.md.
 pub static ALL: &[&Quirk] = &[
     &CLOSES_FD_ON_FAILED_IMPORT,
@@ -288,4 +301,5 @@ pub static ALL: &[&Quirk] = &[
     &NVIDIA_MODIFIER_QUERY,
     &NVIDIA_FOREIGN_IMPORT,
     &AMD_LINEAR_ALIGNMENT,
+    &V3D_READS_AHEAD,
 ];

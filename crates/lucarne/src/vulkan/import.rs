@@ -15,13 +15,12 @@ use super::planes::{self, Binding};
 use super::staging::{Direction, Staging, check_room};
 use super::{handoff, host, offer};
 use crate::device_id::Comparison;
-use crate::error::{Error, Requirement, Result};
-use crate::format::{ColorKind, FormatInfo};
+use crate::error::{Error, Result};
+use crate::format::FormatInfo;
 use crate::frame::{Frame, Memory, OpaqueFd};
 use crate::kernel::DmaBuf;
 use crate::layout::FrameLayout;
-use crate::modifier::Modifier;
-use crate::negotiate::{MemoryPath, OfferEntry, Usage};
+use crate::negotiate::{MemoryPath, Usage, find_import};
 use crate::quirks;
 
 impl Device {
@@ -38,7 +37,8 @@ impl Device {
     ///
     /// [`Error::Unsupported`] when the path's extensions are not enabled, or this device cannot import the format and
     /// modifier for `usage` (the error lists what it can); [`Error::ForeignDevice`] when this device cannot read the
-    /// memory, as another device made it; [`Error::Invalid`] when the buffer is smaller than this driver needs, or when host
+    /// memory, as another device made it; [`Error::Invalid`] for another number of memory
+    /// planes than the driver has for the modifier, when the buffer is smaller than this driver needs, or when host
     /// memory is far larger than the layout needs; [`Error::Driver`].
     ///
     /// # References
@@ -61,11 +61,12 @@ impl Device {
         self.path(path)
             .require(&format!("importing {path} frames into Vulkan"))?;
         self.check_importable(frame, info, usage)?;
-        match frame.memory() {
+        let made = match frame.memory() {
             Memory::DmaBuf(buffers) => import_dma_buf(self.inner(), frame, info, usage, buffers),
             Memory::OpaqueFd(memory) => import_opaque(self.inner(), frame, info, usage, memory),
             Memory::HostMemory(_) => import_host(self.inner(), frame, info, usage),
-        }
+        };
+        made.map_err(|error| frame.explain_refusal(error))
     }
 
     fn check_importable(&self, frame: &Frame, info: &FormatInfo, usage: Usage) -> Result<()> {
@@ -79,36 +80,7 @@ impl Device {
         } else {
             Vec::new()
         };
-        let usable: Vec<&OfferEntry> = entries
-            .iter()
-            .filter(|entry| entry.path == path && entry.importable && entry.usage.contains(usage))
-            .collect();
-        let found = usable.iter().find(|entry| entry.tiling == layout.tiling());
-        let Some(entry) = found else {
-            let tilings: Vec<String> = usable
-                .iter()
-                .map(|entry| entry.tiling.to_string())
-                .collect();
-            let name = inner.adapter.name();
-            let accepted = if tilings.is_empty() {
-                let by_planes = match info.color {
-                    ColorKind::Yuv => "; its planes can be: vulkan::Device::import_ycbcr",
-                    ColorKind::Rgb => "",
-                };
-                let format = info.format;
-                format!("{name} cannot import {format} for {usage} as {path}{by_planes}")
-            } else {
-                let tilings = tilings.join(", ");
-                format!(
-                    "{name} imports {} for {usage} only as {tilings}",
-                    info.format
-                )
-            };
-            return Err(Error::unsupported(
-                format!("importing {layout} as {path}"),
-                vec![Requirement::other(accepted)],
-            ));
-        };
+        let entry = find_import(&entries, inner.adapter.name(), layout, path, usage)?;
         if !layout.extent().fits(entry.max_extent) {
             return Err(Error::invalid(
                 "extent",
@@ -217,7 +189,7 @@ fn bind_whole(
     let handle = vk::ExternalMemoryHandleTypeFlags::DMA_BUF_EXT;
     // SAFETY: vkGetImageMemoryRequirements with an image of this device that is not disjoint.
     let needs = unsafe { device.device.get_image_memory_requirements(image.raw()) };
-    let needed = needed_bytes(layout, needs.size)?;
+    let needed = planes::needed_bytes(layout, 0, needs.size)?;
     if needed > buffer.size() {
         // Mesa's software driver would close a descriptor that is not its own here; others read past the end.
         return Err(Error::invalid(
@@ -237,25 +209,6 @@ fn bind_whole(
     let memory = Owned::new(device, memory);
     bind(device, image, &memory)?;
     Ok(memory)
-}
-
-/// How much of the buffer this driver touches, when it says that it needs `told` bytes. Mesa's software driver leaves out where
-/// the planes begin. An answer that is still smaller than the rows was computed wrongly, and is not believed.
-fn needed_bytes(layout: &FrameLayout, told: u64) -> Result<u64> {
-    let linear = layout.tiling().modifier().is_some_and(Modifier::is_linear);
-    let end = layout.end_in(0);
-    if !linear || told >= end {
-        return Ok(told);
-    }
-    let begin = layout.planes().iter().map(|plane| plane.offset).min();
-    let needed = told.saturating_add(begin.unwrap_or(0));
-    if needed < end {
-        return Err(Error::driver(
-            "vkGetImageMemoryRequirements",
-            format!("{told} bytes for {layout}, whose rows end at {end}"),
-        ));
-    }
-    Ok(needed)
 }
 
 fn import_opaque(
@@ -283,8 +236,9 @@ fn import_opaque(
             "allocation size",
             size,
             format!(
-                "{}, what the same image needs here: was it created for the same usage, {usage}?",
-                needs.size
+                "{}, what {} needs here: was it created for the same usage, {usage}?",
+                needs.size,
+                frame.layout()
             ),
         ));
     }

@@ -12,6 +12,7 @@ use super::{failed, handoff};
 use crate::error::{Error, Requirement, Result};
 use crate::kernel::DmaBuf;
 use crate::layout::FrameLayout;
+use crate::modifier::Modifier;
 
 /// The aspects of memory planes, in order.
 pub(super) const ASPECTS: [vk::ImageAspectFlags; 4] = [
@@ -108,7 +109,8 @@ pub(super) fn bind_disjoint(
         let own = planes.iter().zip(&needs);
         let own = own.filter(|((object, _), _)| *object == index);
         let shared = shared_needs(own.map(|(_, needs)| needs));
-        check_size(layout, index, buffer.size(), shared.size)?;
+        let needed = needed_bytes(layout, index, shared.size)?;
+        check_size(layout, index, buffer.size(), needed)?;
         let allowed =
             shared.memory_type_bits & handoff::memory_types(device, handle, buffer.as_fd())?;
         let kind = memory_type(device, allowed)?;
@@ -170,6 +172,27 @@ fn shared_needs<'a>(
     })
 }
 
+/// How much of a buffer this driver touches, where it says that it needs `told`. Mesa's software driver leaves out where
+/// the planes begin; what is still less than the rows take was computed wrongly, and is not believed.
+pub(super) fn needed_bytes(layout: &FrameLayout, object: usize, told: u64) -> Result<u64> {
+    let linear = layout.tiling().modifier().is_some_and(Modifier::is_linear);
+    let end = layout.end_in(object);
+    if !linear || told >= end {
+        return Ok(told);
+    }
+    let planes = layout.planes().iter();
+    let own = planes.filter(|plane| plane.object == object);
+    let begin = own.map(|plane| plane.offset).min();
+    let needed = told.saturating_add(begin.unwrap_or(0));
+    if needed < end {
+        return Err(Error::driver(
+            "vkGetImageMemoryRequirements",
+            format!("{told} bytes for {layout}, whose rows end at {end} in buffer {object}"),
+        ));
+    }
+    Ok(needed)
+}
+
 fn check_size(layout: &FrameLayout, index: usize, size: u64, needed: u64) -> Result<()> {
     if size < needed {
         return Err(Error::invalid(
@@ -186,7 +209,6 @@ mod tests {
     use super::*;
     use crate::format::Format;
     use crate::layout::{Extent, Plane, Tiling};
-    use crate::modifier::Modifier;
 
     const NONE: vk::FormatFeatureFlags = vk::FormatFeatureFlags::empty();
     const DISJOINT: vk::FormatFeatureFlags = vk::FormatFeatureFlags::DISJOINT;
@@ -250,6 +272,29 @@ mod tests {
         let ccs = layout(Format::XRGB8888, CCS_CLEAR, &[0, 1, 1]);
         let error = Binding::plan(&ccs, DISJOINT).expect_err("RGB").to_string();
         assert!(error.contains("in one buffer"), "{error}");
+    }
+
+    /// Rows of 64 pixels, 16 and 8 of them, with pitches of 256 bytes: they end at 256 * 15 + 64 and 4096 + 256 * 7 + 64.
+    #[test]
+    fn what_a_driver_says_that_it_needs_is_believed_where_the_rows_fit() {
+        let nv12 = layout(Format::NV12, 0, &[0, 1]);
+        let needed = |object, told| needed_bytes(&nv12, object, told).ok();
+        assert_eq!(needed(0, 3904), Some(3904));
+        assert_eq!(needed(0, 3903), None, "a byte of the last row is missing");
+        assert_eq!(needed(1, 5952), Some(5952));
+        assert_eq!(
+            needed(1, 1856),
+            Some(5952),
+            "counted from where the plane begins"
+        );
+        assert_eq!(needed(1, 1855), None);
+        let error = needed_bytes(&nv12, 1, 7).expect_err("wrapped").to_string();
+        for part in ["7 bytes", "NV12", "5952", "buffer 1"] {
+            assert!(error.contains(part), "{error}");
+        }
+        let tiled = layout(Format::XRGB8888, CCS_CLEAR, &[0, 0, 0]);
+        let told = needed_bytes(&tiled, 0, 7).expect("the driver's own");
+        assert_eq!(told, 7);
     }
 
     #[test]
