@@ -55,7 +55,8 @@
 //!
 //!         // GL's turn: wait for that fence, sample the same memory, give it back with another.
 //!         let (reading, drawn) = writing.send(drawn).receive().acquire();
-//!         let texture = screen.import(reading.frame())?; // imports once, then finds it again
+//!         // Imports once, then finds it again. Sample it: to `glReadPixels` it, also ask for Usage::TRANSFER_SOURCE.
+//!         let texture = screen.import(reading.frame())?;
 //!         screen.read(&texture, &drawn, TIMEOUT)?;
 //!         draw_with_gl(screen.glow(), texture.name(), texture.target());
 //!         reading.release(screen.fence(TIMEOUT)?);
@@ -76,6 +77,7 @@
 //! | make an image that others can use | [`vulkan::Device::export`], [`egl::Device::export`] |
 //! | use another's frame | [`egl::Device::import`], [`vulkan::Device::import`] |
 //! | cycle through several images | [`Pool`] |
+//! | import frames whose few buffers come with new descriptors each time | [`ImportCache`] |
 //! | take a turn and pass it on in Vulkan | [`vulkan::Device::write`], [`vulkan::Device::read`] |
 //! | the same in OpenGL | [`egl::Device::read`] or [`egl::Device::wait`], and [`egl::Device::fence`] |
 //! | write or read frames with the CPU | [`cpu::Adapter`], [`cpu::Image::write`], [`cpu::Image::read`] |
@@ -168,7 +170,7 @@ pub use format::{
     Numeric, UnknownFormatName,
 };
 pub use frame::{
-    ComponentPlace, Components, DmaBufPlane, Fence, Frame, Free, Lent, Memory, OpaqueFd,
+    ComponentPlace, Components, DmaBufPlane, Fence, Frame, Free, ImportCache, Lent, Memory, OpaqueFd,
     OpaqueSemaphore, Pool, PoolFrame, Reading, Received, Sent, Writing,
 };
 pub use layout::{

@@ -11,16 +11,16 @@ use super::probe::{export, foreign, ycbcr};
 use super::raw::loaded;
 use super::support;
 use crate::error::{Error, Result, Support};
-use crate::format::{ColorKind, Format, FormatInfo};
+use crate::format::{ColorKind, Format, FormatInfo, GlFormat, Numeric};
 use crate::layout::{Extent, Tiling};
 use crate::modifier::Modifier;
 use crate::negotiate::{MemoryPath, Offer, OfferEntry, Usage};
 use crate::quirks;
 
 impl Device {
-    /// What this context can share, for textures used as `usage` says: sampled, rendered into, or both. Modifiers that
-    /// cannot be used for any of that are left out. The other paths are listed in full, as they have no modifiers. The driver
-    /// is asked once, at the first call.
+    /// What this context can share, for textures used as `usage` says: sampled, rendered into, or read through a framebuffer
+    /// ([`Usage::TRANSFER_SOURCE`]: `glReadPixels`, `glBlitFramebuffer`). Modifiers that cannot be used for any of that are
+    /// left out. The other paths are listed in full, as they have no modifiers. The driver is asked once, at the first call.
     ///
     /// # Errors
     ///
@@ -96,7 +96,7 @@ fn dma_buf_entries(device: &Rc<DeviceInner>) -> Result<Vec<OfferEntry>> {
             let usage = if external_only || nvidia {
                 Usage::SAMPLE
             } else {
-                Usage::SAMPLE | Usage::RENDER
+                Usage::SAMPLE | Usage::RENDER | Usage::TRANSFER_SOURCE
             };
             entries.push(OfferEntry {
                 path: MemoryPath::DmaBuf,
@@ -250,6 +250,16 @@ fn texture_formats(device: &DeviceInner) -> impl Iterator<Item = (&'static Forma
     })
 }
 
+/// A framebuffer knows no swizzle, and not every driver draws to floating-point textures.
+fn plain_usage(info: &FormatInfo) -> Usage {
+    let plain = |gl: GlFormat| !gl.is_swizzled() && info.numeric == Numeric::Unorm;
+    if info.gl.is_some_and(plain) {
+        Usage::SAMPLE | Usage::TRANSFER_SOURCE
+    } else {
+        Usage::SAMPLE
+    }
+}
+
 fn plain_entry(
     device: &DeviceInner,
     info: &FormatInfo,
@@ -261,7 +271,7 @@ fn plain_entry(
         format: info.format,
         tiling,
         planes: 1,
-        usage: Usage::SAMPLE,
+        usage: plain_usage(info),
         max_extent: max_extent(device),
         exportable: false,
         importable: true,

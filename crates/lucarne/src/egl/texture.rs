@@ -15,10 +15,13 @@ use crate::layout::Extent;
 
 /// A GL texture made of a [`Frame`].
 ///
-/// Its first row is the frame's first row, which Vulkan and most of Linux call the top. Reads alpha 1 for formats
-/// without alpha, and red, green and blue in their places for every byte order. On the opaque and host memory paths a
-/// swizzle sees to that, which works for sampling only: as a framebuffer's attachment such a texture of a blue-first
-/// format shows red and blue exchanged.
+/// Its first row is the frame's first row, which Vulkan and most of Linux call the top. A shader that samples it reads alpha
+/// 1 for formats without alpha, and red, green and blue in their places for every byte order.
+///
+/// **A framebuffer may read something else.** On the opaque-fd and host memory paths a swizzle puts the colours of
+/// `XRGB8888` and `ARGB8888` in their places, and attachments know no swizzle: `glReadPixels` and `glBlitFramebuffer` get
+/// red and blue exchanged, without an error. [`Texture::is_swizzled`] tells. To be given frames that read right, let the consumer ask
+/// for [`Usage::TRANSFER_SOURCE`](crate::Usage::TRANSFER_SOURCE) as well. Alpha of formats with padding is 1 only when sampled.
 ///
 /// # Examples
 ///
@@ -85,6 +88,9 @@ impl Texture {
     }
 
     /// The texture's name. It stays Lucarne's: do not delete it.
+    ///
+    /// Sample it. Attached to a framebuffer and read, it shows red and blue exchanged where it
+    /// [is swizzled](Self::is_swizzled).
     pub fn name(&self) -> glow::NativeTexture {
         self.name
     }
@@ -93,6 +99,16 @@ impl Texture {
     /// (then with `samplerExternalOES` in the shader).
     pub fn target(&self) -> u32 {
         self.target
+    }
+
+    /// Whether a swizzle puts red, green and blue in their places when it is sampled. Attached to a framebuffer, such a texture
+    /// shows them in the order of the bytes in memory: red and blue exchanged.
+    #[doc(alias = "GL_TEXTURE_SWIZZLE_RGBA")]
+    pub fn is_swizzled(&self) -> bool {
+        let gl = self.frame.layout().format_info().gl;
+        // The driver knows the format behind an image.
+        let by_driver = matches!(self.source, Source::Image(_));
+        !by_driver && gl.is_some_and(|gl| gl.is_swizzled())
     }
 
     /// The frame it shows.

@@ -132,6 +132,14 @@ pub struct GlFormat {
 }
 
 impl GlFormat {
+    /// Whether red, green or blue change places when sampled, as in `ARGB8888`: a framebuffer knows no swizzle, and shows
+    /// them where `internal_format` has them.
+    #[must_use]
+    pub const fn is_swizzled(&self) -> bool {
+        let [red, green, blue, _] = self.swizzle;
+        red != gl::RED || green != gl::GREEN || blue != gl::BLUE
+    }
+
     /// Whether red and blue change places when sampled, as in `ARGB8888`.
     #[must_use]
     pub const fn swizzle_bgra(&self) -> bool {
@@ -190,7 +198,8 @@ pub struct FormatInfo {
     pub alpha: bool,
     /// The `VkFormat` with the same bits in memory (on a little-endian machine). `None` where Vulkan has no
     /// such format. A format with padding instead of alpha shares the `VkFormat` of its
-    /// [`alpha_twin`](Self::alpha_twin), so its alpha reads as whatever the padding holds.
+    /// [`alpha_twin`](Self::alpha_twin), so its alpha reads as whatever the padding holds, unless the view maps it to
+    /// `VK_COMPONENT_SWIZZLE_ONE`.
     pub vk: Option<i32>,
     /// The `_SRGB` sibling of `vk`, where there is one.
     pub vk_srgb: Option<i32>,

@@ -8,6 +8,7 @@ mod fence;
 )]
 mod frame;
 mod implicit_sync;
+mod import_cache;
 mod lent;
 mod planes;
 mod pool;
@@ -17,6 +18,7 @@ mod turn;
 pub use components::{ComponentPlace, Components};
 pub use fence::Fence;
 pub use frame::{Frame, Memory, OpaqueFd};
+pub use import_cache::ImportCache;
 pub use lent::{Lent, PoolFrame};
 pub use planes::DmaBufPlane;
 pub use pool::Pool;

@@ -99,15 +99,16 @@ pub struct Request {
 
 impl Request {
     /// Frames of this extent, rendered by the producer and sampled by the consumer, over any path, in the 8-bit
-    /// formats that every driver has.
+    /// formats that every driver has. Those with red first come first: OpenGL need not swizzle them on any path, so that they
+    /// also read right through a framebuffer.
     pub fn new(extent: Extent) -> Self {
         Self {
             extent,
             formats: vec![
-                Format::XRGB8888,
                 Format::XBGR8888,
-                Format::ARGB8888,
+                Format::XRGB8888,
                 Format::ABGR8888,
+                Format::ARGB8888,
             ],
             producer: Usage::RENDER,
             consumer: Usage::SAMPLE,
