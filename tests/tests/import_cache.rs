@@ -133,18 +133,3 @@ fn what_was_not_used_for_longest_goes_first() {
     cache.clear();
     assert!(cache.is_empty());
 }
-
-/// What is kept keeps its memory, so that no other buffer takes its identity; what is dropped lets it go.
-#[test]
-fn the_bound_bounds_the_memory_that_is_held() {
-    let mut cache = ImportCache::new(4);
-    for number in 0..40 {
-        let memory = Memfd::create("lucarne-test", 1 << 16).expect("memory");
-        let frame = host_frame(&memory, 4);
-        cache
-            .get_or_import(&frame, |frame| Ok(frame.clone()))
-            .expect("made");
-        assert!(cache.len() <= 4, "{number}: {}", cache.len());
-    }
-    assert_eq!(cache.imports(), 40);
-}

@@ -307,7 +307,7 @@ fn formats_with_one_reason_are_told_together_and_long_lists_end() {
     let refusal = refuse(&producer, &consumer, &four);
     assert_eq!(
         refusal.rungs[1].reason.to_string(),
-        "XRGB8888, XBGR8888, ARGB8888, ABGR8888: OpenGL: can export it, but not import it"
+        "XBGR8888, XRGB8888, ABGR8888, ARGB8888: OpenGL: can export it, but not import it"
     );
     let refusal = refuse(&producer, &consumer, &four.formats(&formats));
     let text = refusal.rungs[1].reason.to_string();
