@@ -170,8 +170,8 @@ pub use format::{
     Numeric, UnknownFormatName,
 };
 pub use frame::{
-    ComponentPlace, Components, DmaBufPlane, Fence, Frame, Free, ImportCache, Lent, Memory, OpaqueFd,
-    OpaqueSemaphore, Pool, PoolFrame, Reading, Received, Sent, Writing,
+    ComponentPlace, Components, DmaBufPlane, Fence, Frame, Free, ImportCache, Lent, Memory,
+    OpaqueFd, OpaqueSemaphore, Pool, PoolFrame, Reading, Received, Sent, Writing,
 };
 pub use layout::{
     Extent, FrameLayout, LINEAR_HEIGHT_ALIGNMENT, LINEAR_PITCH_ALIGNMENT, LINEAR_TAIL_BYTES,
