@@ -139,15 +139,22 @@ impl Image {
         Ok(())
     }
 
+    #[inline]
     pub(super) fn check_access(&self, access: Access) -> Result<()> {
         if self.usage().contains(access.usage()) {
             return Ok(());
         }
+        Err(self.refused(access))
+    }
+
+    #[cold]
+    fn refused(&self, access: Access) -> Error {
         let limit = format!("what the image was made for: {}", self.usage());
-        Err(Error::invalid("access", format!("{access:?}"), limit))
+        Error::invalid("access", format!("{access:?}"), limit)
     }
 }
 
+#[inline]
 pub(super) fn record_acquire(
     commands: vk::CommandBuffer,
     image: &Image,
@@ -193,6 +200,7 @@ pub(super) fn record_acquire(
     record_barrier(device, commands, transfer, access.stage(), copied);
 }
 
+#[inline]
 pub(super) fn record_release(
     commands: vk::CommandBuffer,
     image: &Image,
@@ -247,6 +255,7 @@ fn start_barrier(image: &Image) -> vk::ImageMemoryBarrier<'static> {
         .subresource_range(conv::whole_image())
 }
 
+#[inline]
 fn record_barrier(
     device: &DeviceInner,
     commands: vk::CommandBuffer,

@@ -43,7 +43,15 @@ impl Gate {
 
     /// Makes the semaphore wait for `fence`; returns it, or `None` where the CPU has waited. No submission uses it any more,
     /// and one waits for what is returned before the next call. For images in memory that only devices write.
+    #[inline]
     pub(super) fn close(&self, fence: &Fence, timeout: Duration) -> Result<Option<vk::Semaphore>> {
+        if matches!(fence, Fence::Signaled) {
+            return Ok(None);
+        }
+        self.close_with(fence, timeout)
+    }
+
+    fn close_with(&self, fence: &Fence, timeout: Duration) -> Result<Option<vk::Semaphore>> {
         let (Fence::SyncFile(file), Some(semaphore)) = (fence, &self.raw) else {
             fence.wait(timeout)?;
             return Ok(None);

@@ -86,6 +86,7 @@ impl Done {
     }
 
     /// Submits to the device's queue. Nothing is pending: `finish` has returned.
+    #[inline]
     pub(super) fn submit(&mut self, batches: &[vk::SubmitInfo<'_>]) -> Result<()> {
         let (device, fence) = (self.fence.device(), self.fence.raw());
         // SAFETY: vkResetFences: no submission is pending on it, as `finish` has returned.
@@ -102,6 +103,7 @@ impl Done {
 }
 
 impl Finish for Done {
+    #[inline]
     fn finish(&mut self, timeout: Duration) -> Result<()> {
         if self.pending {
             wait(
@@ -125,6 +127,7 @@ impl fmt::Debug for Done {
 }
 
 /// `vkWaitForFences` with a deadline.
+#[inline]
 pub(super) fn wait(
     device: &DeviceInner,
     fence: vk::Fence,
@@ -201,11 +204,13 @@ impl Commands {
 
     /// Sees to it that the next submission starts after `gate`; returns the semaphore that it must wait for, if the
     /// CPU has not waited already. `finish` has returned.
+    #[inline]
     pub(super) fn gate(&self, gate: &Fence, timeout: Duration) -> Result<Option<vk::Semaphore>> {
         self.wait.close(gate, timeout)
     }
 
     /// Begins the command buffer, which is not pending: `finish` has returned.
+    #[inline]
     pub(super) fn begin(&mut self) -> Result<vk::CommandBuffer> {
         let raw = &self.device.device;
         if self.recording {
@@ -226,10 +231,11 @@ impl Commands {
     }
 
     /// Ends the command buffer and submits it; returns a fence that signals when it has finished.
+    #[inline]
     pub(super) fn submit(
         &mut self,
         wait: Option<vk::Semaphore>,
-        timelines: &Timelines,
+        timelines: Option<&Timelines>,
         timeout: Duration,
     ) -> Result<Fence> {
         // SAFETY: vkEndCommandBuffer: in the recording state since `begin`, outside a render pass by `write`'s
@@ -237,6 +243,25 @@ impl Commands {
         unsafe { self.device.device.end_command_buffer(self.buffer) }
             .map_err(failed("vkEndCommandBuffer"))?;
         self.recording = false;
+        match timelines {
+            None => {
+                let (buffers, signal) = ([self.buffer], self.signal.as_ref().map(Owned::raw));
+                let stage = wait.map(|_| vk::PipelineStageFlags::ALL_COMMANDS);
+                let batch = vk::SubmitInfo::default()
+                    .command_buffers(&buffers)
+                    .wait_semaphores(wait.as_slice())
+                    .wait_dst_stage_mask(stage.as_slice())
+                    .signal_semaphores(signal.as_slice());
+                self.done.submit(&[batch])?;
+            }
+            Some(timelines) => self.submit_between(wait, timelines)?,
+        }
+        self.owner = Owner::Others;
+        self.pass_on(timeout)
+    }
+
+    /// Submits what has been recorded, between values of timelines.
+    fn submit_between(&mut self, wait: Option<vk::Semaphore>, timelines: &Timelines) -> Result<()> {
         let buffers = [self.buffer];
         // Binary semaphores have no values: theirs are ignored.
         let binary = |semaphore| TimelineValue {
@@ -258,12 +283,11 @@ impl Commands {
         if *timelines != Timelines::default() {
             submit = submit.push_next(&mut values);
         }
-        self.done.submit(&[submit])?;
-        self.owner = Owner::Others;
-        self.pass_on(timeout)
+        self.done.submit(&[submit])
     }
 
     /// The fence of what was submitted just now: exported, or waited for.
+    #[inline]
     fn pass_on(&mut self, timeout: Duration) -> Result<Fence> {
         let Some(signal) = &self.signal else {
             self.finish(timeout)?;
@@ -282,9 +306,13 @@ impl Commands {
 }
 
 impl Finish for Commands {
+    #[inline]
     fn finish(&mut self, timeout: Duration) -> Result<()> {
-        self.done.finish(timeout)?;
-        self.retired = None;
+        // What is retired was signalled by what is pending.
+        if self.done.pending {
+            self.done.finish(timeout)?;
+            self.retired = None;
+        }
         Ok(())
     }
 }

@@ -7,11 +7,20 @@ use ash::vk;
 use super::access::Access;
 use super::barrier::{record_acquire, record_release};
 use super::device::Device;
+use super::exclusive::Held;
 use super::image::Image;
-use super::submission::Finish;
+use super::submission::{Commands, Finish};
 use super::timeline::Timelines;
 use crate::error::Result;
 use crate::frame::Fence;
+
+/// A turn whose commands are being recorded.
+struct Turn<'a> {
+    own: Held<'a, Commands>,
+    commands: vk::CommandBuffer,
+    /// What the submission waits for.
+    wait: Option<vk::Semaphore>,
+}
 
 impl Device {
     /// Writes a frame: waits for `gate`, takes the image from its readers, runs `record`, gives it back, submits, and
@@ -50,7 +59,7 @@ impl Device {
         record: impl FnOnce(vk::CommandBuffer),
     ) -> Result<Fence> {
         access.check_write()?;
-        self.turn(image, gate, &Timelines::default(), timeout, access, record)
+        self.turn(image, gate, None, timeout, access, record)
     }
 
     /// Reads a frame: waits for `acquire`, takes the image from its writer, runs `record`, gives it back, submits, and
@@ -72,8 +81,7 @@ impl Device {
         record: impl FnOnce(vk::CommandBuffer),
     ) -> Result<Fence> {
         access.check_read()?;
-        let none = Timelines::default();
-        self.turn(image, acquire, &none, timeout, access, record)
+        self.turn(image, acquire, None, timeout, access, record)
     }
 
     /// [`Device::write`] between values of the caller's timelines: a renderer on the same device need not wait for its own
@@ -104,7 +112,7 @@ impl Device {
         record: impl FnOnce(vk::CommandBuffer),
     ) -> Result<Fence> {
         access.check_write()?;
-        self.turn(image, gate, timelines, timeout, access, record)
+        self.turn(image, gate, Some(timelines), timeout, access, record)
     }
 
     /// [`Device::read`] between values of the caller's timelines, as [`Device::write_with`].
@@ -126,18 +134,31 @@ impl Device {
         record: impl FnOnce(vk::CommandBuffer),
     ) -> Result<Fence> {
         access.check_read()?;
-        self.turn(image, acquire, timelines, timeout, access, record)
+        self.turn(image, acquire, Some(timelines), timeout, access, record)
     }
 
     fn turn(
         &self,
         image: &Image,
         gate: &Fence,
-        timelines: &Timelines,
+        timelines: Option<&Timelines>,
         timeout: Duration,
         access: Access,
         record: impl FnOnce(vk::CommandBuffer),
     ) -> Result<Fence> {
+        let turn = self.begin_turn(image, gate, timeout, access)?;
+        record(turn.commands);
+        self.end_turn(image, turn, timelines, timeout, access)
+    }
+
+    /// All that comes before the caller's commands.
+    fn begin_turn<'a>(
+        &self,
+        image: &'a Image,
+        gate: &Fence,
+        timeout: Duration,
+        access: Access,
+    ) -> Result<Turn<'a>> {
         image.check_device(self.inner())?;
         image.check_access(access)?;
         if let Some(staging) = image.staging() {
@@ -161,12 +182,27 @@ impl Device {
             }
             _ => own.gate(gate, timeout)?,
         };
-        let family = self.queue_family();
         let commands = own.begin()?;
-        record_acquire(commands, image, access, own.owner(), family);
-        record(commands);
-        record_release(commands, image, access, family);
-        let fence = own.submit(wait, timelines, timeout)?;
+        record_acquire(commands, image, access, own.owner(), self.queue_family());
+        Ok(Turn {
+            own,
+            commands,
+            wait,
+        })
+    }
+
+    /// All that comes after them.
+    fn end_turn(
+        &self,
+        image: &Image,
+        turn: Turn<'_>,
+        timelines: Option<&Timelines>,
+        timeout: Duration,
+        access: Access,
+    ) -> Result<Fence> {
+        let mut own = turn.own;
+        record_release(turn.commands, image, access, self.queue_family());
+        let fence = own.submit(turn.wait, timelines, timeout)?;
         let Some(staging) = image.staging().filter(|staging| staging.needs_cpu_copy()) else {
             return Ok(fence);
         };
