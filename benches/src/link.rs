@@ -34,7 +34,7 @@ const CONSUMER_SLEEPS: usize = 24;
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) socket: OwnedFd,
-    page: SharedWords,
+    page: SharedWords<512>,
 }
 
 impl Link {

@@ -7,13 +7,29 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::error::{Error, Result};
 
-/// The time on `CLOCK_MONOTONIC`, as of the kernel's last tick: a few milliseconds old, and cheap.
-pub(crate) fn coarse_now() -> Duration {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
-    Duration::new(
-        u64::try_from(now.tv_sec).unwrap_or(0),
-        u32::try_from(now.tv_nsec).unwrap_or(0),
-    )
+/// A moment on `CLOCK_MONOTONIC`, as of the kernel's last tick: a few milliseconds old, and cheap.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tick {
+    nanoseconds: i64,
+}
+
+impl Tick {
+    #[inline]
+    pub(crate) fn now() -> Self {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
+        // It overflows after 292 years.
+        let seconds = now.tv_sec.wrapping_mul(1_000_000_000);
+        Self {
+            nanoseconds: seconds.wrapping_add(now.tv_nsec),
+        }
+    }
+
+    /// Whether it is so much later than another moment.
+    #[inline]
+    pub(crate) fn is_after(self, earlier: Self, time: Duration) -> bool {
+        i128::from(self.nanoseconds.wrapping_sub(earlier.nanoseconds))
+            >= time.as_nanos().cast_signed()
+    }
 }
 
 /// A moment until which is waited.

@@ -85,7 +85,6 @@ pub(crate) struct Slots<I> {
 #[must_use = "dropping a slot sends nothing"]
 pub struct SlotWriting<I> {
     pub(crate) turn: lucarne::Writing,
-    pub(crate) gate: Fence,
     pub(crate) generation: Arc<Generation<Slots<I>>>,
 }
 
@@ -95,6 +94,7 @@ impl<I> SlotWriting<I> {
         clippy::missing_panics_doc,
         reason = "there are as many images as slots"
     )]
+    #[inline]
     pub fn image(&self) -> &I {
         let images = &self.generation.slots.images;
         images
@@ -110,7 +110,7 @@ impl<I> SlotWriting<I> {
     /// Wait for this fence before you write. All readers of the slot are done. But if its last frame was never read, the
     /// slot may still be written: then this is the fence that it was sent with.
     pub fn gate(&self) -> &Fence {
-        &self.gate
+        self.turn.gate()
     }
 
     /// The slot's number within its generation.

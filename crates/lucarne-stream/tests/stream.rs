@@ -146,6 +146,46 @@ fn a_resize_reaches_everybody_and_the_old_frame_stays() {
 }
 
 #[test]
+fn slots_that_the_program_drops_are_written_again() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut producer = producer(folder.path(), ProducerOptions::new(EXTENT));
+    let mut consumer = consumer(folder.path(), Delivery::Every);
+    join(&mut producer, &mut consumer);
+    for frame in 1..=20 {
+        // All of them, of which the stream gets one.
+        let slots: Vec<_> =
+            std::iter::from_fn(|| producer.try_acquire().expect("no error")).collect();
+        assert_eq!(slots.len(), 3);
+        drop(slots);
+        assert_eq!(send(&mut producer, frame), 1);
+        assert_eq!(finish(consumer.receive(SOON).expect("a frame")), frame);
+    }
+}
+
+#[test]
+fn what_was_made_for_those_who_have_gone_is_let_go() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut producer = producer(folder.path(), ProducerOptions::new(EXTENT));
+    let before = open_descriptors();
+    let mut consumer = consumer(folder.path(), Delivery::Latest);
+    join(&mut producer, &mut consumer);
+    send(&mut producer, 1);
+    finish(consumer.receive(SOON).expect("a frame"));
+    send(&mut producer, 2);
+    drop(consumer);
+    until("the consumer has gone", || {
+        producer.dispatch().expect("served");
+        producer.consumers() == 0
+    });
+    // What they had will not be used again: nobody is there to agree on anything else.
+    let request = Request::new(Extent::new(100, 40));
+    producer.reconfigure(request).expect("a size that can be");
+    until("its memory has gone, too", || open_descriptors() == before);
+}
+
+#[test]
 fn pause_resume_and_end_are_told() {
     let _alone = alone();
     let folder = tempfile::tempdir().expect("a folder");

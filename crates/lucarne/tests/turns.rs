@@ -499,3 +499,17 @@ fn duplicates_of_fences_are_not_inherited() {
     let flags = rustix::io::fcntl_getfd(copy.as_fd()).expect("open");
     assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
 }
+
+#[test]
+fn a_sent_frame_that_its_lender_takes_back_is_free_past_the_others() {
+    let pool = pool(2);
+    let (writing, _gate) = pool.acquire().expect("a free frame").acquire();
+    let (drawn, _event) = unsignaled();
+    let free = writing.send(drawn.clone()).take_back();
+    assert_eq!((free.index(), pool.free()), (0, 1));
+    let (writing, gate) = free.acquire();
+    assert_same(&gate, &drawn);
+    assert_same(writing.gate(), &drawn);
+    drop(writing);
+    assert_eq!(pool.free(), 2, "it is in its pool, once");
+}

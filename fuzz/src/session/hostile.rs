@@ -69,7 +69,7 @@ pub(super) fn seqpacket() -> OwnedFd {
 pub(super) struct Hostile {
     socket: OwnedFd,
     /// The ring that was given out last, and its generation.
-    pub(super) ring: Option<SharedWords>,
+    pub(super) ring: Option<SharedWords<512>>,
     generation: u64,
 }
 

@@ -125,7 +125,7 @@ fn configure(hostile: &mut Hostile, generation: u64, act: u8, script: &mut Scrip
         bytes[at] ^= script.byte();
     }
     let size = if change % 16 == 4 { size / 2 } else { size };
-    let ring = Memfd::create("ring", 4096 << u32::from(change % 16 == 5)).expect("a memfd");
+    let mut ring = Memfd::create("ring", 4096).expect("a memfd");
     let words = SharedWords::new(&ring).expect("mapped");
     let header = [
         u64::from_le_bytes(*b"LCRING\x01\0"),
@@ -134,6 +134,10 @@ fn configure(hostile: &mut Hostile, generation: u64, act: u8, script: &mut Scrip
     ];
     for (index, value) in header.into_iter().enumerate() {
         words.word(index).store(value, Ordering::Release);
+    }
+    if change % 16 == 5 {
+        // Another one, whose size alone is looked at.
+        ring = Memfd::create("ring", 8192).expect("a memfd");
     }
     let make = |_| Memfd::create("frame", size).expect("a memfd");
     let memory: Vec<Memfd> = (0..slots).map(make).collect();

@@ -22,7 +22,7 @@ use crate::discovery;
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::generation::Import;
-use crate::ring::{Bed, Breach, Damage, FenceRoute, Taken};
+use crate::ring::{Bed, Breach, FenceRoute, Taken};
 use crate::socket::{Inbox, Socket};
 use crate::wire::{Delivery, Farewell, FarewellReason, FenceFor, Hello, Message, VERSIONS};
 
@@ -103,11 +103,13 @@ struct Coming<I> {
 
 impl<I> Coming<I> {
     /// Whether the producer says that it has sent more than was read.
+    #[inline]
     fn has_mail(&self) -> bool {
         self.incoming.ring.mail() != self.mail
     }
 
     /// Whether there is something to look at: a frame, or a message.
+    #[inline]
     fn has_news(&self) -> bool {
         self.incoming.ring.has_frame_after(self.last) || self.has_mail()
     }
@@ -272,6 +274,7 @@ impl<A: Import> Consumer<A> {
     /// # Errors
     ///
     /// As for `try_receive`; [`Error::Timeout`].
+    #[inline]
     pub fn receive(&mut self, timeout: Duration) -> Result<Received<A::Image>> {
         let slept = self.doze(timeout)?;
         match self.next_frame()? {
@@ -281,6 +284,7 @@ impl<A: Import> Consumer<A> {
     }
 
     /// The next frame that is there, with a look at the socket now and then.
+    #[inline(never)]
     fn next_frame(&mut self) -> Result<Option<Received<A::Image>>> {
         self.unlooked += 1;
         if self.unlooked >= HOUSEKEEPING || self.mail_waits() {
@@ -291,6 +295,7 @@ impl<A: Import> Consumer<A> {
 
     /// Sleeps for the moment that lies between the frames of a stream that runs, at the ring: the producer wakes with half the
     /// work that a message is. Nothing else wakes here, so that it is not for long. Says how long it surely took.
+    #[inline]
     fn doze(&mut self, timeout: Duration) -> Result<Duration> {
         let awake = Ok(Duration::ZERO);
         // What it was woken for at its socket, and has not read since.
@@ -374,15 +379,20 @@ impl<A: Import> Consumer<A> {
                 .any(|coming| !coming.retired && coming.has_mail())
     }
 
+    #[inline(always)]
     fn take(&mut self) -> Result<Option<Received<A::Image>>> {
         let found = match &self.comings[..] {
             [only] if !only.retired => self.take_of(0),
             _ => self.look(),
         };
-        if let Err(error) = &found {
-            self.hang_up(error);
-        }
-        found
+        found.map_err(|error| self.end_for(error))
+    }
+
+    /// Ends the connection because of what the producer did.
+    #[cold]
+    fn end_for(&mut self, error: Error) -> Error {
+        self.hang_up(&error);
+        error
     }
 
     /// Looks through all rings: Latest wants the newest generation's frames, Every the oldest's first.
@@ -403,6 +413,7 @@ impl<A: Import> Consumer<A> {
     }
 
     /// The next frame of one ring.
+    #[inline(always)]
     fn take_of(&mut self, at: usize) -> Result<Option<Received<A::Image>>> {
         let coming = &mut self.comings[at];
         let ring = &coming.incoming.ring;
@@ -411,39 +422,34 @@ impl<A: Import> Consumer<A> {
         };
         coming.last = taken.sequence;
         coming.guess = coming.incoming.after(taken.slot);
-        let missed = taken.sequence.saturating_sub(self.last + 1);
-        let lent = StreamFrame {
-            incoming: coming.incoming.clone(),
-            taken,
-            // Whoever comes late has missed nothing that it asked for, and knows no frame that others are compared with.
-            dropped: if self.last == 0 { 0 } else { missed },
-            follows: missed == 0,
-        };
+        let lent = coming.incoming.lend(taken);
         if taken.sequence <= self.last {
             // An older generation's, after a newer one's.
             drop(Received::new(lent, Fence::Signaled));
             return Ok(None);
         }
-        if taken.note.damage.is_some() {
-            check_damage(&taken, lent.incoming.configure.extent)?;
-        }
-        let acquire = match taken.note.fence {
+        let acquire = match lent.incoming.note(taken, self.last)? {
             FenceRoute::Signaled if self.fences.is_empty() => Fence::Signaled,
-            _ => self.acquire_fence(&lent.incoming, &taken)?,
+            route => self.acquire_fence(&lent.incoming, taken, route)?,
         };
         self.last = taken.sequence;
         Ok(Some(Received::new(lent, acquire)))
     }
 
-    fn acquire_fence(&mut self, incoming: &Incoming<A::Image>, taken: &Taken) -> Result<Fence> {
+    fn acquire_fence(
+        &mut self,
+        incoming: &Incoming<A::Image>,
+        taken: Taken,
+        route: FenceRoute,
+    ) -> Result<Fence> {
         let of = FenceFor {
             generation: incoming.configure.generation,
             sequence: taken.sequence,
             slot: taken.slot,
         };
-        let fence = match taken.note.fence {
+        let fence = match route {
             FenceRoute::Signaled => Fence::Signaled,
-            FenceRoute::Attached => attached_fence(incoming, taken)?,
+            FenceRoute::Attached => attached_fence(incoming, taken.slot)?,
             FenceRoute::Mailed => {
                 if !self.fences.iter().any(|(kept, _)| *kept == of) {
                     self.read_socket(false)?;
@@ -465,33 +471,18 @@ impl<A: Import> Consumer<A> {
 
 /// The fence that the kernel keeps with the frame's dma-bufs. Other memory has none.
 #[cold]
-fn attached_fence<I>(incoming: &Incoming<I>, taken: &Taken) -> Result<Fence> {
-    let fence = incoming.frames[taken.slot].implicit_fence(FenceRole::Acquire);
+fn attached_fence<I>(incoming: &Incoming<I>, slot: usize) -> Result<Fence> {
+    let fence = incoming.frames[slot].implicit_fence(FenceRole::Acquire);
     fence.map_err(|error| match error {
         lucarne::Error::Unsupported { .. } => Error::Breach(Breach {
             word: "flags",
-            slot: taken.slot,
-            got: taken.note.flags(),
+            slot,
+            // The bits of it that say so.
+            got: FenceRoute::Attached as u64,
             limit: "of a fence that this memory can carry: only the kernel's dma-bufs have fences attached",
         }),
         other => other.into(),
     })
-}
-
-fn check_damage(taken: &Taken, extent: Extent) -> Result<()> {
-    let within = |damage: Damage| {
-        damage.x + damage.width <= extent.width && damage.y + damage.height <= extent.height
-    };
-    let list = taken.note.damage.as_ref();
-    if list.is_none_or(|list| list.iter().all(within)) {
-        return Ok(());
-    }
-    Err(Error::Breach(Breach {
-        word: "damage",
-        slot: taken.slot,
-        got: list.map_or(0, |list| list.rectangles[0]),
-        limit: "within the frame",
-    }))
 }
 
 /// Connects and says hello.

@@ -4,10 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use lucarne::negotiate::{Strike, StrikeReason};
-use lucarne::{
-    Extent,
-    kernel::{Memfd, SharedWords},
-};
+use lucarne::{Extent, kernel::Memfd};
 use rustix::event::epoll;
 use rustix::io::Errno;
 
@@ -17,7 +14,7 @@ use crate::descriptor;
 use crate::error::{Error, Result};
 use crate::frame_message;
 use crate::generation::Import;
-use crate::ring::{RING_BYTES, RingConsumer};
+use crate::ring::{RING_BYTES, RingConsumer, RingWords};
 use crate::wire::{
     Configure, Farewell, FenceFor, ImportFailed, MAX_SLOTS, Malformed, Message, VERSIONS,
 };
@@ -271,12 +268,13 @@ impl<A: Import> Consumer<A> {
             frames,
             images,
             ring,
+            notes: Default::default(),
             socket: self.socket.clone(),
             patience: self.options.patience,
         }))
     }
 
-    fn open_ring(&self, fd: OwnedFd, configure: &Configure) -> Result<RingConsumer<SharedWords>> {
+    fn open_ring(&self, fd: OwnedFd, configure: &Configure) -> Result<RingConsumer<RingWords>> {
         descriptor::check_memory(&fd)?;
         let memory = Memfd::new(fd).map_err(Error::of_peers_memory)?;
         descriptor::check_writable(&memory)?;
@@ -284,7 +282,7 @@ impl<A: Import> Consumer<A> {
             let limit = format!("{RING_BYTES} bytes");
             return Err(Malformed::new("the ring's size", memory.size(), limit).into());
         }
-        let words = SharedWords::new(&memory).map_err(Error::of_peers_memory)?;
+        let words = RingWords::new(&memory).map_err(Error::of_peers_memory)?;
         let slots = configure.slots.len();
         Ok(RingConsumer::new(words, configure.generation, slots)?)
     }

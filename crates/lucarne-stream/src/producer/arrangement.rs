@@ -266,6 +266,11 @@ impl<S> Arrangement<S> {
             .or_else(|| self.move_on(now))
     }
 
+    /// Whether there may be another step without anybody's doing.
+    pub(super) fn waits(&self) -> bool {
+        self.due != Due::Nothing || matches!(self.state, State::Trial(_))
+    }
+
     /// How long until there may be another step without anybody's doing.
     pub(super) fn timeout(&self, now: Instant) -> Option<Duration> {
         let put_off = match (self.due, self.last) {

@@ -4,107 +4,177 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lucarne::{Fence, Frame, Free, MemoryPath, Pool, Sent, kernel::FenceRole};
+use lucarne::{Fence, Frame, MemoryPath, Pool, Sent, Writing, kernel::FenceRole};
 
 use super::Producer;
 use super::gates::{Gates, ReleaseFence};
 use super::peer::{Outgoing, Peer};
-use super::peers::Broken;
 use crate::error::Result;
 use crate::generation::{Allocate, SlotWriting};
 use crate::ring::{Damage, DamageList, FenceRoute, FrameNote};
 use crate::wire::{FarewellReason, FenceFor, MAX_SEQUENCE, MAX_SLOTS};
 
-/// The slots of the generation in use: which are out, and what gates those that came back.
+/// The slots of the generation in use: who has each, and what gates those that came back.
 #[derive(Debug)]
 pub(super) struct Flights {
-    slots: [Option<Flight>; MAX_SLOTS],
+    /// Those that the program has not. One that it drops goes into its pool instead, which has a lock: any thread may drop it.
+    slots: [Option<Sent>; MAX_SLOTS],
+    /// How many consumers have each.
+    readers: [usize; MAX_SLOTS],
+    /// Those that nobody has.
+    back: Queue,
     gates: Gates,
     /// Since when no slot is free.
     starved: Option<Instant>,
 }
 
-/// A frame that some consumers have.
-#[derive(Debug)]
-struct Flight {
-    sent: Sent,
-    readers: usize,
+/// Slots in the order in which they came back: four bits for each, the first one lowest.
+#[derive(Debug, Default)]
+struct Queue {
+    slots: u64,
+    count: u32,
+}
+
+const _: () = assert!(MAX_SLOTS == 16);
+
+impl Queue {
+    /// A slot that is not in it yet.
+    #[inline]
+    fn push(&mut self, slot: usize) {
+        self.slots |= ((slot % MAX_SLOTS) as u64) << (4 * self.count);
+        self.count += 1;
+    }
+
+    #[inline]
+    fn pop(&mut self) -> Option<usize> {
+        if self.count == 0 {
+            return None;
+        }
+        let slot = usize::try_from(self.slots % MAX_SLOTS as u64).unwrap_or_default();
+        self.slots >>= 4;
+        self.count -= 1;
+        Some(slot)
+    }
 }
 
 impl Flights {
     pub(super) fn new() -> Self {
         Self {
             slots: [const { None }; MAX_SLOTS],
+            readers: [0; MAX_SLOTS],
+            back: Queue::default(),
             gates: Gates::new(),
             starved: None,
         }
     }
 
     /// Begins again, with the slots of another generation.
-    pub(super) fn restart(&mut self, epoll: &OwnedFd) {
-        self.slots = [const { None }; MAX_SLOTS];
+    pub(super) fn restart(&mut self, pool: &Pool, epoll: &OwnedFd) {
+        self.let_go();
         self.gates.clear(epoll);
+        self.take_dropped(pool);
     }
 
-    /// A slot of the pool whose readers are done. Those that are still being read go back behind the others.
-    fn acquire(&self, pool: &Pool) -> Option<(lucarne::Writing, Fence)> {
-        let first = pool.acquire()?;
-        if self.gates.is_open(first.index()) {
-            return Some(first.acquire());
+    /// Lets go of the slots: their generation is over.
+    pub(super) fn let_go(&mut self) {
+        self.slots = [const { None }; MAX_SLOTS];
+        self.readers = [0; MAX_SLOTS];
+        self.back = Queue::default();
+    }
+
+    /// Takes what the program has dropped.
+    fn take_dropped(&mut self, pool: &Pool) {
+        while let Some(free) = pool.acquire() {
+            let (turn, gate) = free.acquire();
+            self.set_out(turn.send(gate), 0);
         }
-        self.acquire_another(pool, first)
+    }
+
+    /// A slot that so many consumers have now.
+    #[inline]
+    fn set_out(&mut self, sent: Sent, readers: usize) {
+        let slot = sent.index() % MAX_SLOTS;
+        self.slots[slot] = Some(sent);
+        self.readers[slot] = readers;
+        if readers == 0 {
+            self.back.push(slot);
+        }
+    }
+
+    /// A slot whose readers are done. Those that are still being read go back behind the others.
+    #[inline]
+    fn acquire(&mut self, pool: &Pool) -> Option<Writing> {
+        if self.gates.are_all_open()
+            && let Some(first) = self.back.pop()
+        {
+            return self.take(first);
+        }
+        self.acquire_open(pool)
     }
 
     #[cold]
-    fn acquire_another(&self, pool: &Pool, first: Free) -> Option<(lucarne::Writing, Fence)> {
-        let mut closed = [const { None }; MAX_SLOTS];
-        closed[0] = Some(first);
-        for aside in &mut closed[1..] {
-            let free = pool.acquire()?;
-            if self.gates.is_open(free.index()) {
-                return Some(free.acquire());
+    fn acquire_open(&mut self, pool: &Pool) -> Option<Writing> {
+        self.take_dropped(pool);
+        for _ in 0..self.back.count {
+            let slot = self.back.pop()?;
+            if self.gates.is_open(slot) {
+                return self.take(slot);
             }
-            *aside = Some(free);
+            self.back.push(slot);
         }
         None
     }
 
-    /// Some readers fewer. Without any, the frame goes back into its pool.
-    fn take_back(&mut self, slot: usize, readers: usize) {
-        let Some(flight) = self.slots.get_mut(slot).and_then(Option::as_mut) else {
+    /// Its own writing gates the next one; what its readers have still to do, the gates know.
+    #[inline]
+    fn take(&mut self, slot: usize) -> Option<Writing> {
+        let sent = self.slots[slot].take()?;
+        Some(sent.take_back().acquire().0)
+    }
+
+    /// A reader fewer. Without any, the slot is back.
+    #[inline]
+    fn take_back(&mut self, slot: usize) {
+        let readers = &mut self.readers[slot % MAX_SLOTS];
+        if *readers == 0 {
             return;
-        };
-        flight.readers = flight.readers.saturating_sub(readers);
-        if flight.readers == 0
-            && let Some(flight) = self.slots[slot].take()
-        {
-            // Its own writing gates the next one; what its readers have still to do, the gates know.
-            drop(flight.sent);
+        }
+        *readers -= 1;
+        if *readers == 0 {
+            self.back.push(slot);
         }
     }
 
+    #[inline]
     fn release(&mut self, slot: usize, reader: u64, fence: Option<Fence>, epoll: &OwnedFd) {
         if let Some(fence) = fence {
-            let since = Instant::now();
-            let release = ReleaseFence {
-                fence,
-                reader,
-                since,
-            };
-            self.gates.add(slot, release, epoll);
+            self.close(slot, reader, fence, epoll);
         }
-        self.take_back(slot, 1);
+        self.take_back(slot);
+    }
+
+    /// Keeps a slot closed until its reader's work is done.
+    #[cold]
+    fn close(&mut self, slot: usize, reader: u64, fence: Fence, epoll: &OwnedFd) {
+        let since = Instant::now();
+        let release = ReleaseFence {
+            fence,
+            reader,
+            since,
+        };
+        self.gates.add(slot, release, epoll);
     }
 
     /// Takes back what a reader has that is gone.
     pub(super) fn forget(&mut self, reader: &Peer, generation: u64, epoll: &OwnedFd) {
         for slot in reader.out_of(generation) {
-            self.take_back(slot, 1);
+            self.take_back(slot);
         }
         self.gates.forget(reader.id, epoll);
     }
 
     /// A slot was free.
+    #[inline]
     pub(super) fn feed(&mut self) {
         self.starved = None;
     }
@@ -112,6 +182,11 @@ impl Flights {
     /// No slot is free: notes when that began.
     pub(super) fn starve(&mut self) {
         self.starved.get_or_insert_with(Instant::now);
+    }
+
+    /// Whether no slot is free.
+    pub(super) fn starves(&self) -> bool {
+        self.starved.is_some()
     }
 
     /// Whether no slot has been free for that long.
@@ -130,38 +205,51 @@ impl Flights {
 }
 
 impl<A: Allocate> Producer<A> {
-    /// A slot that is free, after looking what has come back.
-    pub(super) fn free_slot(&mut self) -> Option<SlotWriting<A::Image>> {
-        self.collect();
-        let generation = self.arrangement.current()?;
-        let (turn, gate) = self.flights.acquire(&generation.slots.pool)?;
-        Some(SlotWriting {
-            turn,
-            gate,
-            generation: generation.clone(),
-        })
+    /// As `free_slot`, for those who do not ask for each frame.
+    #[inline(never)]
+    pub(super) fn another_slot(&mut self) -> Option<SlotWriting<A::Image>> {
+        self.free_slot()
     }
 
-    /// Takes back what consumers have released.
-    fn collect(&mut self) {
-        let Some(generation) = self.arrangement.current() else {
-            return;
-        };
+    /// A slot that is free, after looking what has come back.
+    #[inline(always)]
+    pub(super) fn free_slot(&mut self) -> Option<SlotWriting<A::Image>> {
+        let generation = self.arrangement.current()?;
         let number = generation.number;
         let (flights, epoll) = (&mut self.flights, &self.epoll);
-        let broken = self.peers.each(|peer, inbox| {
+        let collected = self.peers.each(|peer, inbox| {
             let reader = peer.id;
             let released = |slot, fence| flights.release(slot, reader, fence, epoll);
             peer.collect(number, inbox, released)
         });
+        if collected.is_err() || !flights.gates.are_all_open() {
+            return self.sweep();
+        }
+        let turn = flights.acquire(&generation.slots.pool)?;
+        Some(SlotWriting {
+            turn,
+            generation: generation.clone(),
+        })
+    }
+
+    /// Opens the gates whose fences have signalled, and parts with whoever broke the protocol or is late. A slot that is free
+    /// then.
+    #[cold]
+    fn sweep(&mut self) -> Option<SlotWriting<A::Image>> {
         let late = self.flights.gates.sweep(self.options.patience, &self.epoll);
-        self.hang_up_on(broken);
+        self.hang_up_on_broken();
         for id in late {
             let text = "its release fence did not signal in time";
             self.dismiss(id, FarewellReason::TooSlow, text);
         }
+        let generation = self.arrangement.current()?;
+        Some(SlotWriting {
+            turn: self.flights.acquire(&generation.slots.pool)?,
+            generation: generation.clone(),
+        })
     }
 
+    #[inline]
     pub(super) fn publish(
         &mut self,
         slot: SlotWriting<A::Image>,
@@ -175,57 +263,39 @@ impl<A: Allocate> Producer<A> {
         if !is_current || self.sequence >= MAX_SEQUENCE {
             return Ok(0);
         }
-        // Closed at the end, when the frame is on its way: that is a system call.
-        let _kept = acquire.clone();
-        let (acquire, route) = choose_route(slot.frame(), acquire, self.options.patience)?;
-        self.sequence += 1;
-        let note = FrameNote {
-            timestamp: u64::try_from(timestamp.as_nanos()).unwrap_or(u64::MAX),
-            fence: route,
-            damage: damage.and_then(DamageList::new),
+        // What was given is closed at the end, when the frame is on its way: that is a system call.
+        let (passed, route) = match &acquire {
+            Fence::Signaled => (Fence::Signaled, FenceRoute::Signaled),
+            pending => choose_route(slot.frame(), pending, self.options.patience)?,
         };
-        let (readers, broken) = self.send_to_all(&slot, &acquire, note);
-        let index = slot.index();
-        let sent = slot.turn.send(acquire);
-        // Without a reader it goes back at once, and still gates whoever writes it next.
-        if readers > 0 {
-            self.flights.slots[index] = Some(Flight { sent, readers });
-        }
-        self.hang_up_on(broken);
-        Ok(readers)
-    }
-
-    /// Publishes a frame for everybody who gets frames of its generation. Says for how many, and with whom it failed.
-    fn send_to_all(
-        &mut self,
-        slot: &SlotWriting<A::Image>,
-        acquire: &Fence,
-        note: FrameNote,
-    ) -> (usize, Broken) {
+        self.sequence += 1;
         let outgoing = Outgoing {
             of: FenceFor {
                 generation: slot.generation(),
                 sequence: self.sequence,
                 slot: slot.index(),
             },
-            mailed: match (acquire, note.fence) {
-                (Fence::SyncFile(file), FenceRoute::Mailed) => Some(file),
+            mailed: match &passed {
+                Fence::SyncFile(file) if route == FenceRoute::Mailed => Some(file),
                 _ => None,
             },
-            note,
+            note: FrameNote {
+                timestamp: nanoseconds(timestamp),
+                fence: route,
+                damage: damage.and_then(DamageList::new),
+            },
         };
-        let mut readers = 0;
-        let mut back = [0_u8; MAX_SLOTS];
-        let broken = self.peers.each(|peer, _| {
-            readers += usize::from(peer.publish(&outgoing, &mut back)?);
+        let (flights, mut readers) = (&mut self.flights, 0);
+        let all = self.peers.each(|peer, _| {
+            readers += usize::from(peer.publish(&outgoing, |older| flights.take_back(older))?);
             Ok(())
         });
-        if back != [0; MAX_SLOTS] {
-            for (older, readers) in back.into_iter().enumerate().filter(|(_, back)| *back > 0) {
-                self.flights.take_back(older, readers.into());
-            }
+        // Without a reader it is back at once, and still gates whoever writes it next.
+        flights.set_out(slot.turn.send(passed), readers);
+        if all.is_err() {
+            self.hang_up_on_broken();
         }
-        (readers, broken)
+        Ok(readers)
     }
 
     /// After the configured patience, cuts off whoever keeps most of the slots.
@@ -244,19 +314,46 @@ impl<A: Allocate> Producer<A> {
     }
 }
 
+/// A time, as it travels: the highest number for one beyond it.
+#[inline]
+fn nanoseconds(time: Duration) -> u64 {
+    let seconds = time.as_secs().checked_mul(1_000_000_000);
+    let all = seconds.and_then(|seconds| seconds.checked_add(time.subsec_nanos().into()));
+    all.unwrap_or(u64::MAX)
+}
+
 /// How an acquire fence gets to consumers. One that cannot travel is waited for.
-fn choose_route(frame: &Frame, fence: Fence, patience: Duration) -> Result<(Fence, FenceRoute)> {
-    if matches!(fence, Fence::Signaled) || fence.is_signaled()? {
+fn choose_route(frame: &Frame, fence: &Fence, patience: Duration) -> Result<(Fence, FenceRoute)> {
+    if fence.is_signaled()? {
         return Ok((Fence::Signaled, FenceRoute::Signaled));
     }
     // Other memory is not asked: its reasons are written down for people, which would be an allocation for each frame.
     let attaches = frame.memory().path() == MemoryPath::DmaBuf && frame.implicit_sync().is_yes();
     let role = FenceRole::Acquire;
-    if attaches && frame.attach_fence(role, &fence, patience).is_ok() {
-        return Ok((fence, FenceRoute::Attached));
+    if attaches && frame.attach_fence(role, fence, patience).is_ok() {
+        return Ok((fence.clone(), FenceRoute::Attached));
     }
     match fence.to_sync_file(patience)? {
         None => Ok((Fence::Signaled, FenceRoute::Signaled)),
         Some(file) => Ok((Fence::SyncFile(file), FenceRoute::Mailed)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_come_out_in_the_order_in_which_they_went_in() {
+        let mut queue = Queue::default();
+        for slot in (0..MAX_SLOTS).rev() {
+            queue.push(slot);
+        }
+        assert_eq!(queue.pop(), Some(MAX_SLOTS - 1));
+        queue.push(MAX_SLOTS - 1);
+        let all: Vec<usize> = std::iter::from_fn(|| queue.pop()).collect();
+        let (last, others) = all.split_last().expect("all of them");
+        assert!(others.iter().copied().eq((0..MAX_SLOTS - 1).rev()));
+        assert_eq!(*last, MAX_SLOTS - 1);
     }
 }

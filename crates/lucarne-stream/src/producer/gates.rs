@@ -58,6 +58,11 @@ impl Gates {
         self.count += 1;
     }
 
+    #[inline]
+    pub(super) fn are_all_open(&self) -> bool {
+        self.count == 0
+    }
+
     pub(super) fn is_open(&self, slot: usize) -> bool {
         self.slots[slot].is_empty()
     }

@@ -29,6 +29,9 @@ impl<A: Allocate> Producer<A> {
                 Step::MoveOn => self.move_on(),
             }
         }
+        if self.arrangement.current().is_none() {
+            self.flights.let_go();
+        }
     }
 
     /// Makes the images of a new generation.
@@ -121,9 +124,10 @@ impl<A: Allocate> Producer<A> {
             format: agreement.format,
             rung: agreement.rung,
         });
-        self.flights.restart(&self.epoll);
-        let broken = self.peers.each(|peer, _| peer.move_on(number));
-        self.hang_up_on(broken);
+        self.flights.restart(&generation.slots.pool, &self.epoll);
+        if self.peers.each(|peer, _| peer.move_on(number)).is_err() {
+            self.hang_up_on_broken();
+        }
     }
 }
 

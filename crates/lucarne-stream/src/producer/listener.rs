@@ -100,6 +100,11 @@ impl Listener {
         }
     }
 
+    /// Whether it rests.
+    pub(super) fn is_deaf(&self) -> bool {
+        self.deaf.is_some()
+    }
+
     /// How long a rest still takes.
     pub(super) fn timeout(&self) -> Option<Duration> {
         let since = self.deaf?;

@@ -21,7 +21,7 @@ use lucarne::kernel::PeerCredentials;
 use lucarne::{Extent, Fence, Format, Offer, Request, Rung};
 use rustix::event::epoll;
 
-use crate::deadline::{self, Deadline};
+use crate::deadline::{Deadline, Tick};
 use crate::discovery;
 use crate::error::{Error, Result};
 use crate::events::Events;
@@ -119,7 +119,7 @@ pub struct Producer<A: Allocate> {
     sequence: u64,
     paused: bool,
     /// When the sockets were served last.
-    looked: Duration,
+    looked: Tick,
     events: Events<ProducerEvent>,
 }
 
@@ -154,7 +154,7 @@ impl<A: Allocate> Producer<A> {
             flights: Flights::new(),
             sequence: 0,
             paused: false,
-            looked: deadline::coarse_now(),
+            looked: Tick::now(),
             events: Events::new(),
         })
     }
@@ -168,19 +168,30 @@ impl<A: Allocate> Producer<A> {
     ///
     /// [`Error::Os`].
     pub fn try_acquire(&mut self) -> Result<Option<SlotWriting<A::Image>>> {
-        if deadline::coarse_now().saturating_sub(self.looked) >= HOUSEKEEPING {
+        self.acquire_now()
+    }
+
+    #[inline(always)]
+    fn acquire_now(&mut self) -> Result<Option<SlotWriting<A::Image>>> {
+        if Tick::now().is_after(self.looked, HOUSEKEEPING) {
             self.dispatch()?;
         }
         if let Some(slot) = self.free_slot() {
             self.flights.feed();
             return Ok(Some(slot));
         }
+        self.acquire_before_sleep()
+    }
+
+    /// A slot that comes back at the last moment.
+    #[cold]
+    fn acquire_before_sleep(&mut self) -> Result<Option<SlotWriting<A::Image>>> {
         if self.arrangement.current().is_some() {
             self.cut_off_the_slowest();
         }
         self.peers.announce_sleep();
         // Whatever came back before the announcement is seen here; whatever comes after wakes.
-        let slot = self.free_slot();
+        let slot = self.another_slot();
         if slot.is_some() {
             self.awake();
         }
@@ -193,7 +204,7 @@ impl<A: Allocate> Producer<A> {
     ///
     /// [`Error::Timeout`]; [`Error::Os`].
     pub fn acquire(&mut self, timeout: Duration) -> Result<SlotWriting<A::Image>> {
-        match self.try_acquire()? {
+        match self.acquire_now()? {
             Some(slot) => Ok(slot),
             None => self.wait(timeout),
         }
@@ -217,7 +228,7 @@ impl<A: Allocate> Producer<A> {
     fn sleep(&mut self, until: &Deadline) -> Result<()> {
         self.peers.announce_sleep();
         // Whatever came back before the announcement is seen here; whatever comes after wakes.
-        let free = self.free_slot().is_some();
+        let free = self.another_slot().is_some();
         let time = if free {
             Some(Duration::ZERO)
         } else {
@@ -240,6 +251,7 @@ impl<A: Allocate> Producer<A> {
     /// # Errors
     ///
     /// [`Error::Core`] for a descriptor that is not a fence.
+    #[inline]
     pub fn send(
         &mut self,
         slot: SlotWriting<A::Image>,

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use lucarne::{
     Fence, Frame,
-    kernel::{Memfd, PeerCredentials, SharedWords, SyncFile},
+    kernel::{Memfd, PeerCredentials, SyncFile},
 };
 
 use crate::deadline::Deadline;
 use crate::descriptor;
 use crate::error::{Error, Result};
 use crate::frame_message;
-use crate::ring::{Bed, Collected, FrameNote, RING_BYTES, RingProducer};
+use crate::ring::{Bed, Collected, FrameNote, RING_BYTES, RingProducer, RingWords, slots_of};
 use crate::socket::{Inbox, Socket};
 use crate::wire::{Configure, Delivery, Farewell, FenceFor, MAX_SLOTS, Malformed, Message};
 
@@ -36,14 +36,14 @@ pub(super) struct Joined {
 #[derive(Debug)]
 struct Ring {
     generation: u64,
-    end: RingProducer<SharedWords>,
+    end: RingProducer<RingWords>,
     memory: Memfd,
 }
 
 impl Ring {
     fn new(generation: u64, slots: usize) -> Result<Self> {
         let memory = Memfd::create("lucarne-ring", RING_BYTES)?;
-        let words = SharedWords::new(&memory)?;
+        let words = RingWords::new(&memory)?;
         Ok(Self {
             generation,
             end: RingProducer::new(words, generation, slots),
@@ -227,12 +227,13 @@ impl Peer {
         !self.kept.is_empty()
     }
 
-    /// Publishes a frame, if it gets frames of that generation: true if it did. Counts in `back` the older frames that it did
+    /// Publishes a frame, if it gets frames of that generation: true if it did. `back` hears of each older frame that it did
     /// not take, by slot.
+    #[inline]
     pub(super) fn publish(
         &mut self,
         frame: &Outgoing<'_>,
-        back: &mut [u8; MAX_SLOTS],
+        mut back: impl FnMut(usize),
     ) -> Result<bool> {
         let FenceFor {
             generation,
@@ -257,11 +258,8 @@ impl Peer {
         let ring = &mut self.rings[at].end;
         let asleep = ring.publish(slot, sequence, &frame.note);
         if is_latest {
-            let mut out = ring.mask() & !(1 << slot);
-            while out != 0 {
-                let older = out.trailing_zeros() as usize;
-                out &= out - 1;
-                back[older] += u8::from(ring.take_back(older));
+            for older in ring.take_back_all_but(slot) {
+                back(older);
             }
         }
         match asleep {
@@ -281,6 +279,7 @@ impl Peer {
         Ok(())
     }
 
+    #[inline]
     fn ring_of(&self, generation: u64) -> Option<usize> {
         let mut rings = self.rings.iter();
         rings.position(|ring| ring.generation == generation)
@@ -302,6 +301,7 @@ impl Peer {
 
     /// Looks which slots of a generation have come back from it. `released` hears of each, with the fence that says when the
     /// reading ends, if it has not: the slot is back, whatever becomes of its fence.
+    #[inline]
     pub(super) fn collect(
         &mut self,
         generation: u64,
@@ -311,15 +311,33 @@ impl Peer {
         let Some(at) = self.ring_of(generation) else {
             return Ok(());
         };
-        let mut out = self.rings[at].end.mask();
-        while out != 0 {
-            let slot = out.trailing_zeros() as usize;
-            out &= out - 1;
-            let ring = &mut self.rings[at].end;
-            let Some(sequence) = ring.out(slot) else {
-                continue;
-            };
-            let fence = match ring.collect(slot)? {
+        let (back, others) = self.rings[at].end.collect_released();
+        if back != 0 {
+            // It reads what it is sent.
+            self.unread = 0;
+        }
+        for slot in slots_of(back) {
+            released(slot, None);
+        }
+        if others == 0 {
+            return Ok(());
+        }
+        self.collect_others(at, others, inbox, released)
+    }
+
+    /// Slots that come back with a fence, or against the protocol.
+    #[cold]
+    fn collect_others(
+        &mut self,
+        at: usize,
+        others: u32,
+        inbox: &mut Inbox,
+        mut released: impl FnMut(usize, Option<Fence>),
+    ) -> Result<()> {
+        for slot in slots_of(others) {
+            let ring = &mut self.rings[at];
+            let (generation, sequence) = (ring.generation, ring.end.out(slot).unwrap_or_default());
+            let fence = match ring.end.collect(slot)? {
                 Collected::Held => continue,
                 Collected::Released => None,
                 Collected::ReleasedMailed => {
@@ -332,7 +350,6 @@ impl Peer {
                     Some(taken.inspect_err(|_| released(slot, None))?)
                 }
             };
-            // It reads what it is sent.
             self.unread = 0;
             released(slot, fence);
         }

@@ -9,8 +9,9 @@ use crate::error::{Error, Result};
 use crate::socket::Inbox;
 use crate::wire::Message;
 
-/// With whom something failed, and why: each is to be parted with.
-pub(super) type Broken = Vec<(u64, Error)>;
+/// Something failed with somebody: [`Peers::take_broken`] has those who are to be parted with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Broken;
 
 #[derive(Debug)]
 pub(super) struct Peers {
@@ -18,6 +19,8 @@ pub(super) struct Peers {
     /// Numbers are never used again.
     last_id: u64,
     inbox: Inbox,
+    /// With whom something failed, and why.
+    broken: Vec<(u64, Error)>,
 }
 
 impl Peers {
@@ -26,6 +29,7 @@ impl Peers {
             list: Vec::new(),
             last_id: 0,
             inbox: Inbox::new(),
+            broken: Vec::new(),
         }
     }
 
@@ -57,19 +61,27 @@ impl Peers {
         self.list.iter().filter(|peer| peer.is_served()).count()
     }
 
-    /// Does something with every peer. Says with whom it failed.
-    #[must_use = "those with whom it failed are to be parted with"]
+    /// Does something with every peer.
+    #[inline]
     pub(super) fn each(
         &mut self,
         mut act: impl FnMut(&mut Peer, &mut Inbox) -> Result<()>,
-    ) -> Broken {
-        let mut broken = Vec::new();
+    ) -> Result<(), Broken> {
         for peer in &mut self.list {
             if let Err(error) = act(peer, &mut self.inbox) {
-                broken.push((peer.id, error));
+                note(&mut self.broken, peer.id, error);
             }
         }
-        broken
+        if self.broken.is_empty() {
+            Ok(())
+        } else {
+            Err(Broken)
+        }
+    }
+
+    /// With whom something failed, and why: each is to be parted with.
+    pub(super) fn take_broken(&mut self) -> Vec<(u64, Error)> {
+        std::mem::take(&mut self.broken)
     }
 
     /// The next message of a peer.
@@ -86,6 +98,12 @@ impl Peers {
 
     pub(super) fn awake(&self) {
         self.list.iter().for_each(Peer::awake);
+    }
+
+    /// Whether nobody is to be looked at without an event.
+    pub(super) fn are_quiet(&self) -> bool {
+        let mut peers = self.list.iter();
+        peers.all(|peer| peer.deadline.is_none() && !peer.has_kept())
     }
 
     /// Those who did not answer in time.
@@ -122,4 +140,9 @@ impl Peers {
         };
         self.list.iter().filter_map(left).min()
     }
+}
+
+#[cold]
+fn note(broken: &mut Vec<(u64, Error)>, id: u64, error: Error) {
+    broken.push((id, error));
 }

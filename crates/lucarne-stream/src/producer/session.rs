@@ -10,11 +10,10 @@ use super::arrangement::Failure;
 use super::gates::FENCE;
 use super::listener::LISTENER;
 use super::peer::{Joined, Peer};
-use super::peers::Broken;
 use super::reserve;
 use super::{Producer, ProducerEvent};
 use crate::closing;
-use crate::deadline;
+use crate::deadline::Tick;
 use crate::error::{Error, Result};
 use crate::generation::Allocate;
 use crate::socket::{MOST_UNREAD, Socket};
@@ -45,7 +44,10 @@ impl<A: Allocate> Producer<A> {
             Err(rustix::io::Errno::INTR) => return Ok(()),
             Err(errno) => return Err(Error::os("epoll_wait", errno)),
         };
-        self.looked = deadline::coarse_now();
+        self.looked = Tick::now();
+        if ready.is_empty() && self.is_quiet() {
+            return Ok(());
+        }
         self.listener.wake(&self.epoll);
         for event in ready {
             let token = event.data.u64();
@@ -69,12 +71,20 @@ impl<A: Allocate> Producer<A> {
         self.arrange();
         // Deadlines are kept for a program that only dispatches, too.
         if self.flights.is_starved(self.options.patience) && self.arrangement.current().is_some() {
-            match self.free_slot() {
+            match self.another_slot() {
                 Some(_) => self.flights.feed(),
                 None => self.cut_off_the_slowest(),
             }
         }
         Ok(())
+    }
+
+    /// Whether nothing is to be done without an event: no message waits to be handled, and nobody's time runs.
+    fn is_quiet(&self) -> bool {
+        self.peers.are_quiet()
+            && !self.arrangement.waits()
+            && !self.listener.is_deaf()
+            && !self.flights.starves()
     }
 
     fn accept(&mut self) {
@@ -254,21 +264,15 @@ impl<A: Allocate> Producer<A> {
 
     /// Tells every consumer; those whose socket is full are cut off, as they would miss it.
     pub(super) fn broadcast(&mut self, message: &Message) {
-        let broken = self.peers.each(|peer, _| peer.tell(message));
-        self.hang_up_on(broken);
-    }
-
-    /// Ends the connections with which something failed.
-    #[inline]
-    pub(super) fn hang_up_on(&mut self, broken: Broken) {
-        if !broken.is_empty() {
-            self.hang_up_on_each(broken);
+        if self.peers.each(|peer, _| peer.tell(message)).is_err() {
+            self.hang_up_on_broken();
         }
     }
 
+    /// Ends the connections with which something failed.
     #[cold]
-    fn hang_up_on_each(&mut self, broken: Broken) {
-        for (id, error) in broken {
+    pub(super) fn hang_up_on_broken(&mut self) {
+        for (id, error) in self.peers.take_broken() {
             self.hang_up(id, &error);
         }
     }

@@ -1,23 +1,20 @@
 //! The consumer's end of a ring.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
-use lucarne::kernel::SharedWords;
-
 use super::{
-    Bed, Breach, CONSUMER_SLEEPS, DAMAGE, DamageList, FLAGS, FrameNote, GENERATION, HEAD, MAGIC,
-    MAIL, MAX_DAMAGE, MAX_SEQUENCE, PRODUCER_SLEEPS, Phase, RING_MAGIC, SLOTS, STATE, TIMESTAMP,
-    Words, announce_sleep, at, pack, unpack, wake_wanted,
+    Bed, Breach, CONSUMER_SLEEPS, DAMAGE, Damage, FLAGS, FenceRoute, FrameNote, GENERATION, HEAD,
+    MAGIC, MAIL, MAX_DAMAGE, MAX_SEQUENCE, PRODUCER_SLEEPS, Phase, RING_MAGIC, RingWords, SLOTS,
+    STATE, TIMESTAMP, Words, announce_sleep, at, bounded, pack, unpack, wake_wanted,
 };
-use crate::wire::Delivery;
+use crate::wire::{Delivery, MAX_SLOTS};
 
 /// A frame that was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Taken {
     pub(crate) slot: usize,
     pub(crate) sequence: u64,
-    pub(crate) note: FrameNote,
 }
 
 /// The consumer's end: takes frames and gives them back.
@@ -31,6 +28,8 @@ pub(crate) struct RingConsumer<W> {
     /// A bit for each slot whose frame is held, in memory that the producer cannot reach: a slot is not handed out twice,
     /// whatever its state says. Ordered by the state words, between which it changes.
     held: AtomicU32,
+    /// The damage of each slot whose frame is held, as it was read when the frame was taken.
+    damage: [[AtomicU64; MAX_DAMAGE]; MAX_SLOTS],
 }
 
 /// How often a frame is looked for that the producer takes back meanwhile. Giving up loses nothing: the producer has
@@ -61,6 +60,7 @@ impl<W: Words> RingConsumer<W> {
             words,
             slots,
             held: AtomicU32::new(0),
+            damage: [const { [const { AtomicU64::new(0) }; MAX_DAMAGE] }; MAX_SLOTS],
         })
     }
 
@@ -134,12 +134,7 @@ impl<W: Words> RingConsumer<W> {
                 limit: "taken: its last frame has not been released",
             });
         }
-        let note = self.note(slot)?;
-        Ok(Some(Taken {
-            slot,
-            sequence,
-            note,
-        }))
+        Ok(Some(Taken { slot, sequence }))
     }
 
     /// The published frame after `last` and not after `head` that is wanted: (sequence, slot).
@@ -188,11 +183,22 @@ impl<W: Words> RingConsumer<W> {
         Ok(found)
     }
 
-    /// Reads what is said of a frame that this side holds.
+    /// What is said of a frame that this side holds: its time in nanoseconds, and its flags.
     #[inline]
-    fn note(&self, slot: usize) -> Result<FrameNote, Breach> {
+    pub(crate) fn note(&self, slot: usize) -> (u64, u64) {
         let timestamp = self.words.load(at(slot, TIMESTAMP), Ordering::Relaxed);
         let flags = self.words.load(at(slot, FLAGS), Ordering::Relaxed);
+        (timestamp, flags)
+    }
+
+    /// What flags say: how the acquire fence comes, and how many rectangles differ from the frame before, or `None` for
+    /// everything. The rectangles are read now, and kept until the frame is given back. No flag is set of a frame that is
+    /// ready and has changed everywhere.
+    pub(crate) fn read_flags(
+        &self,
+        slot: usize,
+        flags: u64,
+    ) -> Result<(FenceRoute, Option<u8>), Breach> {
         let Some((fence, damage)) = FrameNote::read_flags(flags) else {
             return Err(Breach {
                 word: "flags",
@@ -201,18 +207,18 @@ impl<W: Words> RingConsumer<W> {
                 limit: "flags that the protocol has",
             });
         };
-        let damage = damage.map(|count| {
-            let mut rectangles = [0; MAX_DAMAGE];
-            for (index, rectangle) in rectangles.iter_mut().take(count).enumerate() {
-                *rectangle = self.words.load(at(slot, DAMAGE + index), Ordering::Relaxed);
-            }
-            DamageList { rectangles, count }
-        });
-        Ok(FrameNote {
-            timestamp,
-            fence,
-            damage,
-        })
+        let kept = &self.damage[bounded(slot)];
+        for (index, kept) in kept.iter().take(damage.unwrap_or(0).into()).enumerate() {
+            let rectangle = self.words.load(at(slot, DAMAGE + index), Ordering::Relaxed);
+            kept.store(rectangle, Ordering::Relaxed);
+        }
+        Ok((fence, damage))
+    }
+
+    /// The first `count` rectangles of a frame that is held.
+    pub(crate) fn damage(&self, slot: usize, count: u8) -> impl Iterator<Item = Damage> + '_ {
+        let kept = self.damage[bounded(slot)].iter().take(count.into());
+        kept.map(|word| Damage::unpack(word.load(Ordering::Relaxed)))
     }
 
     /// Gives a frame back that was taken; `mailed` where its release fence was sent on the socket before. Says whether the
@@ -267,9 +273,9 @@ impl<W: Words> RingConsumer<W> {
     }
 }
 
-impl RingConsumer<SharedWords> {
-    #[inline]
+impl RingConsumer<RingWords> {
     /// Sleeps after `announce_sleep` with [`Bed::Word`] and a last look: until the producer wakes it, or for `time`.
+    #[inline]
     pub(crate) fn sleep(&self, time: Duration) -> lucarne::Result<bool> {
         self.words.sleep(CONSUMER_SLEEPS, Bed::Word as u32, time)
     }

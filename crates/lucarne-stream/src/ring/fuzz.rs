@@ -192,8 +192,14 @@ fn consumer(page: &Page<'_>, slots: usize) {
                 );
                 let again = held.iter().any(|(slot, _)| *slot == taken.slot);
                 assert!(!again, "slot {} was handed out twice", taken.slot);
-                let damage = taken.note.damage.as_ref();
-                assert!(damage.is_none_or(|list| list.iter().count() == list.count));
+                let (_, flags) = page.bounded(|| ring.note(taken.slot));
+                match page.bounded(|| ring.read_flags(taken.slot, flags)) {
+                    Ok((_, damage)) => {
+                        let count = damage.unwrap_or(0);
+                        assert!(ring.damage(taken.slot, count).count() == count.into());
+                    }
+                    Err(breach) => return end(page, &ring, &held, &breach),
+                }
                 last = taken.sequence;
                 page.near.set(last);
                 held.push((taken.slot, taken.sequence));

@@ -2,7 +2,7 @@
 //!
 //! One ring connects the producer with one consumer for one generation. Each slot has one state word; a frame's sequence
 //! number is part of it, so that no state comes twice. The algorithm is generic over its words: loom checks the same code
-//! over its own atomics that runs over [`SharedWords`] here.
+//! over its own atomics that runs over [`RingWords`] here.
 //!
 //! Neither side believes what it reads: each word is loaded once, and a value that the protocol does not allow there is a
 //! [`Breach`], after which the honest side hangs up. What a side knows by itself (which frames it published, which it
@@ -27,10 +27,14 @@ use lucarne::kernel::SharedWords;
 use crate::wire::{MAX_SEQUENCE, MAX_SLOTS};
 
 pub(crate) use consumer::{RingConsumer, Taken};
-pub(crate) use producer::{Collected, RingProducer};
+pub(crate) use producer::{Collected, RingProducer, slots_of};
 
 /// A ring's memory: whole and sealed, in bytes.
 pub(crate) const RING_BYTES: u64 = 4096;
+/// The same, in words.
+const RING_WORDS: usize = 512;
+/// A ring's memory, mapped.
+pub(crate) type RingWords = SharedWords<RING_WORDS>;
 /// What word 0 holds: "LCRING" and the ring's version, 1.
 pub(crate) const RING_MAGIC: u64 = u64::from_le_bytes(*b"LCRING\x01\0");
 
@@ -137,7 +141,7 @@ pub struct Damage {
 
 impl Damage {
     /// Sixteen bits each: x, y, width - 1, height - 1. `None` for what does not fit.
-    fn pack(self) -> Option<u64> {
+    pub(crate) fn pack(self) -> Option<u64> {
         let field = |value: u32| u16::try_from(value).ok().map(u64::from);
         let size = |value: u32| value.checked_sub(1).and_then(field);
         Some(
@@ -160,7 +164,7 @@ impl Damage {
     }
 }
 
-/// What is said of a frame beside its slot.
+/// What a producer says of a frame beside its slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FrameNote {
     /// Nanoseconds on `CLOCK_MONOTONIC`.
@@ -193,11 +197,6 @@ impl DamageList {
         }
         Some(list)
     }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Damage> + '_ {
-        let known = self.rectangles.iter().take(self.count);
-        known.map(|word| Damage::unpack(*word))
-    }
 }
 
 // The flags word: bits 0 and 1 are the fence's route, bit 2 says that the damage is known, bits 4 to 7 count it.
@@ -215,21 +214,17 @@ impl FrameNote {
     }
 
     /// The route, and how many rectangles there are where the damage is known.
-    #[inline]
-    fn read_flags(word: u64) -> Option<(FenceRoute, Option<usize>)> {
-        if word == 0 {
-            return Some((FenceRoute::Signaled, None));
-        }
+    fn read_flags(word: u64) -> Option<(FenceRoute, Option<u8>)> {
         let route = match word & 3 {
             0 => FenceRoute::Signaled,
             1 => FenceRoute::Attached,
             2 => FenceRoute::Mailed,
             _ => return None,
         };
-        let count = usize::try_from(word >> 4 & 0xf).unwrap_or(usize::MAX);
+        let count = u8::try_from(word >> 4 & 0xf).unwrap_or(u8::MAX);
         match (word & !0xf7, word & 4) {
             (0, 0) if count == 0 => Some((route, None)),
-            (0, 4) if count <= MAX_DAMAGE => Some((route, Some(count))),
+            (0, 4) if usize::from(count) <= MAX_DAMAGE => Some((route, Some(count))),
             _ => None,
         }
     }
@@ -246,7 +241,7 @@ pub(crate) trait Words {
     fn fence(&self);
 }
 
-impl Words for SharedWords {
+impl Words for RingWords {
     #[inline]
     fn load(&self, index: usize, order: Ordering) -> u64 {
         self.word(index).load(order)
@@ -279,7 +274,13 @@ impl Words for SharedWords {
 #[inline]
 fn at(slot: usize, word: usize) -> usize {
     debug_assert!(slot < MAX_SLOTS && word < SLOT_WORDS);
-    FIRST_SLOT + slot * SLOT_WORDS + word
+    FIRST_SLOT + bounded(slot) * SLOT_WORDS + word
+}
+
+/// The same slot, in words that the compiler understands: no place in a ring and no list of slots is checked then.
+#[inline]
+fn bounded(slot: usize) -> usize {
+    slot % MAX_SLOTS
 }
 
 /// Where a side that sleeps waits to be woken; the values of the *sleeps* words.

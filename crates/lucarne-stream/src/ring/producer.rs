@@ -2,12 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use lucarne::kernel::SharedWords;
-
 use super::{
     Bed, Breach, CONSUMER_SLEEPS, DAMAGE, FLAGS, FrameNote, GENERATION, HEAD, MAGIC, MAIL,
-    PRODUCER_SLEEPS, Phase, RING_MAGIC, SLOTS, STATE, TIMESTAMP, Words, announce_sleep, at, pack,
-    unpack, wake_wanted,
+    PRODUCER_SLEEPS, Phase, RING_MAGIC, RingWords, SLOTS, STATE, TIMESTAMP, Words, announce_sleep,
+    at, bounded, pack, unpack, wake_wanted,
 };
 use crate::wire::MAX_SLOTS;
 
@@ -29,10 +27,10 @@ pub(crate) enum Collected {
 pub(crate) struct RingProducer<W> {
     words: W,
     slots: usize,
-    /// The sequence number that each slot was published with, while it is out.
-    out: [Option<u64>; MAX_SLOTS],
     /// A bit for each slot that is out.
     mask: u32,
+    /// The sequence number that each slot was published with last.
+    sequences: [u64; MAX_SLOTS],
     mail: u64,
 }
 
@@ -46,8 +44,8 @@ impl<W: Words> RingProducer<W> {
         Self {
             words,
             slots,
-            out: [None; MAX_SLOTS],
             mask: 0,
+            sequences: [0; MAX_SLOTS],
             mail: 0,
         }
     }
@@ -56,7 +54,7 @@ impl<W: Words> RingProducer<W> {
     /// consumer has to be woken, and where.
     #[inline]
     pub(crate) fn publish(&mut self, slot: usize, sequence: u64, note: &FrameNote) -> Option<Bed> {
-        debug_assert!(slot < self.slots && self.out[slot].is_none());
+        debug_assert!(slot < self.slots && self.out(slot).is_none());
         let words = &self.words;
         words.store(at(slot, TIMESTAMP), note.timestamp, Ordering::Relaxed);
         words.store(at(slot, FLAGS), note.flags(), Ordering::Relaxed);
@@ -68,8 +66,8 @@ impl<W: Words> RingProducer<W> {
         // Release: whoever sees the state sees the note, and what was written into the frame before.
         let state = pack(sequence, Phase::Published);
         words.store(at(slot, STATE), state, Ordering::Release);
-        self.out[slot] = Some(sequence);
-        self.mask |= 1 << slot;
+        self.sequences[bounded(slot)] = sequence;
+        self.mask |= 1 << bounded(slot);
         // Release: whoever sees the head sees every frame up to it, and so takes them in order.
         words.store(HEAD, sequence, Ordering::Release);
         wake_wanted(words, CONSUMER_SLEEPS)
@@ -78,7 +76,7 @@ impl<W: Words> RingProducer<W> {
     /// Takes a published frame back, if the consumer has not taken it: true if the slot is the producer's again.
     #[inline]
     pub(crate) fn take_back(&mut self, slot: usize) -> bool {
-        let Some(sequence) = self.out[slot] else {
+        let Some(sequence) = self.out(slot) else {
             return false;
         };
         let published = pack(sequence, Phase::Published);
@@ -90,18 +88,48 @@ impl<W: Words> RingProducer<W> {
         back.is_ok()
     }
 
-    /// Looks whether a slot that is out has come back.
+    /// Takes back every published frame that the consumer has not taken, but one.
+    pub(crate) fn take_back_all_but(
+        &mut self,
+        slot: usize,
+    ) -> impl Iterator<Item = usize> + use<W> {
+        let mut taken = 0_u32;
+        for older in slots_of(self.mask & !(1 << bounded(slot))) {
+            if self.take_back(older) {
+                taken |= 1 << older;
+            }
+        }
+        slots_of(taken)
+    }
+
+    /// Takes back the slots whose readers are done and have sent no fence: a bit for each. The other mask has those that
+    /// [`collect`](Self::collect) has to look at.
     #[inline]
+    pub(crate) fn collect_released(&mut self) -> (u32, u32) {
+        let (mut released, mut others) = (0, 0);
+        for slot in slots_of(self.mask) {
+            // Acquire: what the consumer did with the frame before it released it, has happened.
+            let state = self.words.load(at(slot, STATE), Ordering::Acquire);
+            let sequence = self.sequences[bounded(slot)];
+            if state == pack(sequence, Phase::Released) {
+                released |= 1 << slot;
+            } else if !is_held(state, sequence) {
+                others |= 1 << slot;
+            }
+        }
+        self.mask &= !released;
+        (released, others)
+    }
+
+    /// Looks whether a slot that is out has come back.
     pub(crate) fn collect(&mut self, slot: usize) -> Result<Collected, Breach> {
-        let Some(sequence) = self.out[slot] else {
+        let Some(sequence) = self.out(slot) else {
             return Ok(Collected::Held);
         };
-        // Acquire: what the consumer did with the frame before it released it, has happened.
+        // Acquire: as above.
         let state = self.words.load(at(slot, STATE), Ordering::Acquire);
         let collected = match unpack(state) {
-            Some((same, Phase::Published | Phase::Taken)) if same == sequence => {
-                return Ok(Collected::Held);
-            }
+            _ if is_held(state, sequence) => return Ok(Collected::Held),
             Some((same, Phase::Released)) if same == sequence => Collected::Released,
             Some((same, Phase::ReleasedMailed)) if same == sequence => Collected::ReleasedMailed,
             _ => {
@@ -117,32 +145,26 @@ impl<W: Words> RingProducer<W> {
         Ok(collected)
     }
 
-    fn forget(&mut self, slot: usize) {
-        self.out[slot] = None;
-        self.mask &= !(1 << slot);
-    }
-
     /// How many slots there are.
     pub(crate) fn slots(&self) -> usize {
         self.slots
     }
 
-    /// The slots that are out, a bit each.
     #[inline]
-    pub(crate) fn mask(&self) -> u32 {
-        self.mask
+    fn forget(&mut self, slot: usize) {
+        self.mask &= !(1 << bounded(slot));
     }
 
     /// The sequence number of the frame in this slot, while it is out.
     #[inline]
     pub(crate) fn out(&self, slot: usize) -> Option<u64> {
-        self.out.get(slot).copied().flatten()
+        let is_out = slot < MAX_SLOTS && self.mask & 1 << slot != 0;
+        is_out.then(|| self.sequences[bounded(slot)])
     }
 
     /// Every slot that is out, with its frame's sequence number.
     pub(crate) fn all_out(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
-        let slots = self.out.iter().enumerate();
-        slots.filter_map(|(slot, sequence)| sequence.map(|sequence| (slot, sequence)))
+        (0..MAX_SLOTS).filter_map(|slot| Some((slot, self.out(slot)?)))
     }
 
     /// Counts a message that was sent on the socket, so that a consumer which is awake looks there.
@@ -169,9 +191,26 @@ impl<W: Words> RingProducer<W> {
     }
 }
 
-impl RingProducer<SharedWords> {
+impl RingProducer<RingWords> {
     /// Wakes a consumer that sleeps at its word.
+    #[inline]
     pub(crate) fn wake_at_word(&self) {
         self.words.wake(CONSUMER_SLEEPS);
     }
+}
+
+/// Whether the consumer has the frame, or may still take it.
+#[inline]
+fn is_held(state: u64, sequence: u64) -> bool {
+    state == pack(sequence, Phase::Published) || state == pack(sequence, Phase::Taken)
+}
+
+/// The slots of a mask.
+#[inline]
+pub(crate) fn slots_of(mut mask: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let slot = mask.trailing_zeros() as usize;
+        mask &= mask.checked_sub(1)?;
+        Some(slot)
+    })
 }

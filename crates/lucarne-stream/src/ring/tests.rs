@@ -10,8 +10,8 @@ fn memory() -> Memfd {
     Memfd::create("ring", RING_BYTES).expect("a memfd")
 }
 
-fn words(memory: &Memfd) -> SharedWords {
-    SharedWords::new(memory).expect("mapped")
+fn words(memory: &Memfd) -> RingWords {
+    RingWords::new(memory).expect("mapped")
 }
 
 fn note(timestamp: u64) -> FrameNote {
@@ -23,10 +23,10 @@ fn note(timestamp: u64) -> FrameNote {
 }
 
 struct Ends {
-    producer: RingProducer<SharedWords>,
-    consumer: RingConsumer<SharedWords>,
+    producer: RingProducer<RingWords>,
+    consumer: RingConsumer<RingWords>,
     /// What a peer could do.
-    raw: SharedWords,
+    raw: RingWords,
 }
 
 fn ends(slots: usize) -> Ends {
@@ -62,7 +62,7 @@ fn latest_drops_and_every_does_not() {
         .expect("no breach");
     let taken = taken.expect("a frame");
     assert_eq!(
-        (taken.slot, taken.sequence, taken.note.timestamp),
+        (taken.slot, taken.sequence, ends.consumer.note(taken.slot).0),
         (2, 1, 1)
     );
     let taken = ends
@@ -167,8 +167,13 @@ fn damage_comes_through() {
         .take(Delivery::Latest, 0, 0)
         .expect("no breach");
     let taken = taken.expect("a frame");
-    assert_eq!(taken.note, sent);
-    let list: Vec<Damage> = taken.note.damage.expect("known").iter().collect();
+    let (timestamp, flags) = ends.consumer.note(taken.slot);
+    assert_eq!(timestamp, 9);
+    let read = ends.consumer.read_flags(taken.slot, flags);
+    assert_eq!(read, Ok((FenceRoute::Attached, Some(2))));
+    // What a peer writes afterwards changes nothing.
+    ends.raw.word(at(0, DAMAGE)).store(0, Ordering::Relaxed);
+    let list: Vec<Damage> = ends.consumer.damage(0, 2).collect();
     assert_eq!(list, [all, small]);
     assert_eq!(DamageList::new(&[all; MAX_DAMAGE + 1]), None);
     let empty = Damage { width: 0, ..all };
@@ -201,6 +206,7 @@ fn states_that_cannot_be_are_breaches_for_the_producer() {
         let mut ends = ends(1);
         ends.producer.publish(0, 1, &note(1));
         ends.raw.store(at(0, STATE), state, Ordering::Release);
+        assert_eq!(ends.producer.collect_released(), (0, 1));
         let breach = ends.producer.collect(0).expect_err("impossible");
         assert_eq!((breach.word, breach.got), ("state", state));
         assert!(!ends.producer.take_back(0));
@@ -224,8 +230,16 @@ fn words_that_cannot_be_are_breaches_for_the_consumer() {
         let mut ends = ends(2);
         ends.producer.publish(0, 3, &note(3));
         ends.raw.store(index, value, Ordering::Release);
-        let breach = ends.consumer.take(Delivery::Latest, 2, usize::MAX);
-        let breach = breach.expect_err(word);
+        let taken = ends.consumer.take(Delivery::Latest, 2, usize::MAX);
+        // Flags are read once the frame is taken.
+        let breach = match taken.map(|taken| taken.expect("a frame")) {
+            Err(breach) => breach,
+            Ok(taken) => {
+                let (_, flags) = ends.consumer.note(taken.slot);
+                let read = ends.consumer.read_flags(taken.slot, flags);
+                read.expect_err(word)
+            }
+        };
         assert_eq!((breach.word, breach.got), (word, value));
     }
 }
@@ -249,6 +263,10 @@ proptest! {
         let delivery = if every { Delivery::Every } else { Delivery::Latest };
         if let Ok(Some(taken)) = ends.consumer.take(delivery, 1, usize::MAX) {
             prop_assert!(taken.slot < 7 && taken.sequence > 1);
+            let (_, flags) = ends.consumer.note(taken.slot);
+            if let Ok((_, Some(count))) = ends.consumer.read_flags(taken.slot, flags) {
+                prop_assert_eq!(ends.consumer.damage(taken.slot, count).count(), count.into());
+            }
             ends.consumer.release(taken.slot, taken.sequence, false);
         }
     }

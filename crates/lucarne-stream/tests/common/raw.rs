@@ -143,7 +143,7 @@ impl Raw {
 /// A ring in the hands of somebody who writes what they like. Words as docs/protocol.md numbers them.
 #[derive(Debug)]
 pub(crate) struct Ring {
-    words: SharedWords,
+    words: SharedWords<512>,
 }
 
 impl Ring {

@@ -225,6 +225,7 @@ pub(super) fn wait(device: &DeviceInner, file: &SyncFile) -> Result<()> {
 }
 
 /// A sync_file behind all commands issued so far.
+#[inline(never)]
 pub(super) fn export_fence(device: &DeviceInner) -> Result<Fence> {
     let kind = raw::SYNC_NATIVE_FENCE_ANDROID;
     let sync = Sync::create(device, kind, std::ptr::null())?;

@@ -118,6 +118,7 @@ impl Texture {
 
     /// How often this side copies each frame: 0 where the texture's pixels lie in the shared memory itself, which a software
     /// rasteriser can do with host memory too; 1 where host memory is uploaded.
+    #[inline]
     pub fn copies_per_frame(&self) -> u32 {
         u32::from(matches!(self.source, Source::Upload(_)))
     }

@@ -67,26 +67,34 @@ pub trait Lent {
 /// What a state of the reader's holds: given back once, in the end by being dropped.
 #[derive(Debug)]
 pub(super) struct Loan<L: Lent> {
-    lent: L,
-    over: bool,
+    /// Until it is given back.
+    lent: Option<L>,
 }
 
 impl<L: Lent> Loan<L> {
+    #[inline]
     pub(super) fn new(lent: L) -> Self {
-        Self { lent, over: false }
+        Self { lent: Some(lent) }
     }
 
-    pub(super) fn end(&mut self, release: Option<Fence>) -> L::Returned {
-        self.over = true;
-        self.lent.give_back(release)
+    #[inline]
+    pub(super) fn end(&mut self, release: Fence) -> L::Returned {
+        let mut lent = self.lent.take().expect("it is given back once");
+        lent.give_back(Some(release))
+    }
+
+    /// Nobody is left to hear how that went.
+    #[cold]
+    fn end_unheard(mut lent: L) {
+        let _ = lent.give_back(None);
     }
 }
 
 impl<L: Lent> Drop for Loan<L> {
+    #[inline]
     fn drop(&mut self) {
-        if !self.over {
-            // Nobody is left to hear how that went.
-            let _ = self.end(None);
+        if let Some(lent) = self.lent.take() {
+            Self::end_unheard(lent);
         }
     }
 }
@@ -94,24 +102,31 @@ impl<L: Lent> Drop for Loan<L> {
 impl<L: Lent> Deref for Loan<L> {
     type Target = L;
 
+    #[inline]
     fn deref(&self) -> &L {
-        &self.lent
+        self.lent.as_ref().expect("it has not been given back")
     }
 }
 
-/// Where the frames of a pool are while nobody uses them, each with what its next writer must wait for.
+/// The frames of a pool, and those that nobody uses: each with what its next writer must wait for.
 #[derive(Debug)]
 pub(super) struct Home {
+    frames: Vec<Frame>,
     free: Mutex<VecDeque<(usize, Fence)>>,
 }
 
 impl Home {
-    /// Where `frames` frames are, and nobody uses one.
-    pub(super) fn new(frames: usize) -> Self {
-        let free = (0..frames).map(|index| (index, Fence::Signaled));
+    /// Where these frames are, and nobody uses one.
+    pub(super) fn new(frames: Vec<Frame>) -> Self {
+        let free = (0..frames.len()).map(|index| (index, Fence::Signaled));
         Self {
             free: Mutex::new(free.collect()),
+            frames,
         }
+    }
+
+    pub(super) fn frames(&self) -> &[Frame] {
+        &self.frames
     }
 
     pub(super) fn free(&self) -> MutexGuard<'_, VecDeque<(usize, Fence)>> {
@@ -120,32 +135,32 @@ impl Home {
     }
 }
 
-/// A frame that a [`Pool`](super::Pool) has given out. Dropping it puts it back.
+/// A frame that a [`Pool`](super::Pool) has given out. Dropping it puts it back. It keeps all of the pool's memory.
 #[derive(Debug)]
 pub struct PoolFrame {
     index: usize,
-    frame: Frame,
     /// What the next writer must wait for if the frame goes back now.
     release: Fence,
     home: Arc<Home>,
 }
 
 impl PoolFrame {
-    pub(super) fn new(index: usize, frame: Frame, release: Fence, home: &Arc<Home>) -> Self {
+    pub(super) fn new(index: usize, release: Fence, home: &Arc<Home>) -> Self {
         Self {
             index,
-            frame,
             release,
             home: Arc::clone(home),
         }
     }
 
     /// What gates the next writer if the frame goes back now.
-    pub(super) fn release(&self) -> Fence {
-        self.release.clone()
+    #[inline]
+    pub(super) fn release(&self) -> &Fence {
+        &self.release
     }
 
     /// Sets what gates the next writer.
+    #[inline]
     pub(super) fn gate_with(&mut self, release: Fence) {
         self.release = release;
     }
@@ -155,9 +170,10 @@ impl Lent for PoolFrame {
     type Returned = ();
 
     fn frame(&self) -> &Frame {
-        &self.frame
+        &self.home.frames[self.index]
     }
 
+    #[inline]
     fn index(&self) -> usize {
         self.index
     }

@@ -30,28 +30,25 @@ use super::turn::Free;
 #[derive(Debug)]
 pub struct Pool {
     home: Arc<Home>,
-    frames: Vec<Frame>,
 }
 
 impl Pool {
     /// A pool of these frames, all free.
     pub fn new(frames: Vec<Frame>) -> Self {
         Self {
-            home: Arc::new(Home::new(frames.len())),
-            frames,
+            home: Arc::new(Home::new(frames)),
         }
     }
 
     /// The frame that has been free for longest, or `None` while all are in use. Does not block.
     pub fn acquire(&self) -> Option<Free> {
         let (index, release) = self.home.free().pop_front()?;
-        let frame = PoolFrame::new(index, self.frames[index].clone(), release, &self.home);
-        Some(Free::new(frame))
+        Some(Free::new(PoolFrame::new(index, release, &self.home)))
     }
 
     /// All frames, in the order of their index.
     pub fn frames(&self) -> &[Frame] {
-        &self.frames
+        self.home.frames()
     }
 
     /// How many frames are free now.

@@ -41,8 +41,8 @@ pub struct Writing {
 #[derive(Debug)]
 #[must_use = "dropping a sent frame means that nobody sees it"]
 pub struct Sent {
+    /// What gates its reader would gate the next writer.
     lent: PoolFrame,
-    acquire: Fence,
 }
 
 /// A frame that has reached a consumer. Dropping it gives it back unread.
@@ -70,28 +70,41 @@ impl Free {
     }
 
     /// Takes the turn to write. The fence is the last reader's release fence: wait for it before writing.
+    #[inline]
     pub fn acquire(self) -> (Writing, Fence) {
-        let release = self.lent.release();
+        let release = self.lent.release().clone();
         (Writing { lent: self.lent }, release)
     }
 }
 
 impl Writing {
+    /// The fence that it came with: the last reader's release fence.
+    #[inline]
+    pub fn gate(&self) -> &Fence {
+        self.lent.release()
+    }
+
     /// Passes the frame on; `acquire` signals when the writing is done.
+    #[inline]
     pub fn send(mut self, acquire: Fence) -> Sent {
         // Should nobody read it, the next writer waits for this one: writes to one frame stay in order.
-        self.lent.gate_with(acquire.clone());
-        Sent {
-            lent: self.lent,
-            acquire,
-        }
+        self.lent.gate_with(acquire);
+        Sent { lent: self.lent }
     }
 }
 
 impl Sent {
     /// Hands the frame over within this process.
     pub fn receive(self) -> Received {
-        Received::new(self.lent, self.acquire)
+        let acquire = self.lent.release().clone();
+        Received::new(self.lent, acquire)
+    }
+
+    /// Takes the frame back, past the others of its pool. For a lender who knows that its readers elsewhere are done: what
+    /// gates the next writer is the frame's own writing alone.
+    #[inline]
+    pub fn take_back(self) -> Free {
+        Free { lent: self.lent }
     }
 
     /// Gives the frame back for readers elsewhere: another process, a compositor, an encoder. `release` signals when all of
@@ -103,12 +116,14 @@ impl Sent {
 
 impl<L: Lent> Received<L> {
     /// A frame that somebody lends; `acquire` signals when its writing is done.
+    #[inline]
     pub fn new(lent: L, acquire: Fence) -> Self {
         let loan = Loan::new(lent);
         Self { loan, acquire }
     }
 
     /// Takes the turn to read. The fence is the writer's acquire fence: wait for it before reading.
+    #[inline]
     pub fn acquire(self) -> (Reading<L>, Fence) {
         let reading = Reading {
             loan: self.loan,
@@ -128,22 +143,32 @@ impl<L: Lent> Reading<L> {
 
     /// Ends the turn. `release` signals when the reading is done; the next writer waits for it. Returns the answer of
     /// whoever lent the frame; a [`Pool`](super::Pool) answers nothing.
+    #[inline]
     pub fn release(mut self, release: Fence) -> L::Returned {
         self.quiesce = None;
-        self.loan.end(Some(release))
+        self.loan.end(release)
+    }
+}
+
+impl<L: Lent> Reading<L> {
+    /// Waits for reads that were begun and not released.
+    #[cold]
+    fn end_unreleased(&mut self, quiesce: Box<dyn FnOnce()>) {
+        #[cfg(feature = "tracing")]
+        tracing::warn!(
+            index = self.loan.index(),
+            "a frame was dropped while it was being read; waiting for its reads"
+        );
+        quiesce();
+        let _ = self.loan.end(Fence::Signaled);
     }
 }
 
 impl<L: Lent> Drop for Reading<L> {
+    #[inline]
     fn drop(&mut self) {
         if let Some(quiesce) = self.quiesce.take() {
-            #[cfg(feature = "tracing")]
-            tracing::warn!(
-                index = self.loan.index(),
-                "a frame was dropped while it was being read; waiting for its reads"
-            );
-            quiesce();
-            let _ = self.loan.end(Some(Fence::Signaled));
+            self.end_unreleased(quiesce);
         }
         // The loan's own drop gives back what was not read.
     }

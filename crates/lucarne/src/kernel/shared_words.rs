@@ -14,40 +14,32 @@ use crate::error::{Error, Result};
 /// Bytes in a word.
 const WORD: usize = size_of::<u64>();
 
-/// A whole [`Memfd`], mapped shared, as 64-bit words that are only ever touched atomically.
+/// A whole [`Memfd`] of `N` words, mapped shared: 64 bits each, which are only ever touched atomically.
+///
+/// How many there are is checked once, when it is mapped; a number that the program knows needs no check then.
 ///
 /// It never gives out a slice or a reference to a plain number: another process may change any word at any time. Load a
 /// word once, then check the copy.
 #[derive(Debug)]
-pub struct SharedWords {
+pub struct SharedWords<const N: usize> {
     mapping: Mapping,
-    words: usize,
 }
 
-impl SharedWords {
+impl<const N: usize> SharedWords<N> {
     /// Maps all of `memory`, for reading and writing.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a size that is not a whole number of words; [`Error::Os`] when the address space does not
+    /// [`Error::Invalid`] for memory of another size; [`Error::Os`] when the address space does not
     /// have the room, or the memfd is sealed against writing.
     pub fn new(memory: &Memfd) -> Result<Self> {
         let mapping = Mapping::new(memory)?;
         let bytes = mapping.len();
-        if !bytes.is_multiple_of(WORD) {
-            let limit = format!("a multiple of {WORD} bytes");
+        if bytes != N * WORD {
+            let limit = format!("{N} words of {WORD} bytes");
             return Err(Error::invalid("shared memory size", bytes, limit));
         }
-        Ok(Self {
-            mapping,
-            words: bytes / WORD,
-        })
-    }
-
-    /// How many words there are; at least one.
-    #[expect(clippy::len_without_is_empty, reason = "an empty mapping cannot exist")]
-    pub fn len(&self) -> usize {
-        self.words
+        Ok(Self { mapping })
     }
 
     /// The word at `index`, counted from 0.
@@ -99,12 +91,14 @@ impl SharedWords {
     /// # Panics
     ///
     /// As for [`SharedWords::word`].
+    #[inline]
     pub fn wake(&self, index: usize) {
         // It fails for nothing but an address that is none.
         let _woken = futex::wake(self.lower_half(index), futex::Flags::empty(), 1);
     }
 
     /// What the kernel compares of a word: for its address alone, as half a word is never read or written here.
+    #[inline]
     fn lower_half(&self, index: usize) -> &AtomicU32 {
         let half = self.address(index).cast::<u32>();
         let lower = usize::from(cfg!(target_endian = "big"));
@@ -117,15 +111,19 @@ impl SharedWords {
 
     #[inline]
     fn address(&self, index: usize) -> NonNull<u64> {
-        assert!(
-            index < self.words,
-            "word {index} of {}: beyond the mapping",
-            self.words
-        );
+        if index >= N {
+            beyond(index, N);
+        }
         let base = self.mapping.address().cast::<u64>();
-        // SAFETY: NonNull::add stays within one allocation: the mapping holds `self.words` words, and `index` is one.
+        // SAFETY: NonNull::add stays within one allocation: the mapping holds `N` words (checked by `new`), and `index` is
+        // one of them.
         unsafe { base.add(index) }
     }
+}
+
+#[cold]
+fn beyond(index: usize, words: usize) -> ! {
+    panic!("word {index} of {words}: beyond the mapping")
 }
 
 #[cfg(test)]
@@ -135,6 +133,8 @@ mod tests {
 
     use super::*;
 
+    type Page = SharedWords<512>;
+
     fn memory(bytes: u64) -> Memfd {
         Memfd::create("words", bytes).expect("a memfd")
     }
@@ -142,9 +142,8 @@ mod tests {
     #[test]
     fn two_mappings_of_one_memory_see_each_others_words() {
         let memory = memory(4096);
-        let (here, there) = (SharedWords::new(&memory), SharedWords::new(&memory));
+        let (here, there) = (Page::new(&memory), Page::new(&memory));
         let (here, there) = (here.expect("mapped"), there.expect("mapped"));
-        assert_eq!(here.len(), 512);
         for index in [0, 7, 511] {
             let value = 0x0123_4567_89ab_cdef + index as u64;
             here.word(index).store(value, Ordering::Release);
@@ -158,7 +157,7 @@ mod tests {
     #[test]
     fn a_sleeper_is_woken_from_another_mapping() {
         let memory = memory(4096);
-        let (here, there) = (SharedWords::new(&memory), SharedWords::new(&memory));
+        let (here, there) = (Page::new(&memory), Page::new(&memory));
         let (here, there) = (here.expect("mapped"), there.expect("mapped"));
         here.word(3).store(2, Ordering::Relaxed);
         let short = Duration::from_millis(20);
@@ -177,7 +176,7 @@ mod tests {
     #[test]
     fn words_are_in_the_byte_order_of_the_machine() {
         let memory = memory(4096);
-        let words = SharedWords::new(&memory).expect("mapped");
+        let words = Page::new(&memory).expect("mapped");
         words
             .word(1)
             .store(0x0807_0605_0403_0201, Ordering::Relaxed);
@@ -191,14 +190,20 @@ mod tests {
     #[test]
     #[should_panic(expected = "beyond the mapping")]
     fn there_is_no_word_beyond_the_last() {
-        let words = SharedWords::new(&memory(4096)).expect("mapped");
+        let words = Page::new(&memory(4096)).expect("mapped");
         words.word(512);
     }
 
     #[test]
     fn half_a_word_is_refused() {
-        let error = SharedWords::new(&memory(12)).expect_err("a word and a half");
-        assert!(error.to_string().contains("multiple of 8"), "{error}");
+        let error = SharedWords::<1>::new(&memory(12)).expect_err("a word and a half");
+        assert!(error.to_string().contains("1 words of 8 bytes"), "{error}");
+    }
+
+    #[test]
+    fn fewer_words_than_the_program_counts_on_are_refused() {
+        let error = Page::new(&memory(4096 - 8)).expect_err("a word too few");
+        assert!(error.to_string().contains("512 words"), "{error}");
     }
 
     #[test]
@@ -209,7 +214,7 @@ mod tests {
         let seals = rustix::fs::SealFlags::SHRINK | rustix::fs::SealFlags::WRITE;
         rustix::fs::fcntl_add_seals(&fd, seals).expect("seals");
         let memory = Memfd::new(fd.as_fd().try_clone_to_owned().expect("a descriptor"));
-        let error = SharedWords::new(&memory.expect("cannot shrink"));
+        let error = Page::new(&memory.expect("cannot shrink"));
         let error = error.expect_err("sealed against writing");
         assert!(error.to_string().contains("mmap"), "{error}");
     }

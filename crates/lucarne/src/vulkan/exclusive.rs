@@ -31,13 +31,12 @@ struct Queue {
 
 /// The value, until this is dropped.
 pub(super) struct Held<'a, T> {
-    holder: &'a AtomicUsize,
     // Dropped in this order: the value is free before anybody is told.
     value: MutexGuard<'a, T>,
-    _end: End<'a>,
+    end: End<'a, T>,
 }
 
-struct End<'a>(&'a Queue);
+struct End<'a, T>(&'a Exclusive<T>);
 
 impl<T> Exclusive<T> {
     pub(super) fn new(value: T) -> Self {
@@ -51,10 +50,11 @@ impl<T> Exclusive<T> {
     /// Takes the value; waits for the turn of another thread, and refuses within this thread's own.
     #[inline]
     pub(super) fn hold(&self, timeout: Duration) -> Result<Held<'_, T>> {
-        match self.try_value() {
-            Some(value) => Ok(self.held(value)),
-            None => self.wait(timeout),
-        }
+        let value = match self.try_value() {
+            Some(value) => value,
+            None => self.wait(timeout)?,
+        };
+        Ok(self.held(value))
     }
 
     /// Takes the value if nobody has it.
@@ -79,7 +79,7 @@ impl<T> Exclusive<T> {
     }
 
     #[cold]
-    fn wait(&self, timeout: Duration) -> Result<Held<'_, T>> {
+    fn wait(&self, timeout: Duration) -> Result<MutexGuard<'_, T>> {
         // Whoever finds its own number wrote it, and takes it away before the value is free.
         if self.holder.load(Ordering::Relaxed) == this_thread() {
             return Err(being_recorded());
@@ -100,20 +100,18 @@ impl<T> Exclusive<T> {
         });
         drop(waited);
         waiting.fetch_sub(1, Ordering::Relaxed);
-        let value = found.ok_or(Error::Timeout {
+        found.ok_or(Error::Timeout {
             waiting_for: "another thread's turn of the image",
             after: timeout,
-        })?;
-        Ok(self.held(value))
+        })
     }
 
     #[inline]
     fn held<'a>(&'a self, value: MutexGuard<'a, T>) -> Held<'a, T> {
         self.holder.store(this_thread(), Ordering::Relaxed);
         Held {
-            holder: &self.holder,
             value,
-            _end: End(&self.queue),
+            end: End(self),
         }
     }
 }
@@ -121,16 +119,17 @@ impl<T> Exclusive<T> {
 impl<T> Drop for Held<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.holder.store(0, Ordering::Relaxed);
+        self.end.0.holder.store(0, Ordering::Relaxed);
     }
 }
 
-impl Drop for End<'_> {
+impl<T> Drop for End<'_, T> {
     #[inline]
     fn drop(&mut self) {
         fence(Ordering::SeqCst);
-        if self.0.waiting.load(Ordering::Relaxed) > 0 {
-            self.0.tell();
+        let queue = &self.0.queue;
+        if queue.waiting.load(Ordering::Relaxed) > 0 {
+            queue.tell();
         }
     }
 }
@@ -203,7 +202,10 @@ mod tests {
     fn a_thread_finds_itself_and_no_other() {
         let value = Exclusive::new(());
         let held = value.hold(Duration::ZERO).expect("it is free");
-        let own = value.hold(Duration::MAX).err().expect("its own turn");
+        let own = value
+            .hold(Duration::from_millis(1))
+            .err()
+            .expect("its own turn");
         assert!(matches!(own, Error::Invalid { .. }), "{own}");
         thread::scope(|scope| {
             let other = scope.spawn(|| value.hold(Duration::from_millis(1)).err());

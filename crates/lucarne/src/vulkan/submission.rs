@@ -3,7 +3,8 @@
 use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
-use std::sync::Arc;
+use std::slice;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use ash::vk;
@@ -91,7 +92,9 @@ impl Done {
         let (device, fence) = (self.fence.device(), self.fence.raw());
         // SAFETY: vkResetFences: no submission is pending on it, as `finish` has returned.
         unsafe { device.device.reset_fences(&[fence]) }.map_err(failed("vkResetFences"))?;
+        // Poisoned or not: the queue is whole between two calls.
         let queue = device.submitting.lock();
+        let queue = queue.unwrap_or_else(PoisonError::into_inner);
         // SAFETY: vkQueueSubmit: the queue is ours alone, by the lock and by `Device::from_raw`'s contract; the fence is
         // unsignalled and in no other submission; what the batches name, callers answer for.
         unsafe { device.device.queue_submit(device.queue, batches, fence) }
@@ -138,11 +141,15 @@ pub(super) fn wait(
     // SAFETY: vkWaitForFences with a fence of this device.
     match unsafe { device.device.wait_for_fences(&[fence], true, nanoseconds) } {
         Ok(()) => Ok(()),
-        Err(vk::Result::TIMEOUT) => Err(Error::Timeout {
-            waiting_for,
-            after: timeout,
-        }),
-        Err(other) => Err(failed("vkWaitForFences")(other)),
+        Err(result) => Err(not_over(result, timeout, waiting_for)),
+    }
+}
+
+#[cold]
+fn not_over(result: vk::Result, after: Duration, waiting_for: &'static str) -> Error {
+    match result {
+        vk::Result::TIMEOUT => Error::Timeout { waiting_for, after },
+        other => failed("vkWaitForFences")(other),
     }
 }
 
@@ -246,12 +253,15 @@ impl Commands {
         match timelines {
             None => {
                 let (buffers, signal) = ([self.buffer], self.signal.as_ref().map(Owned::raw));
-                let stage = wait.map(|_| vk::PipelineStageFlags::ALL_COMMANDS);
-                let batch = vk::SubmitInfo::default()
-                    .command_buffers(&buffers)
-                    .wait_semaphores(wait.as_slice())
-                    .wait_dst_stage_mask(stage.as_slice())
-                    .signal_semaphores(signal.as_slice());
+                let mut batch = vk::SubmitInfo::default().command_buffers(&buffers);
+                if let Some(wait) = &wait {
+                    batch = batch
+                        .wait_semaphores(slice::from_ref(wait))
+                        .wait_dst_stage_mask(&[vk::PipelineStageFlags::ALL_COMMANDS]);
+                }
+                if let Some(signal) = &signal {
+                    batch = batch.signal_semaphores(slice::from_ref(signal));
+                }
                 self.done.submit(&[batch])?;
             }
             Some(timelines) => self.submit_between(wait, timelines)?,

@@ -7,20 +7,11 @@ use ash::vk;
 use super::access::Access;
 use super::barrier::{record_acquire, record_release};
 use super::device::Device;
-use super::exclusive::Held;
 use super::image::Image;
-use super::submission::{Commands, Finish};
+use super::submission::Finish;
 use super::timeline::Timelines;
 use crate::error::Result;
 use crate::frame::Fence;
-
-/// A turn whose commands are being recorded.
-struct Turn<'a> {
-    own: Held<'a, Commands>,
-    commands: vk::CommandBuffer,
-    /// What the submission waits for.
-    wait: Option<vk::Semaphore>,
-}
 
 impl Device {
     /// Writes a frame: waits for `gate`, takes the image from its readers, runs `record`, gives it back, submits, and
@@ -146,19 +137,25 @@ impl Device {
         access: Access,
         record: impl FnOnce(vk::CommandBuffer),
     ) -> Result<Fence> {
-        let turn = self.begin_turn(image, gate, timeout, access)?;
-        record(turn.commands);
-        self.end_turn(image, turn, timelines, timeout, access)
+        let mut record = Some(record);
+        // Called once; a turn is compiled once, and not again for each closure.
+        let mut record = |commands| {
+            if let Some(record) = record.take() {
+                record(commands);
+            }
+        };
+        self.take_turn(image, gate, timelines, timeout, access, &mut record)
     }
 
-    /// All that comes before the caller's commands.
-    fn begin_turn<'a>(
+    fn take_turn(
         &self,
-        image: &'a Image,
+        image: &Image,
         gate: &Fence,
+        timelines: Option<&Timelines>,
         timeout: Duration,
         access: Access,
-    ) -> Result<Turn<'a>> {
+        record: &mut dyn FnMut(vk::CommandBuffer),
+    ) -> Result<Fence> {
         image.check_device(self.inner())?;
         image.check_access(access)?;
         if let Some(staging) = image.staging() {
@@ -182,27 +179,12 @@ impl Device {
             }
             _ => own.gate(gate, timeout)?,
         };
+        let family = self.queue_family();
         let commands = own.begin()?;
-        record_acquire(commands, image, access, own.owner(), self.queue_family());
-        Ok(Turn {
-            own,
-            commands,
-            wait,
-        })
-    }
-
-    /// All that comes after them.
-    fn end_turn(
-        &self,
-        image: &Image,
-        turn: Turn<'_>,
-        timelines: Option<&Timelines>,
-        timeout: Duration,
-        access: Access,
-    ) -> Result<Fence> {
-        let mut own = turn.own;
-        record_release(turn.commands, image, access, self.queue_family());
-        let fence = own.submit(turn.wait, timelines, timeout)?;
+        record_acquire(commands, image, access, own.owner(), family);
+        record(commands);
+        record_release(commands, image, access, family);
+        let fence = own.submit(wait, timelines, timeout)?;
         let Some(staging) = image.staging().filter(|staging| staging.needs_cpu_copy()) else {
             return Ok(fence);
         };
