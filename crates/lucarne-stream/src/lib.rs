@@ -61,7 +61,7 @@
 //! - **Nobody waits for a peer beyond a deadline.** Slow, stopped and silent consumers are cut off when the producer runs out of
 //!   slots for longer than its [patience](ProducerOptions::patience), and those whose release fences do not signal within it; the slots
 //!   of one that dies come back at once. A consumer of [`Every`](Delivery::Every) frame sets the pace as long as it keeps within
-//!   that patience.
+//!   that patience. Who was cut off and comes back has less time and is let in later, also as another process of the same user.
 //! - **A producer that dies leaves its last frame** with whoever holds it, and [`Consumer::reconnect`] finds the next one.
 //!
 //! There are no threads in here, and no async runtime: both ends give a descriptor to poll and calls that do not block. There

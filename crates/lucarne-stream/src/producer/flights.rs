@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use lucarne::{Fence, Frame, MemoryPath, Pool, Sent, Writing, kernel::FenceRole};
 
 use super::Producer;
+use super::conduct::Stall;
 use super::gates::{Gates, ReleaseFence};
 use super::peer::{Outgoing, Peer};
 use crate::error::Result;
@@ -189,16 +190,28 @@ impl Flights {
         self.starved.is_some()
     }
 
+    /// Since when no slot has been free, and how long that is.
+    pub(super) fn stall(&self, now: Instant) -> Option<Stall> {
+        let since = self.starved?;
+        let length = now.saturating_duration_since(since);
+        Some(Stall { since, length })
+    }
+
     /// Whether no slot has been free for that long.
     pub(super) fn is_starved(&self, patience: Duration) -> bool {
         self.starved
             .is_some_and(|since| since.elapsed() >= patience)
     }
 
-    /// How long until somebody has kept a slot, or a release fence has been pending, for too long.
-    pub(super) fn timeout(&self, patience: Duration) -> Option<Duration> {
+    /// How many slots a reader keeps that has given them back.
+    fn gated(&self, reader: u64) -> usize {
+        self.gates.kept_by(reader)
+    }
+
+    /// How long until somebody has kept a slot for `least`, or a release fence has been pending for `patience`.
+    pub(super) fn timeout(&self, least: Duration, patience: Duration) -> Option<Duration> {
         let starved = self.starved;
-        let starved = starved.map(|since| patience.saturating_sub(since.elapsed()));
+        let starved = starved.map(|since| least.saturating_sub(since.elapsed()));
         let fences = self.gates.timeout(patience);
         starved.into_iter().chain(fences).min()
     }
@@ -298,18 +311,57 @@ impl<A: Allocate> Producer<A> {
         Ok(readers)
     }
 
-    /// After the configured patience, cuts off whoever keeps most of the slots.
+    /// Cuts off whoever keeps most of the slots, out of those who have kept the others waiting for as long as they may.
     pub(super) fn cut_off_the_slowest(&mut self) {
         self.flights.starve();
-        if !self.flights.is_starved(self.options.patience) {
+        let now = Instant::now();
+        if !self.flights.is_starved(self.least_patience(now)) {
             return;
         }
-        // From now on again, so that who waits here sleeps meanwhile.
-        self.flights.feed();
-        self.flights.starve();
-        for id in self.peers.slowest() {
+        let length = self
+            .flights
+            .stall(now)
+            .map_or(Duration::ZERO, |stall| stall.length);
+        let is_over = |peer: &Peer| self.patience_with(peer, now) <= length;
+        let slowest = self.peers.slowest(is_over, |id| self.flights.gated(id));
+        for id in &slowest {
             let text = "it kept a frame while the producer had no free slot";
-            self.dismiss(id, FarewellReason::TooSlow, text);
+            self.dismiss(*id, FarewellReason::TooSlow, text);
+        }
+        if !slowest.is_empty() || length >= self.options.patience {
+            // From now on again, so that who waits here sleeps meanwhile.
+            self.flights.feed();
+            self.flights.starve();
+        }
+    }
+
+    /// How long a consumer may keep the others waiting.
+    fn patience_with(&self, peer: &Peer, now: Instant) -> Duration {
+        if peer.is_proven() {
+            self.options.patience
+        } else {
+            self.conduct.patience(peer.credentials, now)
+        }
+    }
+
+    /// The least that any consumer has. One that is alone keeps nobody waiting but the producer.
+    pub(super) fn least_patience(&self, now: Instant) -> Duration {
+        let patience = self.options.patience;
+        if self.conduct.is_clean() || self.peers.served() < 2 {
+            return patience;
+        }
+        let peers = self.peers.iter().filter(|peer| peer.is_served());
+        let each = peers.map(|peer| self.patience_with(peer, now));
+        each.min().unwrap_or(patience)
+    }
+
+    /// Whoever leaves while nothing is free, and keeps a slot, has kept the others waiting.
+    pub(super) fn charge(&mut self, peer: &Peer) {
+        let now = Instant::now();
+        if let Some(stall) = self.flights.stall(now)
+            && (peer.out().next().is_some() || self.flights.gated(peer.id) > 0)
+        {
+            self.conduct.charge(peer.credentials, stall, now);
         }
     }
 }

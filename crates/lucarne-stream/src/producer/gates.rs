@@ -81,6 +81,15 @@ impl Gates {
         late
     }
 
+    /// How many slots a reader keeps closed.
+    pub(super) fn kept_by(&self, reader: u64) -> usize {
+        if self.count == 0 {
+            return 0;
+        }
+        let keeps = |slot: &&Vec<ReleaseFence>| slot.iter().any(|one| one.reader == reader);
+        self.slots.iter().filter(keeps).count()
+    }
+
     /// Forgets what a reader that is gone had still to do.
     pub(super) fn forget(&mut self, reader: u64, epoll: &OwnedFd) {
         self.retain(epoll, |one| one.reader != reader);

@@ -1,6 +1,7 @@
 //! The end of a stream that makes frames.
 
 mod arrangement;
+mod conduct;
 mod flights;
 mod gates;
 mod generations;
@@ -30,6 +31,7 @@ use crate::ring::Damage;
 use crate::wire::{Delivery, Message};
 
 use arrangement::Arrangement;
+use conduct::Conduct;
 use flights::Flights;
 use listener::Listener;
 pub use options::{MAX_CONSUMERS, ProducerOptions};
@@ -116,6 +118,7 @@ pub struct Producer<A: Allocate> {
     peers: Peers,
     arrangement: Arrangement<Slots<A::Image>>,
     flights: Flights,
+    conduct: Conduct,
     sequence: u64,
     paused: bool,
     /// When the sockets were served last.
@@ -147,6 +150,7 @@ impl<A: Allocate> Producer<A> {
         Ok(Self {
             allocate,
             arrangement: Arrangement::new(offer.clone(), request, options.patience),
+            conduct: Conduct::new(options.patience),
             options,
             listener,
             epoll,
@@ -324,11 +328,14 @@ impl<A: Allocate> Producer<A> {
 
     /// When [`dispatch`](Self::dispatch) should be called at the latest, if nothing is readable before.
     pub fn timeout(&self) -> Option<Duration> {
+        let now = Instant::now();
         let parts = [
             self.peers.timeout(),
             self.listener.timeout(),
-            self.flights.timeout(self.options.patience),
-            self.arrangement.timeout(Instant::now()),
+            self.flights
+                .timeout(self.least_patience(now), self.options.patience),
+            self.arrangement.timeout(now),
+            self.admission(now),
         ];
         parts.into_iter().flatten().min()
     }

@@ -50,7 +50,7 @@ impl ProducerOptions {
     }
 
     /// How long a consumer may take before it is cut off: to answer, to give a slot back when none is free, and for its release
-    /// fence to signal after the release.
+    /// fence to signal after the release. One whose process or user kept the others waiting before has less.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;

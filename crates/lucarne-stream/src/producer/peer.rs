@@ -9,13 +9,15 @@ use lucarne::{
     kernel::{Memfd, PeerCredentials, SyncFile},
 };
 
+use rustix::event::epoll;
+
 use crate::deadline::Deadline;
 use crate::descriptor;
 use crate::error::{Error, Result};
 use crate::frame_message;
 use crate::ring::{Bed, Collected, FrameNote, RING_BYTES, RingProducer, RingWords, slots_of};
 use crate::socket::{Inbox, Socket};
-use crate::wire::{Configure, Delivery, Farewell, FenceFor, MAX_SLOTS, Malformed, Message};
+use crate::wire::{Configure, Delivery, Farewell, FenceFor, Hello, MAX_SLOTS, Malformed, Message};
 
 /// The most fences that are kept for frames which have not come back.
 const MAX_FENCES: usize = 2 * MAX_SLOTS;
@@ -68,6 +70,11 @@ pub(super) struct Peer {
     pub(super) credentials: PeerCredentials,
     /// Until its Hello it has said nothing.
     pub(super) joined: Option<Joined>,
+    /// What it has greeted with, while it waits to be let in.
+    pub(super) waiting: Option<Box<Hello>>,
+    /// Frames that it has to give back before it has the whole patience for good, and those that it has.
+    pub(super) proof: u32,
+    returned: u32,
     /// When it must have answered.
     pub(super) deadline: Option<Deadline>,
     /// Those that it is ready for: the ring in use, and perhaps the one after it.
@@ -95,6 +102,9 @@ impl Peer {
             socket,
             credentials,
             joined: None,
+            waiting: None,
+            proof: 0,
+            returned: 0,
             deadline: Some(Deadline::new(patience)),
             rings: Vec::new(),
             trial: None,
@@ -109,6 +119,24 @@ impl Peer {
     /// Whether it gets frames, now or from the next generation on.
     pub(super) fn is_served(&self) -> bool {
         !self.rings.is_empty()
+    }
+
+    /// Whether it has given back so many frames that its patience is its own.
+    pub(super) fn is_proven(&self) -> bool {
+        self.returned >= self.proof
+    }
+
+    /// Has `epoll` tell of its messages, or only of its end.
+    pub(super) fn hear(&self, epoll: &OwnedFd, messages: bool) -> Result<()> {
+        let mut flags = epoll::EventFlags::RDHUP;
+        flags.set(epoll::EventFlags::IN, messages);
+        epoll::modify(
+            epoll,
+            &self.socket,
+            epoll::EventData::new_u64(self.id),
+            flags,
+        )
+        .map_err(|errno| Error::os("epoll_ctl", errno))
     }
 
     fn every_ring(&self) -> impl Iterator<Item = &Ring> {
@@ -351,6 +379,7 @@ impl Peer {
                 }
             };
             self.unread = 0;
+            self.returned = self.returned.saturating_add(1);
             released(slot, fence);
         }
         Ok(())

@@ -103,7 +103,7 @@ impl Peers {
     /// Whether nobody is to be looked at without an event.
     pub(super) fn are_quiet(&self) -> bool {
         let mut peers = self.list.iter();
-        peers.all(|peer| peer.deadline.is_none() && !peer.has_kept())
+        peers.all(|peer| peer.deadline.is_none() && peer.waiting.is_none() && !peer.has_kept())
     }
 
     /// Those who did not answer in time.
@@ -121,14 +121,25 @@ impl Peers {
         peers.map(|peer| peer.id).collect()
     }
 
-    /// Those who keep most frames, and among them those who keep the oldest. Nobody, where the program itself has all slots.
-    pub(super) fn slowest(&self) -> Vec<u64> {
+    /// Of those whose time `is_over`: those who keep most slots, and among them those who keep the oldest frame. `gated` tells
+    /// the slots that somebody gave back and still reads. Nobody, where the program itself has all slots.
+    pub(super) fn slowest(
+        &self,
+        is_over: impl Fn(&Peer) -> bool,
+        gated: impl Fn(u64) -> usize,
+    ) -> Vec<u64> {
         let burden = |peer: &Peer| {
+            let kept = peer.out().count() + gated(peer.id);
             let oldest = peer.out().map(|(_, sequence)| sequence).min();
-            oldest.map(|oldest| (peer.out().count(), Reverse(oldest)))
+            (kept > 0 && is_over(peer)).then_some((kept, Reverse(oldest.unwrap_or(0))))
         };
         let most = self.list.iter().filter_map(burden).max();
         self.ids_of(|peer| most.is_some() && burden(peer) == most)
+    }
+
+    /// Everybody.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Peer> {
+        self.list.iter()
     }
 
     /// How long until a peer has to be looked at.

@@ -2,7 +2,7 @@
 
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{Timespec, epoll};
 
@@ -49,6 +49,7 @@ impl<A: Allocate> Producer<A> {
             return Ok(());
         }
         self.listener.wake(&self.epoll);
+        self.admit_waiting();
         for event in ready {
             let token = event.data.u64();
             match token {
@@ -70,7 +71,10 @@ impl<A: Allocate> Producer<A> {
         }
         self.arrange();
         // Deadlines are kept for a program that only dispatches, too.
-        if self.flights.is_starved(self.options.patience) && self.arrangement.current().is_some() {
+        if self.flights.starves()
+            && self.flights.is_starved(self.least_patience(Instant::now()))
+            && self.arrangement.current().is_some()
+        {
             match self.another_slot() {
                 Some(_) => self.flights.feed(),
                 None => self.cut_off_the_slowest(),
@@ -131,11 +135,23 @@ impl<A: Allocate> Producer<A> {
 
     /// Handles what a consumer has sent: all of it where it has hung up, as nothing can come any more.
     fn listen_to(&mut self, id: u64, is_over: bool) {
+        // Of one that waits, the end is all that is told.
+        if self
+            .peers
+            .find(id)
+            .is_some_and(|peer| peer.waiting.is_some())
+        {
+            return self.hang_up(id, &Error::PeerGone);
+        }
         let messages = if is_over { MOST_UNREAD } else { MESSAGES };
         for _ in 0..messages {
             let handled = match self.peers.receive(id) {
                 // Being awake is all that it is for; what else has come is told by the next look.
                 Ok(Some((Message::Wake, _))) if !is_over && self.has_joined(id) => return,
+                // One that has to wait says more when it is let in.
+                Ok(Some((Message::Hello(hello), _))) if !self.has_greeted(id) => {
+                    return self.greet(id, *hello);
+                }
                 Ok(Some((message, fds))) => self.handle(id, message, fds),
                 Ok(None) => return,
                 Err(error) => Err(error),
@@ -158,7 +174,6 @@ impl<A: Allocate> Producer<A> {
         peer.check_sent(&message)?;
         match (peer.joined.is_some(), message) {
             (_, Message::Goodbye(farewell)) => self.part(id, None, &farewell.text),
-            (false, Message::Hello(hello)) => self.greet(id, *hello),
             (false, Message::Describe(lowest, highest)) => self.describe(id, lowest, highest),
             (true, Message::Ready(generation)) => self.ready(id, generation),
             (true, Message::ImportFailed(failed)) => {
@@ -190,6 +205,11 @@ impl<A: Allocate> Producer<A> {
         Ok(())
     }
 
+    fn has_greeted(&mut self, id: u64) -> bool {
+        let peer = self.peers.find(id);
+        peer.is_none_or(|peer| peer.joined.is_some())
+    }
+
     fn greet(&mut self, id: u64, hello: Hello) {
         if hello.lowest > VERSIONS.1 || hello.highest < VERSIONS.0 {
             let text = format!(
@@ -202,14 +222,51 @@ impl<A: Allocate> Producer<A> {
             let text = format!("there are {} consumers already", self.options.consumers);
             return self.dismiss(id, FarewellReason::Full, &text);
         }
-        if let Some(peer) = self.peers.find(id) {
-            peer.joined = Some(Joined {
-                name: hello.offer.name.clone(),
-                delivery: hello.delivery,
-                version: VERSIONS.1.min(hello.highest),
-            });
-            peer.deadline = None;
-            self.arrangement.join(id, hello.offer, hello.usage);
+        let Some(peer) = self.peers.find(id) else {
+            return;
+        };
+        peer.deadline = None;
+        let now = Instant::now();
+        // Its messages stay in the socket meanwhile. Where the kernel does not let it wait, it need not.
+        if self.conduct.wait(peer.credentials, now).is_some()
+            && peer.hear(&self.epoll, false).is_ok()
+        {
+            peer.waiting = Some(Box::new(hello));
+            return;
+        }
+        peer.proof = self.conduct.admit(peer.credentials, now);
+        peer.joined = Some(Joined {
+            name: hello.offer.name.clone(),
+            delivery: hello.delivery,
+            version: VERSIONS.1.min(hello.highest),
+        });
+        self.arrangement.join(id, hello.offer, hello.usage);
+    }
+
+    /// How long until somebody who waits can be let in.
+    pub(super) fn admission(&self, now: Instant) -> Option<Duration> {
+        let waiting = self.peers.iter().filter(|peer| peer.waiting.is_some());
+        let waits = waiting.map(|peer| self.conduct.wait(peer.credentials, now));
+        waits.map(Option::unwrap_or_default).min()
+    }
+
+    /// Lets in who has waited for long enough; whoever came first is first.
+    fn admit_waiting(&mut self) {
+        let now = Instant::now();
+        while self.admission(now).is_some_and(|left| left.is_zero()) {
+            let comes = |peer: &&Peer| {
+                peer.waiting.is_some() && self.conduct.wait(peer.credentials, now).is_none()
+            };
+            let first = self.peers.iter().filter(comes).map(|peer| peer.id).min();
+            let Some(peer) = first.and_then(|id| self.peers.find(id)) else {
+                return;
+            };
+            let (id, heard) = (peer.id, peer.hear(&self.epoll, true));
+            match (heard, peer.waiting.take()) {
+                (Ok(()), Some(hello)) => self.greet(id, *hello),
+                (Err(error), _) => self.hang_up(id, &error),
+                (Ok(()), None) => return,
+            }
         }
     }
 
@@ -299,6 +356,7 @@ impl<A: Allocate> Producer<A> {
         if let Some(farewell) = farewell {
             peer.send_farewell(farewell);
         }
+        self.charge(&peer);
         if let Some(current) = self.arrangement.current() {
             self.flights.forget(&peer, current.number, &self.epoll);
         }

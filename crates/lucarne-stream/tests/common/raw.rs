@@ -129,10 +129,7 @@ impl Raw {
         until("a Configure comes", || {
             serve();
             if let Ok(Some((Message::Configure(configure), fds))) = self.hear() {
-                let ring = fds.into_iter().next().expect("the ring comes first");
-                let words = Memfd::new(ring).expect("sealed");
-                let words = SharedWords::new(&words).expect("mapped");
-                found = Some((*configure, Ring { words }));
+                found = Some((*configure, Ring::of_configure(fds)));
             }
             found.is_some()
         });
@@ -151,6 +148,14 @@ impl Ring {
         let memory = Memfd::create("ring", 4096).expect("a memfd");
         let words = SharedWords::new(&memory).expect("mapped");
         (memory, Self { words })
+    }
+
+    /// The ring that came with a Configure.
+    pub(crate) fn of_configure(fds: Vec<OwnedFd>) -> Self {
+        let ring = fds.into_iter().next().expect("the ring comes first");
+        let words = Memfd::new(ring).expect("sealed");
+        let words = SharedWords::new(&words).expect("mapped");
+        Self { words }
     }
 
     pub(crate) fn get(&self, word: usize) -> u64 {
