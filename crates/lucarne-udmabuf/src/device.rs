@@ -172,7 +172,23 @@ fn create_dma_buf(create: &Create) -> Answer {
             "lucarne-udmabuf: emulated: a memfd can be opened again only with /proc mounted\n",
         );
     })?;
-    Mark::DmaBuf.put(fd)
+    Mark::DmaBuf.put(seal(fd)?)
+}
+
+/// A dma-buf has one size for good, and nobody can stop others from writing. So the memfd's size stays as it is, and no
+/// further seal can be put on it by whoever gets a descriptor. Gives `fd` back, and closes it where that fails.
+fn seal(fd: c_int) -> Answer {
+    let firm = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW;
+    // SAFETY: fcntl(2): F_ADD_SEALS takes a set of seals and touches no memory.
+    match check(unsafe { libc::fcntl(fd, libc::F_ADD_SEALS, firm) }) {
+        Ok(_) => Ok(fd),
+        // Its maker has sealed it against further seals: it is as firm as it can be.
+        Err(Errno(libc::EPERM)) => Ok(fd),
+        Err(error) => {
+            close(fd);
+            Err(error)
+        }
+    }
 }
 
 /// The kernel takes shared memory only (`EBADFD`), sealed against shrinking and not against writing (`EINVAL`).

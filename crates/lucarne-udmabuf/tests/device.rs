@@ -143,6 +143,19 @@ cases! {
         assert_eq!(create(&device(), file.as_raw_fd(), CLOEXEC, 0, page()).map(drop), Err(EINVAL));
     }
 
+    fn a_dma_buf_keeps_its_size_and_takes_no_seal() {
+        let memory = memfd(2 * page(), F_SEAL_SHRINK);
+        let dma_buf = create(&device(), memory.as_raw_fd(), CLOEXEC, 0, 2 * page()).expect("a dma-buf");
+        for seal in [F_SEAL_GROW, F_SEAL_WRITE, libc::F_SEAL_FUTURE_WRITE] {
+            // SAFETY: fcntl(2): F_ADD_SEALS takes a set of seals and touches no memory.
+            let answer = unsafe { libc::fcntl(dma_buf.as_raw_fd(), libc::F_ADD_SEALS, seal) };
+            assert_eq!(answer, -1, "{seal}");
+        }
+        // SAFETY: ftruncate(2) takes two numbers and touches no memory.
+        let answer = unsafe { libc::ftruncate(dma_buf.as_raw_fd(), 3 * 4096 * 16) };
+        assert_eq!(answer, -1);
+    }
+
     fn other_seals_do_no_harm() {
         assert_eq!(create_sealed(F_SEAL_SHRINK | F_SEAL_GROW | libc::F_SEAL_SEAL), Ok(()));
     }
