@@ -29,7 +29,7 @@ mod vk;
 
 use std::alloc::System;
 use std::io::{IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -151,8 +151,8 @@ fn bench(options: &Options) -> Result<u8> {
     let json = serde_json::to_string_pretty(&report)?;
     if let Some(folder) = &options.report {
         std::fs::create_dir_all(folder)?;
-        std::fs::write(folder.join("report.json"), &json)?;
-        std::fs::write(folder.join("report.html"), page::page(&report))?;
+        replace(&folder.join("report.json"), &json)?;
+        replace(&folder.join("report.html"), &page::page(&report))?;
     }
     let mut stdout = std::io::stdout().lock();
     if options.json {
@@ -168,6 +168,14 @@ fn bench(options: &Options) -> Result<u8> {
         Some(Verdict::Undecided) if options.gates => UNDECIDED,
         _ => 0,
     })
+}
+
+/// Writes a file. What was there stays until the whole of it is written: a full disk leaves nothing cut off.
+fn replace(path: &Path, content: &str) -> std::io::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let written = std::fs::write(&new, content).and_then(|()| std::fs::rename(&new, path));
+    written.inspect_err(|_| drop(std::fs::remove_file(&new)))
 }
 
 fn extent(text: &str) -> std::result::Result<Extent, String> {

@@ -1,8 +1,8 @@
 //! Pictures read back, as PNG files and for comparison.
 
 use lucarne::{Extent, Fence, Format, cpu};
-use std::fs::File;
-use std::io::{self, BufReader, BufWriter};
+use std::fs::{self, File};
+use std::io::{self, BufReader};
 use std::path::Path;
 use std::time::Duration;
 
@@ -156,14 +156,14 @@ impl Picture {
         Some(differing.fold((0, 0), |(largest, count), d| (largest.max(d), count + 1)))
     }
 
-    /// Writes a PNG file without alpha.
+    /// Writes a PNG file without alpha. What was at the path stays until the whole file is there.
     ///
     /// # Errors
     ///
     /// If the file cannot be written.
     pub fn save(&self, path: &Path) -> io::Result<()> {
-        let mut encoder =
-            png::Encoder::new(BufWriter::new(File::create(path)?), self.width, self.height);
+        let mut file = Vec::new();
+        let mut encoder = png::Encoder::new(&mut file, self.width, self.height);
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
         encoder.set_compression(png::Compression::High);
@@ -175,7 +175,11 @@ impl Picture {
         let mut writer = encoder.write_header()?;
         writer.write_image_data(&rgb)?;
         writer.finish()?;
-        Ok(())
+        let mut new = path.as_os_str().to_owned();
+        new.push(".new");
+        let written = fs::write(&new, &file).and_then(|()| fs::rename(&new, path));
+        // A full disk leaves nothing half written behind.
+        written.inspect_err(|_| drop(fs::remove_file(&new)))
     }
 
     /// Reads a PNG file of eight bits per channel, RGB or RGBA.
@@ -219,6 +223,24 @@ mod tests {
         let picture = Picture::from_bottom_up(1, 2, vec![1, 1, 1, 255, 2, 2, 2, 255]);
         assert_eq!(picture.pixel(0, 0), [2, 2, 2, 255]);
         assert_eq!(picture.pixel(0, 1), [1, 1, 1, 255]);
+    }
+
+    #[test]
+    fn a_full_disk_leaves_the_old_picture() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("picture.png");
+        let old = Picture::from_bottom_up(1, 1, vec![1, 2, 3, 255]);
+        old.save(&path).unwrap();
+        // Whatever is written there finds no space.
+        let full = folder.path().join("picture.png.new");
+        std::os::unix::fs::symlink("/dev/full", &full).unwrap();
+        let new = Picture::from_bottom_up(1, 1, vec![4, 5, 6, 255]);
+        let error = new.save(&path).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(Picture::load(&path).unwrap(), old);
+        assert!(fs::symlink_metadata(&full).is_err(), "nothing is left over");
+        new.save(&path).unwrap();
+        assert_eq!(Picture::load(&path).unwrap(), new);
     }
 
     #[test]

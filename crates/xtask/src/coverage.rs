@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::error::{Error, FAILED, Result};
+use crate::file;
 use crate::guest::{self, Drivers};
 use crate::install::{self, Consent, Purpose};
 use crate::process;
@@ -37,7 +38,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options, verbose: bool) -> Re
     let mut files = Vec::new();
     let mut keep = |name: &str, text: &str| -> Result<()> {
         let path = folder.join(format!("{name}.json"));
-        fs::write(&path, text).map_err(|e| Error::io("writing", &path, &e))?;
+        file::replace(&path, text)?;
         files.push(path);
         Ok(())
     };
@@ -51,7 +52,7 @@ pub(crate) fn run(workspace: &Workspace, options: &Options, verbose: bool) -> Re
     let text = fs::read_to_string(&page).map_err(|e| Error::io("reading", &page, &e))?;
     let text = spliced(&text, &tables)
         .ok_or_else(|| Error::failed(format!("{} has lost its marks: {BEGIN}", page.display())))?;
-    fs::write(&page, text).map_err(|e| Error::io("writing", &page, &e))?;
+    file::replace(&page, text)?;
     say(format!("written: {}", workspace.shown(&page)));
     Ok(if tables.contains("**Failed**") {
         FAILED

@@ -8,6 +8,7 @@ mod coverage;
 mod demo;
 mod distribution;
 mod error;
+mod file;
 mod guest;
 mod install;
 mod kit;

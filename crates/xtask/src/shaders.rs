@@ -89,7 +89,7 @@ mod compiler {
                     "{BAD}{shown}: differs from its source{BAD:#} (cargo xtask shaders)"
                 ));
             } else {
-                fs::write(&place, bytes).map_err(|e| Error::io("writing", &place, &e))?;
+                file::replace(&place, bytes)?;
                 say(format!("{shown}: written"));
             }
         }
