@@ -9,6 +9,9 @@ use lucarne_stream::{Allocate, Error, Producer, ProducerEvent};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+/// How many frames in a row may fail before the program ends.
+const MOST_FAILURES: u32 = 100;
+
 fn main() -> ExitCode {
     exit("producer", run(&ProducerOptions::parse()))
 }
@@ -28,6 +31,7 @@ fn run(options: &ProducerOptions) -> Result<()> {
 
     let mut size = options.size;
     let mut watched = false;
+    let mut failures = 0;
     let mut next = Instant::now();
     while !stop.asked() && (options.frames == 0 || producer.sequence() < options.frames) {
         tell(&mut producer, &mut album);
@@ -52,7 +56,18 @@ fn run(options: &ProducerOptions) -> Result<()> {
         let number = producer.sequence() + 1;
         let drawing: &Drawing = slot.image();
         let copies = drawing.copies_per_frame();
-        let done = drawing.draw(slot.gate(), number)?;
+        let done = match drawing.draw(slot.gate(), number) {
+            Ok(done) => done,
+            // For want of descriptors, for instance: its consumers are still there, and the next one may succeed.
+            Err(error) if failures < MOST_FAILURES => {
+                failures += 1;
+                say(&format!("frame {number} is left out: {error}"));
+                std::thread::sleep(options.period());
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        failures = 0;
         let wants = album.wants(number);
         let picture = wants.then(|| drawing.picture(&done)).transpose()?;
         producer.send(slot, done, lucarne_stream::now())?;

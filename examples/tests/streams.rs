@@ -8,6 +8,7 @@ use common::skip;
 use lucarne_examples::picture::Picture;
 use lucarne_examples::stream::Report;
 use program::Program;
+use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -124,6 +125,44 @@ fn every_kind_of_consumer_sees_every_frame() {
         let seen: Vec<_> = report.pictures.iter().map(load).collect();
         assert!(seen == sent, "other pictures than sent: {report:?}");
     }
+}
+
+/// Lets a program open no further descriptors for a while.
+fn without_descriptors(program: &Program, time: Duration) {
+    let none = Rlimit {
+        current: Some(3),
+        maximum: getrlimit(Resource::Nofile).maximum,
+    };
+    let before = prlimit(Some(program.pid()), Resource::Nofile, none).expect("it runs");
+    std::thread::sleep(time);
+    prlimit(Some(program.pid()), Resource::Nofile, before).expect("it runs");
+}
+
+#[test]
+fn a_producer_without_descriptors_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let start = |program, arguments: &[&str]| Program::start(program, folder.path(), arguments);
+    let producer = start(
+        env!("CARGO_BIN_EXE_producer"),
+        &["--size", SIZE, "--fps", "50"],
+    );
+    let watching = ["--every", "--pictures", "1", "--frames", "60"];
+    let reader = start(env!("CARGO_BIN_EXE_cpu-reader"), &watching);
+    let begun = Instant::now();
+    while !folder.path().join("cpu-reader/frame-000001.png").exists() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "no frame");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    // Fences need descriptors, where they travel.
+    without_descriptors(&producer, Duration::from_millis(400));
+    let seen = reader.report();
+    assert_eq!(
+        (seen.frames, seen.dropped, seen.lost),
+        (60, 0, 0),
+        "{seen:?}"
+    );
+    producer.interrupt();
+    assert!(producer.report().frames >= 60);
 }
 
 #[test]

@@ -42,7 +42,7 @@ pub struct ProducerOptions {
     #[arg(long, value_name = "COUNT", default_value_t = 0)]
     pub frames: u64,
     /// Frames per second; 0 is as many as can be
-    #[arg(long, value_name = "RATE", default_value_t = 30)]
+    #[arg(long, value_name = "RATE", default_value_t = 30, value_parser = rate)]
     pub fps: u32,
     /// Change between the size and half of it after so many frames
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
@@ -62,6 +62,11 @@ pub struct ProducerOptions {
     /// The Vulkan device: a part of its name
     #[arg(long, value_name = "NAME")]
     pub device: Option<String>,
+}
+
+fn rate(text: &str) -> std::result::Result<u32, String> {
+    let rate = text.parse();
+    rate.map_err(|_| format!("a whole number of frames per second, 0 to {}", u32::MAX))
 }
 
 impl ProducerOptions {
@@ -178,5 +183,14 @@ mod tests {
     fn a_rate_of_zero_is_no_pause() {
         let options = ProducerOptions::try_parse_from(["producer", "--fps", "0"]).unwrap();
         assert_eq!(options.period(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_rate_that_is_none_is_told_what_would_be_one() {
+        for rate in ["nan", "-1", "29.97"] {
+            let asked = ProducerOptions::try_parse_from(["producer", &format!("--fps={rate}")]);
+            let error = asked.unwrap_err().to_string();
+            assert!(error.contains("a whole number of frames"), "{error}");
+        }
     }
 }

@@ -24,11 +24,14 @@ impl Program {
         Self(child.expect("cargo built it"))
     }
 
+    pub(crate) fn pid(&self) -> Pid {
+        let pid = i32::try_from(self.0.id()).expect("a process");
+        Pid::from_raw(pid).expect("a process")
+    }
+
     /// Ctrl-C.
     pub(crate) fn interrupt(&self) {
-        let pid = i32::try_from(self.0.id()).expect("a process");
-        let pid = Pid::from_raw(pid).expect("a process");
-        kill_process(pid, Signal::INT).expect("it runs");
+        kill_process(self.pid(), Signal::INT).expect("it runs");
     }
 
     pub(crate) fn report(mut self) -> Report {
