@@ -23,6 +23,8 @@ use crate::wire::{Description, Message, VERSIONS};
 
 /// The longest name.
 pub const MAX_STREAM_NAME: usize = 64;
+/// More names than these are counted only.
+const NAMES: usize = 8;
 /// How long one producer may take to describe itself.
 const DESCRIBE: Duration = Duration::from_millis(500);
 
@@ -75,10 +77,12 @@ pub fn check_name(name: &str) -> Result<()> {
 }
 
 pub(crate) fn address(path: &Path) -> Result<SocketAddrUnix> {
-    SocketAddrUnix::new(path).map_err(|errno| Error::Os {
-        operation: "naming a socket",
-        source: errno.into(),
-        help: "the path of a socket has at most 107 bytes: use a shorter folder",
+    SocketAddrUnix::new(path).map_err(|errno| Error::Path {
+        path: path.to_owned(),
+        problem: format!(
+            "it cannot be a socket's path: {}; one has at most 107 bytes: use a shorter folder",
+            std::io::Error::from(errno)
+        ),
     })
 }
 
@@ -158,18 +162,48 @@ pub(crate) fn connect(folder: &Path, name: &str) -> Result<Socket> {
         });
     }
     let socket = open_socket()?;
-    match rustix::net::connect(&socket, &address(&folder.join(name))?) {
+    let path = folder.join(name);
+    match rustix::net::connect(&socket, &address(&path)?) {
         Ok(()) => Ok(Socket::new(socket)),
         // Nothing there, or a socket that a dead producer left behind.
         Err(Errno::NOENT | Errno::CONNREFUSED) => Err(Error::NotFound {
             name: name.to_owned(),
+            folder: folder.to_owned(),
+            found: what_is_there(folder, name),
         }),
         Err(Errno::AGAIN) => Err(Error::Os {
             operation: "connecting to a stream",
             source: Errno::AGAIN.into(),
             help: "its producer does not accept connections: it is stopped, or very busy",
         }),
-        Err(errno) => Err(Error::os("connecting to a stream", errno)),
+        Err(errno) => Err(Error::at(&path, "connecting to a stream", errno)),
+    }
+}
+
+/// What a folder holds, for somebody who looked for a stream there in vain.
+fn what_is_there(folder: &Path, name: &str) -> String {
+    if let Ok(found) = std::fs::symlink_metadata(folder.join(name)) {
+        let kind = found.file_type();
+        return if kind.is_socket() {
+            "a socket of that name is there, on which nobody listens: its producer died".to_owned()
+        } else {
+            format!("{} has that name", what_is(kind))
+        };
+    }
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) => return format!("the folder cannot be read: {error}"),
+    };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| check_name(name).is_ok()).collect();
+    names.sort();
+    match &names[..] {
+        [] => "no stream is there".to_owned(),
+        [names @ .., last] if names.len() < NAMES => {
+            let before: String = names.iter().map(|name| format!("{name}, ")).collect();
+            format!("there is {before}{last}")
+        }
+        names => format!("there are {} others", names.len()),
     }
 }
 

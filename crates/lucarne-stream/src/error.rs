@@ -90,10 +90,14 @@ pub enum Error {
         problem: &'static str,
     },
     /// No producer has this name.
-    #[error("there is no stream {name:?}")]
+    #[error("there is no stream {name:?} in {}: {found}", folder.display())]
     NotFound {
         /// The name.
         name: String,
+        /// Where it was looked for.
+        folder: PathBuf,
+        /// What is there instead.
+        found: String,
     },
     /// Another producer has this name.
     #[error("there is a stream {name:?} already")]

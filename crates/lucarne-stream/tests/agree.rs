@@ -125,6 +125,64 @@ fn an_import_that_fails_takes_everybody_one_rung_down_once() {
     assert!(linear.contains("another driver"), "{linear}");
 }
 
+/// `offer`, of a device that shares opaque memory too.
+fn with_opaque_memory(mut offer: lucarne::Offer) -> lucarne::Offer {
+    let host = offer
+        .entries
+        .iter()
+        .find(|entry| entry.path == MemoryPath::HostMemory);
+    let mut opaque = host.expect("the CPU has it").clone();
+    opaque.path = MemoryPath::OpaqueFd;
+    opaque.tiling = lucarne::Tiling::Implicit;
+    (opaque.importable, opaque.exportable) = (true, true);
+    offer.entries.push(opaque);
+    for (path, support) in &mut offer.paths {
+        if *path == MemoryPath::OpaqueFd {
+            *support = Support::Yes(());
+        }
+    }
+    offer
+}
+
+#[test]
+fn a_consumer_hears_that_trust_would_do_better() {
+    let _alone = alone();
+    for (offered, told) in [
+        (with_opaque_memory(offer(Usage::SAMPLE)), true),
+        (offer(Usage::SAMPLE), false),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        let options = ProducerOptions::new(EXTENT).directory(folder.path());
+        let makes = with_opaque_memory(offer(Usage::RENDER));
+        let mut producer = Producer::bind("scene", &makes, options, stand_in as Allocator)
+            .expect("the name is free");
+        let options = ConsumerOptions::new(Delivery::Latest).directory(folder.path());
+        let import = |frame: &Frame| device().import(frame);
+        let mut consumer = Consumer::connect("scene", &offered, options, import).expect("there");
+        let mut found = None;
+        until("it is configured", || {
+            producer.dispatch().expect("served");
+            consumer.dispatch().expect("served");
+            found = found.take().or_else(|| consumer.event());
+            found.is_some()
+        });
+        let Some(ConsumerEvent::Generation {
+            rung,
+            refused,
+            needs_trust,
+            ..
+        }) = found
+        else {
+            panic!("{found:?}");
+        };
+        assert_eq!(rung, Rung::HostMemory);
+        let why = refused.iter().find(|one| one.rung == Rung::OpaqueFd);
+        let why = why.expect("refused").reason.to_string();
+        assert_eq!(why.contains("trust_producer"), told, "{why}");
+        assert_eq!(needs_trust, told, "{why}");
+    }
+}
+
 #[test]
 fn narrower_newcomers_of_one_moment_share_one_generation() {
     let _alone = alone();

@@ -209,11 +209,11 @@ fn words_that_cannot_be() {
         ring.set(24, 3);
     };
     let cases = [
-        ("head", 24, 1 << 60),
-        ("state", 64, 0xf),
-        ("flags", 66 + 8, 3),
-        ("flags", 66 + 8, 1 << 63),
-        ("flags", 66 + 8, 5 << 4 | 4),
+        ("head is 0x1000000000000000, but must be below", 24, 1 << 60),
+        ("state of slot 0", 64, 0xf),
+        ("flags of slot 1", 66 + 8, 3),
+        ("flags of slot 1", 66 + 8, 1 << 63),
+        ("flags of slot 1", 66 + 8, 5 << 4 | 4),
     ];
     for (word, index, value) in cases {
         let (raw, mut consumer) = stage.connect();
@@ -246,7 +246,58 @@ fn words_that_cannot_be() {
     finish(consumer.receive(SOON).expect("a frame"));
     ring.set(24, 2);
     let error = ends(&raw, &mut consumer).to_string();
-    assert!(error.contains("head"), "{error}");
+    let expected = "head is 0x2, but must be no lower than the last frame's";
+    assert!(error.contains(expected), "{error}");
+}
+
+#[test]
+fn a_fence_behind_many_generations_is_found() {
+    let _alone = alone();
+    let scene = Scene::new();
+    let (raw, mut consumer) = scene.connect();
+    // A consumer of Latest that is slow: each generation has a frame that it has not taken.
+    let mut rings = Vec::new();
+    for generation in 1..=8 {
+        let ring = settle(&raw, &mut consumer, generation);
+        ring.set(66, if generation == 8 { 2 } else { 0 });
+        ring.set(64, generation << 4 | 1);
+        ring.set(24, generation);
+        if generation < 8 {
+            assert!(raw.say(&Message::Retire(generation)));
+        }
+        rings.push(ring);
+    }
+    // The fence of the newest frame comes after the next generation has begun.
+    let (page, _) = ring(9, 2);
+    let slots = memory(2);
+    let (one, two) = (slots[0].as_fd(), slots[1].as_fd());
+    assert!(raw.send(&bytes(configure(9, 2)), &[page.as_fd(), one, two]));
+    let signaled = rustix::event::eventfd(1, rustix::event::EventfdFlags::CLOEXEC);
+    let signaled = signaled.expect("an eventfd");
+    let fence = Message::Fence(FenceFor {
+        generation: 8,
+        sequence: 8,
+        slot: 0,
+    });
+    let fence = fence.encode().expect("a message");
+    assert!(raw.send(&fence, &[signaled.as_fd()]));
+    let received = consumer.receive(SOON).expect("the newest frame");
+    assert_eq!(received.sequence(), 8);
+    drop(received);
+    let mut heard = Vec::new();
+    until("the newest generation is there", || {
+        consumer.dispatch().expect("nothing is wrong");
+        heard.extend(raw.hear().expect("it is there"));
+        heard
+            .iter()
+            .any(|(message, _)| *message == Message::Ready(9))
+    });
+    // It kept as many as it may.
+    assert!(
+        heard
+            .iter()
+            .any(|(message, _)| *message == Message::Drained(1))
+    );
 }
 
 #[test]

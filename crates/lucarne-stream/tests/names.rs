@@ -3,9 +3,10 @@
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::time::Duration;
 
 use lucarne::Usage;
-use lucarne_stream::{Error, ProducerOptions, Watcher};
+use lucarne_stream::{Consumer, ConsumerOptions, Delivery, Error, ProducerOptions, Watcher};
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
@@ -68,6 +69,56 @@ fn a_producer_removes_its_own_socket_only() {
     std::fs::write(&path, "precious").expect("a file");
     drop(made);
     assert_eq!(std::fs::read(&path).expect("a file"), b"precious");
+}
+
+#[test]
+fn a_consumer_waits_for_its_stream() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path();
+    let wait = |name: &str, timeout| {
+        let options = ConsumerOptions::new(Delivery::Latest).directory(path);
+        let import = |frame: &lucarne::Frame| device().import(frame);
+        Consumer::connect_wait(name, &offer(Usage::SAMPLE), options, import, timeout).map(drop)
+    };
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| wait("scene", SOON));
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!waiting.is_finished(), "there is no stream yet");
+        let made = producer(path, ProducerOptions::new(EXTENT));
+        waiting.join().expect("no panic").expect("it came");
+        // Another one never comes.
+        let error = wait("scone", Duration::from_millis(50)).expect_err("nobody");
+        let text = error.to_string();
+        assert!(matches!(error, Error::NotFound { .. }), "{text}");
+        assert!(text.contains(&path.display().to_string()), "{text}");
+        assert!(text.contains("there is scene"), "{text}");
+        drop(made);
+    });
+    let text = wait("scene", Duration::ZERO).expect_err("gone").to_string();
+    assert!(text.contains("no stream is there"), "{text}");
+    std::fs::write(path.join("scene"), "precious").expect("a file");
+    let text = wait("scene", Duration::ZERO)
+        .expect_err("a file")
+        .to_string();
+    assert!(text.contains("a regular file has that name"), "{text}");
+    let missing = path.join("no");
+    let options = ConsumerOptions::new(Delivery::Latest).directory(&missing);
+    let text = connect_in(options).to_string();
+    assert!(text.contains("cannot be read"), "{text}");
+    let long = path.join("long".repeat(30));
+    let options = ConsumerOptions::new(Delivery::Latest).directory(&long);
+    let text = connect_in(options).to_string();
+    assert!(
+        text.contains(&long.display().to_string()) && text.contains("107"),
+        "{text}"
+    );
+}
+
+fn connect_in(options: ConsumerOptions) -> Error {
+    let import = |frame: &lucarne::Frame| device().import(frame);
+    let connected = Consumer::connect("scene", &offer(Usage::SAMPLE), options, import);
+    connected.map(drop).expect_err("no stream")
 }
 
 #[test]

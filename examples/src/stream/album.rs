@@ -200,6 +200,7 @@ impl Album {
                 format,
                 rung,
                 refused,
+                needs_trust,
                 ..
             } => {
                 self.generation(&format!("{format}"), &format!("{rung}"));
@@ -208,6 +209,11 @@ impl Album {
                 if self.report.generations == 1 {
                     for refused in refused {
                         say(&format!("  not better: {refused}"));
+                    }
+                    if needs_trust {
+                        say(
+                            "  a program that trusts its producer may do better (ConsumerOptions::trust_producer)",
+                        );
                     }
                 }
             }

@@ -32,6 +32,8 @@ pub use options::ConsumerOptions;
 
 /// How many frames a consumer that never sleeps takes before it looks whether its producer is gone.
 const HOUSEKEEPING: u32 = 16;
+/// How long lies between two looks for a stream that is not there yet.
+const LOOK: Duration = Duration::from_millis(20);
 /// The longest sleep at the ring, where the end of the producer does not wake.
 const DOZE: Duration = Duration::from_millis(50);
 
@@ -53,6 +55,9 @@ pub enum ConsumerEvent {
         rung: Rung,
         /// Each better rung, and why it was refused.
         refused: Vec<RefusedRung>,
+        /// Whether opaque memory, which is among them, was refused because this consumer does not trust the producer:
+        /// [`ConsumerOptions::trust_producer`] may give a better rung.
+        needs_trust: bool,
         /// How acquire fences come.
         acquire: FencePath,
         /// How release fences go.
@@ -149,6 +154,8 @@ pub struct Consumer<A: Import> {
     name: String,
     folder: PathBuf,
     offer: Offer,
+    /// Whether the device could do more than is offered.
+    withholds: bool,
     options: ConsumerOptions,
     epoll: OwnedFd,
     socket: Arc<Socket>,
@@ -182,20 +189,46 @@ impl<A: Import> Consumer<A> {
         options: impl Into<ConsumerOptions>,
         import: A,
     ) -> Result<Self> {
+        Self::connect_wait(name, offer, options, import, Duration::ZERO)
+    }
+
+    /// As [`connect`](Self::connect), but waits for the stream, `timeout` at most: producer and consumer may be started in any
+    /// order. Looks for it every 20 ms, and blocks meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As for `connect`. [`Error::NotFound`] when the time is over names the folder, and says what is there.
+    pub fn connect_wait(
+        name: &str,
+        offer: &Offer,
+        options: impl Into<ConsumerOptions>,
+        import: A,
+        timeout: Duration,
+    ) -> Result<Self> {
         let options = options.into();
         let folder = match &options.directory {
             Some(folder) => folder.clone(),
             None => discovery::directory()?,
         };
+        let withholds = options.withholds(offer);
         let offer = options.narrow(offer.clone());
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
             .map_err(|errno| Error::os("epoll_create1", errno))?;
-        let (socket, producer) = greet(&folder, name, &offer, &options)?;
+        let until = Deadline::new(timeout);
+        let (socket, producer) = loop {
+            match greet(&folder, name, &offer, &options) {
+                Err(Error::NotFound { .. }) if !until.is_over() => {
+                    std::thread::sleep(until.left().map_or(LOOK, |left| left.min(LOOK)));
+                }
+                greeted => break greeted?,
+            }
+        };
         let consumer = Self {
             import,
             name: name.to_owned(),
             folder,
             offer,
+            withholds,
             options,
             epoll,
             socket: Arc::new(socket),

@@ -61,6 +61,12 @@ impl ConsumerOptions {
         self
     }
 
+    /// Whether a device takes opaque memory, and a producer is not told so.
+    pub(super) fn withholds(&self, offer: &Offer) -> bool {
+        let mut entries = offer.standing();
+        !self.trusts && entries.any(|entry| entry.path == MemoryPath::OpaqueFd && entry.importable)
+    }
+
     /// What of a device's offer is offered to a producer.
     pub(super) fn narrow(&self, mut offer: Offer) -> Offer {
         let path = MemoryPath::OpaqueFd;

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use lucarne::negotiate::{Strike, StrikeReason};
-use lucarne::{Extent, kernel::Memfd};
+use lucarne::{Extent, Rung, kernel::Memfd};
 use rustix::event::epoll;
 use rustix::io::Errno;
 
@@ -16,7 +16,7 @@ use crate::frame_message;
 use crate::generation::Import;
 use crate::ring::{RING_BYTES, RingConsumer, RingWords};
 use crate::wire::{
-    Configure, Farewell, FenceFor, ImportFailed, MAX_SLOTS, Malformed, Message, VERSIONS,
+    Configure, Delivery, Farewell, FenceFor, ImportFailed, MAX_SLOTS, Malformed, Message, VERSIONS,
 };
 
 /// Messages that are handled before frames have their turn again.
@@ -86,12 +86,37 @@ impl<A: Import> Consumer<A> {
         Ok(())
     }
 
-    /// Whether frames have to be taken first: out of generations that are over, of which there are as many as can be.
+    /// Whether frames of Every have to be taken first: out of generations that are over, of which there are as many as can
+    /// be. The fence of such a frame has come before its generation was over.
     fn is_behind(&self) -> bool {
         let untaken = |coming: &Coming<A::Image>| {
             coming.retired && coming.incoming.ring.has_more(coming.last)
         };
-        self.comings.len() >= MAX_GENERATIONS && self.comings.iter().any(untaken)
+        self.options.delivery == Delivery::Every
+            && self.comings.len() >= MAX_GENERATIONS
+            && self.comings.iter().any(untaken)
+    }
+
+    /// Latest misses frames of a generation that is over rather than what comes after it: the fence of the next frame may be
+    /// behind another Configure.
+    fn make_room(&mut self) {
+        let goes =
+            |coming: &Coming<A::Image>| coming.retired && Arc::strong_count(&coming.incoming) == 1;
+        if self.options.delivery == Delivery::Latest
+            && self.comings.len() >= MAX_GENERATIONS
+            && let Some(at) = self.comings.iter().position(goes)
+        {
+            self.let_go(at);
+        }
+    }
+
+    /// Closes a generation, and says so.
+    fn let_go(&mut self, at: usize) {
+        let coming = self.comings.remove(at);
+        let generation = coming.incoming.configure.generation;
+        drop(coming);
+        // A producer that does not read it does not need it.
+        let _ = self.socket.send(&Message::Drained(generation), &[]);
     }
 
     fn handle(&mut self, message: Message, mut fds: Vec<OwnedFd>) -> Result<()> {
@@ -173,6 +198,7 @@ impl<A: Import> Consumer<A> {
         }
         self.check_offered(&configure)?;
         self.drop_superseded();
+        self.make_room();
         if self.comings.len() >= MAX_GENERATIONS {
             return Err(Error::Unexpected {
                 message: "Configure",
@@ -289,6 +315,7 @@ impl<A: Import> Consumer<A> {
 
     fn welcome(&mut self, incoming: Incoming<A::Image>) {
         let configure = &incoming.configure;
+        let is_refused = |rung| configure.refused.iter().any(|one| one.rung == rung);
         let event = ConsumerEvent::Generation {
             number: configure.generation,
             extent: configure.extent,
@@ -296,6 +323,7 @@ impl<A: Import> Consumer<A> {
             color: configure.color,
             rung: configure.rung,
             refused: configure.refused.clone(),
+            needs_trust: self.withholds && is_refused(Rung::OpaqueFd),
             acquire: configure.acquire.clone(),
             release: configure.release.clone(),
         };
@@ -317,11 +345,7 @@ impl<A: Import> Consumer<A> {
                 && !coming.incoming.ring.has_more(coming.last)
         };
         while let Some(at) = self.comings.iter().position(over) {
-            let coming = self.comings.remove(at);
-            let generation = coming.incoming.configure.generation;
-            drop(coming);
-            // A producer that does not read it does not need it.
-            let _ = self.socket.send(&Message::Drained(generation), &[]);
+            self.let_go(at);
         }
     }
 

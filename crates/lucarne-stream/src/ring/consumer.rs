@@ -50,7 +50,7 @@ impl<W: Words> RingConsumer<W> {
                 let limit = "as the Configure message says";
                 return Err(Breach {
                     word,
-                    slot: 0,
+                    slot: None,
                     got,
                     limit,
                 });
@@ -98,10 +98,14 @@ impl<W: Words> RingConsumer<W> {
         for _ in 0..ATTEMPTS {
             let head = self.words.load(HEAD, Ordering::Acquire);
             if head < last || head > MAX_SEQUENCE {
-                let limit = "no lower than the last frame's";
+                let limit = if head < last {
+                    "no lower than the last frame's"
+                } else {
+                    "below 2^60"
+                };
                 return Err(Breach {
                     word: "head",
-                    slot: 0,
+                    slot: None,
                     got: head,
                     limit,
                 });
@@ -129,7 +133,7 @@ impl<W: Words> RingConsumer<W> {
         if self.held.fetch_or(1 << slot, Ordering::Relaxed) & 1 << slot != 0 {
             return Err(Breach {
                 word: "state",
-                slot,
+                slot: Some(slot),
                 got: published,
                 limit: "taken: its last frame has not been released",
             });
@@ -150,7 +154,7 @@ impl<W: Words> RingConsumer<W> {
             let Some((sequence, phase)) = unpack(state) else {
                 return Err(Breach {
                     word: "state",
-                    slot,
+                    slot: Some(slot),
                     got: state,
                     limit: "a state that the protocol has",
                 });
@@ -202,7 +206,7 @@ impl<W: Words> RingConsumer<W> {
         let Some((fence, damage)) = FrameNote::read_flags(flags) else {
             return Err(Breach {
                 word: "flags",
-                slot,
+                slot: Some(slot),
                 got: flags,
                 limit: "flags that the protocol has",
             });

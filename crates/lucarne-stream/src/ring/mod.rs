@@ -107,12 +107,12 @@ fn unpack(word: u64) -> Option<(u64, Phase)> {
 
 /// A value in a ring that the protocol does not allow there. The peer has a fault, or is hostile.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the ring's {word} of slot {slot} is {got:#x}, but must be {limit}")]
+#[error("the ring's {word}{} is {got:#x}, but must be {limit}", of_slot(*.slot))]
 pub struct Breach {
     /// Which word.
     pub word: &'static str,
-    /// Whose.
-    pub slot: usize,
+    /// Whose; `None` for a word of the whole ring.
+    pub slot: Option<usize>,
     /// What it held.
     pub got: u64,
     /// What would have been right.
@@ -124,6 +124,10 @@ impl fmt::Debug for Breach {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+fn of_slot(slot: Option<usize>) -> String {
+    slot.map_or(String::new(), |slot| format!(" of slot {slot}"))
 }
 
 /// The rectangle of a frame that differs from the frame before, in pixels.

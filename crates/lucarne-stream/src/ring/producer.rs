@@ -135,7 +135,7 @@ impl<W: Words> RingProducer<W> {
             _ => {
                 return Err(Breach {
                     word: "state",
-                    slot,
+                    slot: Some(slot),
                     got: state,
                     limit: "a state of the frame that was published there",
                 });

@@ -77,7 +77,7 @@ impl Writer {
     }
 
     /// A number, a length, the text, and zeros up to a multiple of eight bytes. What is too long is cut and ends in "…";
-    /// control characters become spaces: a text is for people, and losing its end is better than losing the message.
+    /// what a terminal takes for a command becomes a space: a text is for people, and losing its end is better than losing the message.
     pub(super) fn text(&mut self, code: u32, text: &str, max: usize) {
         let text = presentable(text, max);
         // At most `max`, which is far below 4 GiB.
@@ -110,9 +110,16 @@ impl Writer {
     }
 }
 
-/// `text` without control characters, and at most `max` bytes of it.
+/// Whether a character does something to the text around it, on a terminal or in a list, instead of being seen: control
+/// characters, marks of writing direction (which make a name look like another), and separators of lines.
+fn is_command(c: char) -> bool {
+    let directs = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || directs || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// `text` without [commands](is_command), and at most `max` bytes of it.
 pub(super) fn presentable(text: &str, max: usize) -> String {
-    let clean = text.chars().map(|c| if c.is_control() { ' ' } else { c });
+    let clean = text.chars().map(|c| if is_command(c) { ' ' } else { c });
     let mut result: String = clean.collect();
     if result.len() > max {
         let mut end = max.saturating_sub('…'.len_utf8());
@@ -240,20 +247,28 @@ impl<'a> Reader<'a> {
         Ok(count)
     }
 
-    /// What [`Writer::text`] writes. Control characters are refused: the text will be shown on a terminal.
+    /// What [`Writer::text`] writes. [Commands](is_command) are refused: the text will be shown on a terminal.
     pub(super) fn text(&mut self, field: &'static str, max: usize) -> Result<(u32, String)> {
         let code = self.u32(field)?;
-        let length = self.count(field, 0, max)?;
+        let length = usize::try_from(self.u32(field)?).unwrap_or(usize::MAX);
+        if length > max {
+            let got = format!("a text of {length} bytes");
+            return Err(Malformed::new(
+                field,
+                got,
+                format!("at most {max} bytes long"),
+            ));
+        }
         let bytes = self.take(field, length)?;
         let padding = length.next_multiple_of(8) - length;
         if self.take(field, padding)?.iter().any(|byte| *byte != 0) {
             return Err(Malformed::new(field, "padded", "padded with zeros"));
         }
         match std::str::from_utf8(bytes) {
-            Ok(text) if !text.chars().any(char::is_control) => Ok((code, text.to_owned())),
+            Ok(text) if !text.chars().any(is_command) => Ok((code, text.to_owned())),
             Ok(_) => Err(Malformed::new(
                 field,
-                "text with control characters",
+                "text with control characters, marks of direction or separators of lines",
                 "without any",
             )),
             Err(error) => Err(Malformed::new(field, error, "UTF-8")),

@@ -173,6 +173,20 @@ fn hellos() {
         u32::from_le_bytes([b'a', 0xff, b'b', b'c']),
         "offer.name",
     );
+    let error = with(&hello, 148, &u32::MAX.to_le_bytes()).expect_err("too long");
+    let text = error.to_string();
+    assert!(text.contains("a text of 4294967295 bytes"), "{text}");
+    // Marks of direction and separators of lines.
+    for mark in [
+        "\u{202a}", "\u{202e}", "\u{2066}", "\u{2069}", "\u{200e}", "\u{200f}", "\u{2028}",
+        "\u{2029}",
+    ] {
+        let error = with(&hello, 152, mark.as_bytes()).expect_err(mark);
+        assert_eq!(error.field, "offer.name");
+        assert!(!codec::presentable(mark, 64).contains(mark));
+    }
+    let error = with(&hello, 152, "\u{61c}".as_bytes()).expect_err("an Arabic mark");
+    assert_eq!(error.field, "offer.name");
     takes(&hello, 160, 1);
     refuses(&hello, 160, 1537, "offer.entries");
     refuses(&hello, 160, u32::MAX, "offer.entries");
