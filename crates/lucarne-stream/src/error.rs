@@ -221,7 +221,7 @@ mod tests {
         let broken = Malformed::new("offer.path", 7, "0 to 2");
         let breach = Breach {
             word: "head",
-            slot: 1,
+            slot: Some(1),
             got: 9,
             limit: "0",
         };

@@ -253,8 +253,8 @@ fn words_that_cannot_be() {
 #[test]
 fn a_fence_behind_many_generations_is_found() {
     let _alone = alone();
-    let scene = Scene::new();
-    let (raw, mut consumer) = scene.connect();
+    let stage = Stage::new();
+    let (raw, mut consumer) = stage.connect();
     // A consumer of Latest that is slow: each generation has a frame that it has not taken.
     let mut rings = Vec::new();
     for generation in 1..=8 {

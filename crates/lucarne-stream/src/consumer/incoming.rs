@@ -125,7 +125,7 @@ impl<I> Incoming<I> {
             None => Ok(()),
             Some(damage) => Err(Error::Breach(Breach {
                 word: "damage",
-                slot,
+                slot: Some(slot),
                 got: damage.pack().unwrap_or_default(),
                 limit: "within the frame",
             })),

@@ -509,7 +509,7 @@ fn attached_fence<I>(incoming: &Incoming<I>, slot: usize) -> Result<Fence> {
     fence.map_err(|error| match error {
         lucarne::Error::Unsupported { .. } => Error::Breach(Breach {
             word: "flags",
-            slot,
+            slot: Some(slot),
             // The bits of it that say so.
             got: FenceRoute::Attached as u64,
             limit: "of a fence that this memory can carry: only the kernel's dma-bufs have fences attached",

@@ -168,7 +168,7 @@ impl<W: Words> RingConsumer<W> {
             if again || is_over || sequence == last {
                 return Err(Breach {
                     word: "state",
-                    slot,
+                    slot: Some(slot),
                     got: state,
                     limit: "of a number that was not published before",
                 });
