@@ -16,25 +16,27 @@ fn read_pixels(device: &Device, texture: &Texture) -> Vec<[u8; 4]> {
     let mut bytes = vec![[0_u8; 4]; 32 * 24];
     let gl = device.glow();
     let target = glow::PixelPackData::Slice(Some(bytes.as_flattened_mut()));
-    // SAFETY: glow: the context is current, the names are alive, and the slice is as long as what is read.
+    // SAFETY: glow: the context of this device is current.
+    let framebuffer = unsafe { gl.create_framebuffer() }.expect("a framebuffer");
+    // SAFETY: as above; the name is of this context.
+    unsafe { gl.bind_framebuffer(glow::FRAMEBUFFER, Some(framebuffer)) };
+    let (place, kind) = (glow::COLOR_ATTACHMENT0, texture.target());
+    // SAFETY: as above; the texture lives.
     unsafe {
-        let framebuffer = gl.create_framebuffer().expect("a framebuffer");
-        gl.bind_framebuffer(glow::FRAMEBUFFER, Some(framebuffer));
-        gl.framebuffer_texture_2d(
-            glow::FRAMEBUFFER,
-            glow::COLOR_ATTACHMENT0,
-            texture.target(),
-            Some(texture.name()),
-            0,
-        );
-        let status = gl.check_framebuffer_status(glow::FRAMEBUFFER);
-        assert_eq!(status, glow::FRAMEBUFFER_COMPLETE);
-        let (format, kind) = (glow::RGBA, glow::UNSIGNED_BYTE);
-        gl.read_pixels(0, 0, width, height, format, kind, target);
-        assert_eq!(gl.get_error(), glow::NO_ERROR);
-        gl.bind_framebuffer(glow::FRAMEBUFFER, None);
-        gl.delete_framebuffer(framebuffer);
+        gl.framebuffer_texture_2d(glow::FRAMEBUFFER, place, kind, Some(texture.name()), 0);
     }
+    // SAFETY: as above.
+    let status = unsafe { gl.check_framebuffer_status(glow::FRAMEBUFFER) };
+    assert_eq!(status, glow::FRAMEBUFFER_COMPLETE);
+    let (format, kind) = (glow::RGBA, glow::UNSIGNED_BYTE);
+    // SAFETY: as above; the slice is as long as what is read.
+    unsafe { gl.read_pixels(0, 0, width, height, format, kind, target) };
+    // SAFETY: as above.
+    assert_eq!(unsafe { gl.get_error() }, glow::NO_ERROR);
+    // SAFETY: as above.
+    unsafe { gl.bind_framebuffer(glow::FRAMEBUFFER, None) };
+    // SAFETY: as above; nothing is bound to it any more.
+    unsafe { gl.delete_framebuffer(framebuffer) };
     bytes
 }
 

@@ -23,11 +23,9 @@ fn buffers(allocator: &Allocator) -> Vec<Frame> {
     let agreement = lucarne::negotiate(&offer, &offer, &request).expect("an agreement");
     let frames = (0..3).map(|number| {
         let image = device.export(&agreement).expect("a frame");
-        write(
-            &image,
-            &Fence::Signaled,
-            &[pattern::bytes(info, EXTENT, number)],
-        );
+        let bytes = [pattern::bytes(info, EXTENT, number)];
+        let written = write(&image, &Fence::Signaled, &bytes);
+        written.wait(TIMEOUT).expect("written");
         image.frame().clone()
     });
     frames.collect()
@@ -124,6 +122,7 @@ fn what_was_not_used_for_longest_goes_first() {
         Err(lucarne::Error::NotCurrent {
             call: "a call",
             found: "nothing is",
+            help: "",
         })
     };
     cache.get_or_import(&third, refused).expect_err("refused");

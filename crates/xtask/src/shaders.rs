@@ -70,6 +70,7 @@ mod compiler {
     use naga::valid::{Capabilities, ValidationFlags, Validator};
 
     use crate::error::{Error, FAILED, Result};
+    use crate::file;
     use crate::progress::{BAD, say};
 
     /// Compiles every source in `folder`, or compares.
