@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli_values::{format_value, usage_value};
 use crate::devices::{self, Api, Device};
+use crate::new_file::NewFile;
 use crate::output::{Output, bold, table};
 use crate::{Answer, Failure};
 
@@ -217,12 +218,10 @@ fn record(devices: &[Device], folder: &Path, output: &mut Output) -> Result<(), 
     Ok(())
 }
 
-/// Under a name of its own first: a full disk leaves no half file.
 fn write(path: &Path, device: &Device) -> Result<(), Failure> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    let mut file = NewFile::create(path)?;
     serde_json::to_writer_pretty(&mut file, device)?;
     file.write_all(b"\n")?;
-    file.persist(path)?;
+    file.finish()?;
     Ok(())
 }

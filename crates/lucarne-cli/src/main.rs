@@ -9,6 +9,7 @@ mod devices;
 mod doctor;
 mod explain;
 mod list;
+mod new_file;
 mod output;
 mod pattern;
 mod pixels;

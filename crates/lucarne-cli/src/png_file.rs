@@ -1,34 +1,20 @@
 //! Pictures as PNG files, in and out.
 
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufReader, Write};
 use std::path::Path;
 
 use lucarne::Extent;
 
 use crate::Failure;
+use crate::new_file::NewFile;
 use crate::pixels::Picture;
 
-/// Under a name of its own first: a full disk leaves no half picture, and none is lost.
+/// Writes a picture.
 pub(crate) fn write(path: &Path, picture: &Picture) -> Result<(), Failure> {
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let file = tempfile::Builder::new()
-        .permissions(plain_file())
-        .tempfile_in(folder)?;
-    let mut writer = BufWriter::new(file);
-    encode(picture, &mut writer)?;
-    let file = writer
-        .into_inner()
-        .map_err(std::io::IntoInnerError::into_error)?;
-    file.persist(path)?;
+    let mut file = NewFile::create(path)?;
+    encode(picture, &mut file)?;
+    file.finish()?;
     Ok(())
-}
-
-/// What any program's new file may be, before the user's umask.
-pub(crate) fn plain_file() -> std::fs::Permissions {
-    std::os::unix::fs::PermissionsExt::from_mode(0o666)
 }
 
 fn encode(picture: &Picture, writer: &mut impl Write) -> Result<(), png::EncodingError> {

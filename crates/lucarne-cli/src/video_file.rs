@@ -1,21 +1,19 @@
 //! YUV4MPEG2 files (`.y4m`): raw video with a header, which every video tool reads.
 
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 
 use lucarne::Extent;
 use lucarne::color::{Matrix, Range, YcbcrConversion};
-use tempfile::NamedTempFile;
 
 use crate::Failure;
+use crate::new_file::NewFile;
 use crate::pixels::Picture;
-use crate::png_file::plain_file;
 
 /// A file that is being written, under a name of its own until it is whole.
 #[derive(Debug)]
 pub(crate) struct VideoFile {
-    path: PathBuf,
-    file: BufWriter<NamedTempFile>,
+    file: NewFile,
     extent: Extent,
     conversion: YcbcrConversion,
     planes: [Vec<u8>; 3],
@@ -23,14 +21,7 @@ pub(crate) struct VideoFile {
 
 impl VideoFile {
     pub(crate) fn create(path: &Path, extent: Extent, rate: f64) -> Result<Self, Failure> {
-        let folder = match path.parent() {
-            Some(folder) if !folder.as_os_str().is_empty() => folder,
-            _ => Path::new("."),
-        };
-        let file = tempfile::Builder::new()
-            .permissions(plain_file())
-            .tempfile_in(folder)?;
-        let mut file = BufWriter::new(file);
+        let mut file = NewFile::create(path)?;
         // Frames a second as a fraction: 29.97 becomes 29970:1000.
         writeln!(
             file,
@@ -40,7 +31,6 @@ impl VideoFile {
             rate * 1000.0
         )?;
         Ok(Self {
-            path: path.to_owned(),
             file,
             extent,
             conversion: YcbcrConversion::new(Matrix::Bt709, Range::Limited, 8)?,
@@ -69,12 +59,7 @@ impl VideoFile {
     }
 
     pub(crate) fn finish(self) -> Result<(), Failure> {
-        let file = self
-            .file
-            .into_inner()
-            .map_err(std::io::IntoInnerError::into_error)?;
-        file.persist(self.path)?;
-        Ok(())
+        Ok(self.file.finish()?)
     }
 }
 
