@@ -52,8 +52,8 @@ impl Served {
             .expect("lucarne runs")
     }
 
-    /// Ends it as Ctrl-C does; gives what it said.
-    fn interrupt(mut self) -> String {
+    /// Ends it as Ctrl-C does; gives what it said. Its folder stays.
+    fn interrupt(&mut self) -> String {
         let pid =
             Pid::from_raw(i32::try_from(self.child.id()).expect("a number")).expect("a process");
         kill_process(pid, Signal::INT).expect("it runs");
@@ -81,7 +81,7 @@ fn pixels(path: &Path) -> (u32, u32, Vec<u8>) {
 
 #[test]
 fn a_pattern_is_served_seen_and_recorded() {
-    let served = Served::start(&["--pattern", "stamp", "--size", "128x16", "--rate", "200"]);
+    let mut served = Served::start(&["--pattern", "stamp", "--size", "128x16", "--rate", "200"]);
     let folder = served.folder.path().join("frames");
     let output = served.run(&[
         "record",
@@ -177,7 +177,7 @@ fn a_picture_is_served_as_it_is() {
 
 #[test]
 fn arrivals_and_departures_are_told() {
-    let served = Served::start(&["--size", "16x16"]);
+    let mut served = Served::start(&["--size", "16x16"]);
     let mut watcher = lucarne(served.folder.path(), &["list", "--watch", "--json"])
         .stdout(Stdio::piped())
         .spawn()

@@ -59,8 +59,9 @@ impl Watcher {
             | inotify::WatchFlags::DELETE
             | inotify::WatchFlags::MOVED_TO
             | inotify::WatchFlags::MOVED_FROM;
-        inotify::add_watch(&inotify, folder, events)
-            .map_err(|errno| Error::os("inotify_add_watch", errno))?;
+        inotify::add_watch(&inotify, folder, events).map_err(|errno| {
+            Error::at(folder, "watching the folder of streams (inotify)", errno)
+        })?;
         Ok(Self {
             inotify,
             folder: folder.to_owned(),
@@ -72,7 +73,7 @@ impl Watcher {
     ///
     /// # Errors
     ///
-    /// [`Error::Os`].
+    /// [`Error::Path`] when the folder cannot be read, as it was removed for instance; [`Error::Os`].
     pub fn changes(&mut self) -> Result<Vec<Change>> {
         if self.drain()? {
             return self.refresh();
@@ -85,10 +86,10 @@ impl Watcher {
     ///
     /// # Errors
     ///
-    /// [`Error::Os`].
+    /// [`Error::Path`] when the folder cannot be read, as it was removed for instance.
     pub fn refresh(&mut self) -> Result<Vec<Change>> {
         let entries = std::fs::read_dir(&self.folder)
-            .map_err(|error| Error::os("reading the folder of streams", error))?;
+            .map_err(|error| Error::at(&self.folder, "reading the folder of streams", error))?;
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
         let alive = |name: &String| {
             // A connection that is refused for now comes from somebody who is there.
