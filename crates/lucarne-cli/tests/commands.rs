@@ -76,7 +76,9 @@ fn modifiers_and_formats_are_decoded() {
 
 #[test]
 fn what_is_no_modifier_and_no_format_is_told_so() {
-    insta::assert_snapshot!(complaint(&["decode", "XRGB888"]), @r#"error: "XRGB888" is neither a format nor a modifier; formats that look like it: XRGB8888, RGB888, XBGR8888. Codes are written in hexadecimal, as 0x34325258"#);
+    let said = complaint(&["decode", "XRGB888"]);
+    let alike = "formats that look like it: XRGB8888, RGB888, XBGR8888";
+    assert!(said.contains(alike), "{said}");
     let said = complaint(&["decode", "0x00ffffffffffffff"]);
     assert!(said.contains("DRM_FORMAT_MOD_INVALID"), "{said}");
 }
