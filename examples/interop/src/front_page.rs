@@ -48,7 +48,7 @@ fn share(
 
         // GL's turn: wait for that fence, sample the same memory, give it back with another.
         let (reading, drawn) = writing.send(drawn).receive().acquire();
-        // Imports once, then finds it again. Sample it: to `glReadPixels` it, also ask for Usage::TRANSFER_SOURCE.
+        // Imports once, then finds it again. Sample it: for `glReadPixels`, give Request::usage TRANSFER_SOURCE as well.
         let texture = screen.import(reading.frame())?;
         screen.read(&texture, &drawn, TIMEOUT)?;
         draw_with_gl(screen.glow(), texture.name(), texture.target());

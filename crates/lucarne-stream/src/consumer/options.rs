@@ -32,7 +32,7 @@ impl ConsumerOptions {
         }
     }
 
-    /// What is done with the frames.
+    /// What is done with the frames: this decides what is agreed on. Make the offer for the same usage.
     #[must_use]
     pub fn usage(mut self, usage: Usage) -> Self {
         self.usage = usage;

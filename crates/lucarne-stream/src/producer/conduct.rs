@@ -274,6 +274,16 @@ mod tests {
         let mut other = process(0);
         other.uid += 1;
         assert_eq!(conduct.patience(other, now), PATIENCE);
+        // Nor once this user has used up what it may.
+        let again = Stall {
+            since: now,
+            length: PATIENCE,
+        };
+        let now = now + PATIENCE;
+        conduct.charge(process(0), again, now);
+        assert!(conduct.patience(process(100), now) < PATIENCE);
+        assert_eq!(conduct.patience(other, now), PATIENCE);
+        assert_eq!(conduct.wait(other, now), None);
     }
 
     #[test]

@@ -20,8 +20,8 @@ use crate::layout::Extent;
 ///
 /// **A framebuffer may read something else.** On the opaque-fd and host memory paths a swizzle puts the colours of
 /// `XRGB8888` and `ARGB8888` in their places, and attachments know no swizzle: `glReadPixels` and `glBlitFramebuffer` get
-/// red and blue exchanged, without an error. [`Texture::is_swizzled`] tells. To be given frames that read right, let the consumer ask
-/// for [`Usage::TRANSFER_SOURCE`](crate::Usage::TRANSFER_SOURCE) as well. Alpha of formats with padding is 1 only when sampled.
+/// red and blue exchanged, without an error. [`Texture::is_swizzled`] tells. To be given frames that read right, give
+/// [`Request::usage`](crate::Request::usage) the consumer's [`TRANSFER_SOURCE`](crate::Usage::TRANSFER_SOURCE) as well. Alpha of formats with padding is 1 only when sampled.
 ///
 /// # Examples
 ///

@@ -131,7 +131,8 @@ impl Request {
         self
     }
 
-    /// Asks for these usages.
+    /// Asks for these usages: an entry is agreed on only where each side can use it so. They decide; the usage that an
+    /// offer was made for only limits what the offer lists. Without this call they are `RENDER` and `SAMPLE`.
     #[must_use]
     pub fn usage(mut self, producer: Usage, consumer: Usage) -> Self {
         self.producer = producer;

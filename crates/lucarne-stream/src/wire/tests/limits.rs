@@ -177,16 +177,16 @@ fn hellos() {
     let text = error.to_string();
     assert!(text.contains("a text of 4294967295 bytes"), "{text}");
     // Marks of direction and separators of lines.
-    for mark in [
-        "\u{202a}", "\u{202e}", "\u{2066}", "\u{2069}", "\u{200e}", "\u{200f}", "\u{2028}",
-        "\u{2029}",
-    ] {
-        let error = with(&hello, 152, mark.as_bytes()).expect_err(mark);
-        assert_eq!(error.field, "offer.name");
-        assert!(!codec::presentable(mark, 64).contains(mark));
+    let isolates = ('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}');
+    for mark in isolates.chain(['\u{200e}', '\u{200f}', '\u{2028}', '\u{2029}']) {
+        let text = mark.to_string();
+        let error = with(&hello, 152, text.as_bytes()).expect_err("a mark");
+        assert_eq!(error.field, "offer.name", "{mark:?}");
+        assert!(!codec::presentable(&text, 64).contains(mark), "{mark:?}");
     }
     let error = with(&hello, 152, "\u{61c}".as_bytes()).expect_err("an Arabic mark");
     assert_eq!(error.field, "offer.name");
+    assert!(!codec::presentable("\u{61c}", 64).contains('\u{61c}'));
     takes(&hello, 160, 1);
     refuses(&hello, 160, 1537, "offer.entries");
     refuses(&hello, 160, u32::MAX, "offer.entries");
