@@ -94,8 +94,8 @@ impl Conduct {
 
     /// A consumer that kept a slot has gone, while there was no free one.
     pub(super) fn charge(&mut self, peer: PeerCredentials, stall: Stall, now: Instant) {
-        self.records
-            .retain(|record| !record.spent(now).is_zero() || record.next > now);
+        // Whoever has spent nothing waits for nothing, whenever its next newcomer was due.
+        self.records.retain(|record| !record.spent(now).is_zero());
         let stall = Stall {
             length: stall.length.min(self.patience),
             ..stall

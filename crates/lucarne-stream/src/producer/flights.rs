@@ -197,12 +197,6 @@ impl Flights {
         Some(Stall { since, length })
     }
 
-    /// Whether no slot has been free for that long.
-    pub(super) fn is_starved(&self, patience: Duration) -> bool {
-        self.starved
-            .is_some_and(|since| since.elapsed() >= patience)
-    }
-
     /// How many slots a reader keeps that has given them back.
     fn gated(&self, reader: u64) -> usize {
         self.gates.kept_by(reader)
@@ -315,13 +309,9 @@ impl<A: Allocate> Producer<A> {
     pub(super) fn cut_off_the_slowest(&mut self) {
         self.flights.starve();
         let now = Instant::now();
-        if !self.flights.is_starved(self.least_patience(now)) {
+        let Some(Stall { length, .. }) = self.long_stall(now) else {
             return;
-        }
-        let length = self
-            .flights
-            .stall(now)
-            .map_or(Duration::ZERO, |stall| stall.length);
+        };
         let is_over = |peer: &Peer| self.patience_with(peer, now) <= length;
         let slowest = self.peers.slowest(is_over, |id| self.flights.gated(id));
         for id in &slowest {
@@ -333,6 +323,12 @@ impl<A: Allocate> Producer<A> {
             self.flights.feed();
             self.flights.starve();
         }
+    }
+
+    /// The stall that there is, once somebody has less patience left than it has taken.
+    pub(super) fn long_stall(&self, now: Instant) -> Option<Stall> {
+        let stall = self.flights.stall(now)?;
+        (stall.length >= self.least_patience(now)).then_some(stall)
     }
 
     /// How long a consumer may keep the others waiting.

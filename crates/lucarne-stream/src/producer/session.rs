@@ -72,7 +72,7 @@ impl<A: Allocate> Producer<A> {
         self.arrange();
         // Deadlines are kept for a program that only dispatches, too.
         if self.flights.starves()
-            && self.flights.is_starved(self.least_patience(Instant::now()))
+            && self.long_stall(Instant::now()).is_some()
             && self.arrangement.current().is_some()
         {
             match self.another_slot() {
