@@ -15,6 +15,7 @@ use super::list::{self, FOLDER, Kind, NAME, Program};
 use super::private::Private;
 use super::supervise::{self, Ending};
 use crate::error::{Error, FAILED, Result};
+use crate::file;
 use crate::libtest::Reader;
 use crate::progress::{self, say};
 use crate::report::{Report, Require, Tier};
@@ -179,7 +180,7 @@ impl Place {
     fn write(&self, name: &str, value: &Value) -> Result<()> {
         let path = self.report.join(name);
         let text = self.private.without(&format!("{value:#}\n"));
-        fs::write(&path, text).map_err(|e| Error::io("writing", &path, &e))
+        file::replace(&path, text)
     }
 
     fn summary(&self, report: &Report) -> Result<()> {
@@ -187,7 +188,7 @@ impl Place {
         let path = self.report.join("summary.txt");
         let table = format!("{}{}\n", report.table(), report.plain_line());
         let plain = anstream::adapter::strip_str(&table).to_string();
-        fs::write(&path, self.private.without(&plain)).map_err(|e| Error::io("writing", &path, &e))
+        file::replace(&path, self.private.without(&plain))
     }
 }
 
