@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::cli_values::{format_value, usage_value};
 use crate::devices::{self, Api, Device};
 use crate::new_file::NewFile;
-use crate::output::{Output, bold, table};
+use crate::output::{Output, bold, format_name, table};
 use crate::{Answer, Failure};
 
 #[derive(Args, Debug)]
@@ -126,7 +126,7 @@ fn print(device: &Device, output: &mut Output) -> Result<(), Failure> {
         "MEMORY", "LAYOUT", "CAN", "FOR", "UP TO", "PLANES", "FORMATS",
     ]);
     for (kind, formats) in rows {
-        let names: Vec<String> = formats.iter().map(|format| short(*format)).collect();
+        let names: Vec<String> = formats.iter().map(|format| format_name(*format)).collect();
         lines.add_row([
             kind.path.name().to_owned(),
             kind.layout,
@@ -146,12 +146,6 @@ fn answer(support: &Support) -> String {
     } else {
         format!("no: {}", support.reason())
     }
-}
-
-fn short(format: Format) -> String {
-    format
-        .name()
-        .map_or_else(|| format.to_string(), str::to_owned)
 }
 
 /// What entries of several formats have in common.

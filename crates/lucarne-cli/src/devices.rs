@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clap::ValueEnum;
+use lucarne::quirks::Active;
 use lucarne::{Offer, Usage, cpu, egl, gbm, vulkan};
 use serde::{Deserialize, Serialize};
 
@@ -64,23 +65,34 @@ pub(crate) fn all(api: Api, usage: Usage) -> (Vec<Device>, Vec<String>) {
     let mut reasons = Vec::new();
     for (number, answer) in answers.into_iter().enumerate() {
         match answer {
-            Ok(device) => devices.push(Device { number, ..device }),
+            Ok(answer) => devices.push(Device {
+                api,
+                number,
+                driver: answer.driver,
+                quirks: answer.quirks.iter().map(ToString::to_string).collect(),
+                offer: answer.offer,
+            }),
             Err(error) => reasons.push(error.to_string()),
         }
     }
     (devices, reasons)
 }
 
-type Answers = Vec<lucarne::Result<Device>>;
+/// What one device says.
+struct Answer {
+    driver: String,
+    quirks: Vec<Active>,
+    offer: Offer,
+}
+
+type Answers = Vec<lucarne::Result<Answer>>;
 
 fn vulkan_devices(usage: Usage) -> lucarne::Result<Answers> {
     let instance = vulkan::Instance::new(&vulkan::InstanceOptions::default())?;
     let ask = |adapter: vulkan::Adapter| {
-        Ok(Device {
-            api: Api::Vulkan,
-            number: 0,
+        Ok(Answer {
             driver: adapter.driver().to_owned(),
-            quirks: adapter.quirks().iter().map(ToString::to_string).collect(),
+            quirks: adapter.quirks().to_vec(),
             offer: adapter.offer(usage)?,
         })
     };
@@ -90,11 +102,9 @@ fn vulkan_devices(usage: Usage) -> lucarne::Result<Answers> {
 fn egl_devices(usage: Usage) -> lucarne::Result<Answers> {
     let ask = |adapter: egl::Adapter| {
         let device = adapter.open()?;
-        Ok(Device {
-            api: Api::Egl,
-            number: 0,
+        Ok(Answer {
             driver: device.version().to_owned(),
-            quirks: device.quirks().iter().map(ToString::to_string).collect(),
+            quirks: device.quirks().to_vec(),
             offer: device.offer(usage)?,
         })
     };
@@ -103,13 +113,10 @@ fn egl_devices(usage: Usage) -> lucarne::Result<Answers> {
 
 fn gbm_devices(usage: Usage) -> lucarne::Result<Answers> {
     let ask = |adapter: gbm::Adapter| {
-        let device = adapter.open()?;
-        Ok(Device {
-            api: Api::Gbm,
-            number: 0,
+        Ok(Answer {
             driver: adapter.driver().unwrap_or("unknown").to_owned(),
             quirks: Vec::new(),
-            offer: device.offer(usage)?,
+            offer: adapter.open()?.offer(usage)?,
         })
     };
     Ok(gbm::Adapter::enumerate()?.into_iter().map(ask).collect())
@@ -117,13 +124,10 @@ fn gbm_devices(usage: Usage) -> lucarne::Result<Answers> {
 
 fn cpu_devices(usage: Usage) -> Answers {
     let ask = |adapter: cpu::Adapter| {
-        let device = adapter.open()?;
-        Ok(Device {
-            api: Api::Cpu,
-            number: 0,
+        Ok(Answer {
             driver: adapter.allocator().to_string(),
             quirks: Vec::new(),
-            offer: device.offer(usage)?,
+            offer: adapter.open()?.offer(usage)?,
         })
     };
     cpu::Adapter::enumerate().into_iter().map(ask).collect()

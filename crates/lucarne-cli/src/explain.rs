@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::cli_values::{extent_value, format_value, usage_value};
 use crate::devices::End;
-use crate::output::{Output, bold, green, red};
+use crate::output::{Output, bold, format_name, green, red};
 use crate::{Answer, Failure};
 
 #[derive(Args, Debug)]
@@ -133,13 +133,13 @@ fn try_all(from: &Offer, to: &Offer, request: &Request) -> Vec<Tried> {
             };
             let on_path = |refused: &&RefusedRung| refused.rung.path() == path;
             all.extend(refused.iter().filter(on_path).map(|refused| Tried {
-                format: short(*format),
+                format: format_name(*format),
                 rung: refused.rung.to_string(),
                 kept: false,
                 what: refused.reason.to_string(),
             }));
             all.extend(kept.map(|agreement| Tried {
-                format: short(*format),
+                format: format_name(*format),
                 rung: agreement.rung.to_string(),
                 kept: true,
                 what: layouts(&agreement),
@@ -147,12 +147,6 @@ fn try_all(from: &Offer, to: &Offer, request: &Request) -> Vec<Tried> {
         }
     }
     all
-}
-
-fn short(format: Format) -> String {
-    format
-        .name()
-        .map_or_else(|| format.to_string(), str::to_owned)
 }
 
 fn layouts(agreement: &Agreement) -> String {
@@ -172,7 +166,7 @@ impl Agreed {
         Self {
             rung: agreement.rung.to_string(),
             number: agreement.rung.number(),
-            format: short(agreement.format),
+            format: format_name(agreement.format),
             modifiers: agreement
                 .modifiers
                 .iter()
@@ -212,7 +206,7 @@ impl Explanation {
         let formats: Vec<String> = request
             .formats
             .iter()
-            .map(|format| short(*format))
+            .map(|format| format_name(*format))
             .collect();
         output.field("from", &self.from)?;
         output.field("to", &self.to)?;

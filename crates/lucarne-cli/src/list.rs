@@ -9,7 +9,7 @@ use lucarne_stream::{Change, Found, Watcher, describe, streams_in};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::Serialize;
 
-use crate::output::{Output, table};
+use crate::output::{Output, format_name, table};
 use crate::stop::Stop;
 use crate::{Answer, Failure, watch};
 
@@ -60,11 +60,7 @@ impl Stream {
             },
             width: about.extent.width,
             height: about.extent.height,
-            format: about.format.map(|format| {
-                format
-                    .name()
-                    .map_or_else(|| format.to_string(), str::to_owned)
-            }),
+            format: about.format.map(format_name),
             memory: about.path.map(lucarne::MemoryPath::name),
             frames: about.frames,
             consumers: about.consumers,

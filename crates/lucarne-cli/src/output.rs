@@ -1,10 +1,11 @@
 //! Text for people, JSON for programs.
 
 use std::fmt::Display;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, presets};
+use lucarne::Format;
 use serde::Serialize;
 
 use crate::Failure;
@@ -74,6 +75,22 @@ pub(crate) fn table(header: &[&str]) -> Table {
         .set_content_arrangement(ContentArrangement::Dynamic)
         .set_header(header.to_vec());
     table
+}
+
+/// One line that replaces itself, where somebody watches; an empty one clears it.
+pub(crate) fn progress(line: &str) {
+    let mut stderr = std::io::stderr();
+    if stderr.is_terminal() {
+        let _ = write!(stderr, "\r\x1b[2K{line}");
+        let _ = stderr.flush();
+    }
+}
+
+/// The kernel's name for a format, or its code.
+pub(crate) fn format_name(format: Format) -> String {
+    format
+        .name()
+        .map_or_else(|| format.to_string(), str::to_owned)
 }
 
 /// The names that look most like `wanted`, best first; three at most.

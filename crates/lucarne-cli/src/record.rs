@@ -1,6 +1,5 @@
 //! `lucarne record`: a stream's frames as a video file or as pictures.
 
-use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,7 @@ use lucarne_stream::Delivery;
 use serde::Serialize;
 
 use crate::cli_values::{rate, seconds};
-use crate::output::Output;
+use crate::output::{Output, progress};
 use crate::stop::Stop;
 use crate::video_file::VideoFile;
 use crate::watch::{self, Seen, Watch};
@@ -148,9 +147,12 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Fail
         report.frames += 1;
         report.dropped += seen.dropped;
         (report.width, report.height) = (seen.extent().width, seen.extent().height);
-        progress(&report, begun);
+        if report.frames.is_multiple_of(10) {
+            let seconds = begun.elapsed().as_secs_f64();
+            progress(&format!("{} frames, {seconds:.1} s", report.frames));
+        }
     }
-    clear_progress();
+    progress("");
     target.finish().map_err(at)?;
     report.print(output)?;
     Ok(if report.frames > 0 {
@@ -184,22 +186,5 @@ impl Report<'_> {
             self.height,
             self.ended
         ))
-    }
-}
-
-/// One line that replaces itself, where somebody watches.
-fn progress(report: &Report<'_>, begun: Instant) {
-    let mut stderr = std::io::stderr();
-    if stderr.is_terminal() && report.frames.is_multiple_of(10) {
-        let seconds = begun.elapsed().as_secs_f64();
-        let _ = write!(stderr, "\r\x1b[2K{} frames, {seconds:.1} s", report.frames);
-        let _ = stderr.flush();
-    }
-}
-
-fn clear_progress() {
-    let mut stderr = std::io::stderr();
-    if stderr.is_terminal() {
-        let _ = write!(stderr, "\r\x1b[2K");
     }
 }

@@ -1,16 +1,17 @@
 //! `lucarne serve`: a stream of a test pattern or a picture, drawn by the CPU.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use lucarne::{Agreement, Extent, Format, Request, Usage, cpu};
+use lucarne::{Agreement, Extent, Format, FrameLayout, Request, Usage, cpu};
 use lucarne_stream::{Allocate, Error, Producer, ProducerEvent, ProducerOptions};
 use serde::Serialize;
 
 use crate::cli_values::{extent_value, format_value, rate};
 use crate::output::Output;
-use crate::pattern::{self, Pattern};
+use crate::pattern::{Drawing, Pattern};
 use crate::pixels::{self, Picture};
 use crate::stop::Stop;
 use crate::{Answer, Failure, png_file};
@@ -91,10 +92,11 @@ enum Event {
 
 pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Failure> {
     let stop = Stop::on_signals()?;
-    let picture = options.image.as_deref().map(png_file::read).transpose()?;
-    let size = picture
-        .as_ref()
-        .map_or(options.size, |picture| picture.extent);
+    let mut scene = Scene::of(options)?;
+    let size = match &scene {
+        Scene::Picture(picture, _) => picture.extent,
+        Scene::Pattern(_) => options.size,
+    };
     let mut producer = bind(options, size)?;
     tell(
         &Event::Started {
@@ -114,11 +116,8 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Fail
         };
         let number = producer.sequence() + 1;
         let image: &cpu::Image = slot.image();
-        let format = image.frame().layout().format();
-        let seconds = Duration::from_secs_f64(1.0 / options.rate).as_secs_f64() * to_float(number);
-        let paint =
-            |at: [u32; 2]| paint(options.pattern, picture.as_ref(), size, at, seconds, number);
-        let bytes = pixels::bytes(format, size, paint);
+        let seconds = to_float(number) / options.rate;
+        let bytes = scene.bytes(image.frame().layout(), seconds, number);
         let done = image.write(slot.gate(), TIMEOUT, |rows| rows.write_plane(0, &bytes))?;
         producer.send(slot, done, lucarne_stream::now())?;
         next = (next + period).max(Instant::now());
@@ -141,20 +140,42 @@ fn to_float(number: u64) -> f64 {
     number as f64
 }
 
-fn paint(
-    pattern: Pattern,
-    picture: Option<&Picture>,
-    size: Extent,
-    at: [u32; 2],
-    seconds: f64,
-    number: u64,
-) -> [u16; 4] {
-    if let Some(picture) = picture {
-        return picture.premultiplied(at);
+/// What the frames show.
+enum Scene {
+    Pattern(Pattern),
+    /// A picture, and its bytes in the format that was asked for last: every frame is the same.
+    Picture(Picture, Option<(Format, Vec<u8>)>),
+}
+
+impl Scene {
+    fn of(options: &Options) -> Result<Self, Failure> {
+        Ok(match &options.image {
+            Some(file) => Self::Picture(png_file::read(file)?, None),
+            None => Self::Pattern(options.pattern),
+        })
     }
-    let [red, green, blue] =
-        pattern::colour(pattern, size, at, seconds, number).map(pixels::to_16_bits);
-    [red, green, blue, u16::MAX]
+
+    /// The bytes of a frame, rows without padding.
+    fn bytes(&mut self, layout: &FrameLayout, seconds: f64, number: u64) -> Cow<'_, [u8]> {
+        let (format, extent) = (layout.format(), layout.extent());
+        match self {
+            Self::Pattern(pattern) => {
+                let drawing = Drawing::new(*pattern, extent, seconds, number);
+                let paint = |at| {
+                    let [red, green, blue] = drawing.colour(at).map(pixels::to_16_bits);
+                    [red, green, blue, u16::MAX]
+                };
+                Cow::Owned(pixels::bytes(format, extent, paint))
+            }
+            Self::Picture(picture, drawn) => {
+                if drawn.as_ref().is_none_or(|(known, _)| *known != format) {
+                    let bytes = pixels::bytes(format, extent, |at| picture.premultiplied(at));
+                    *drawn = Some((format, bytes));
+                }
+                Cow::Borrowed(drawn.as_ref().map_or(&[], |(_, bytes)| bytes))
+            }
+        }
+    }
 }
 
 fn bind(

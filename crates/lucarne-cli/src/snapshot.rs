@@ -48,7 +48,7 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Fail
     let seen = watch.next(timeout)?.ok_or_else(|| {
         format!(
             "the stream {:?} is there, but no frame came within {} seconds: its producer is paused, or draws nothing",
-            watch.name(),
+            options.name,
             options.timeout
         )
     })?;

@@ -14,7 +14,6 @@ type Import = Box<dyn FnMut(&Frame) -> lucarne::Result<cpu::Image>>;
 
 /// A connected consumer.
 pub(crate) struct Watch {
-    name: String,
     consumer: Consumer<Import>,
 }
 
@@ -49,10 +48,7 @@ impl Watch {
         let settings = ConsumerOptions::new(delivery).directory(folder);
         let import: Import = Box::new(move |frame| cpu.import(frame));
         match Consumer::connect(name, &offer, settings, import) {
-            Ok(consumer) => Ok(Self {
-                name: name.to_owned(),
-                consumer,
-            }),
+            Ok(consumer) => Ok(Self { consumer }),
             Err(Error::NotFound { .. }) => Err(not_found(name, folder).into()),
             Err(error) => Err(error.into()),
         }
@@ -84,10 +80,6 @@ impl Watch {
             format: layout.format(),
             picture,
         }))
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.name
     }
 }
 

@@ -23,4 +23,4 @@ pub use cases::{Case, ODD_SIZES, Set};
 pub use ends::{Api, Pixels, TIMEOUT};
 pub use machine::Machine;
 pub use opening::{Note, Numbered};
-pub use report::{Outcome, Report, Row};
+pub use report::{Outcome, Report, Row, kernel};

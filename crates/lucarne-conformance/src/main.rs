@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use lucarne::MemoryPath;
-use lucarne_conformance::{Machine, Report, Set, table};
+use lucarne_conformance::{Machine, Report, Set, kernel, table};
 
 /// Shares patterns between the APIs of this machine, over every memory path, format, modifier and size that the drivers
 /// offer, and compares each pixel. Exit status: 0 all right, 1 something was wrong, 2 could not start.
@@ -97,13 +97,4 @@ fn progress(line: &str) {
         let _ = write!(stderr, "\r\x1b[2K{line}");
         let _ = stderr.flush();
     }
-}
-
-fn kernel() -> String {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    // What a distribution adds to the version says nothing to others.
-    let numbers = release
-        .split(|c: char| !(c.is_ascii_digit() || c == '.'))
-        .next();
-    format!("Linux {}", numbers.unwrap_or_default())
 }

@@ -1,7 +1,7 @@
 //! Opening devices: all that a machine has, or one for each end.
 
 use lucarne::cpu::Allocator;
-use lucarne::{Result, cpu, egl, gbm, vulkan};
+use lucarne::{Error, Result, cpu, egl, gbm, vulkan};
 
 use crate::ends::Api;
 
@@ -105,20 +105,18 @@ pub(crate) fn vulkan_devices(
     end: End,
     notes: &mut Vec<Note>,
 ) -> Result<Opened<vulkan::Device>> {
-    let mut devices = Vec::new();
-    for (number, adapter) in instance.adapters()?.into_iter().enumerate() {
-        if !wanted.is_vulkan_of(end, number) {
-            continue;
-        }
-        match adapter.open() {
-            Ok(device) => devices.push((number, device)),
-            Err(error) => {
-                let reason = format!("Vulkan on {}: {error}", adapter.name());
-                notes.push(Note::new("vulkan", reason));
-            }
-        }
-    }
-    Ok(devices)
+    let is_wanted = |number| wanted.is_vulkan_of(end, number);
+    let refused = |adapter: &vulkan::Adapter, error| {
+        Note::new("vulkan", format!("Vulkan on {}: {error}", adapter.name()))
+    };
+    let adapters = instance.adapters()?;
+    Ok(open_each(
+        adapters,
+        is_wanted,
+        vulkan::Adapter::open,
+        refused,
+        notes,
+    ))
 }
 
 pub(crate) fn egl_devices(wanted: Wanted, notes: &mut Vec<Note>) -> Opened<egl::Device> {
@@ -129,17 +127,9 @@ pub(crate) fn egl_devices(wanted: Wanted, notes: &mut Vec<Note>) -> Opened<egl::
         notes.push(Note::new("egl", format!("OpenGL: {error}")));
         Vec::new()
     });
-    let mut devices = Vec::new();
-    for (number, adapter) in adapters.into_iter().enumerate() {
-        if !wanted.is_any_end(Api::OpenGl, number) {
-            continue;
-        }
-        match adapter.open() {
-            Ok(device) => devices.push((number, device)),
-            Err(error) => notes.push(Note::new("egl", format!("{adapter:?}: {error}"))),
-        }
-    }
-    devices
+    let is_wanted = |number| wanted.is_any_end(Api::OpenGl, number);
+    let refused = |adapter: &egl::Adapter, error| Note::new("egl", format!("{adapter:?}: {error}"));
+    open_each(adapters, is_wanted, egl::Adapter::open, refused, notes)
 }
 
 pub(crate) fn gbm_devices(wanted: Wanted, notes: &mut Vec<Note>) -> Opened<gbm::Device> {
@@ -150,40 +140,44 @@ pub(crate) fn gbm_devices(wanted: Wanted, notes: &mut Vec<Note>) -> Opened<gbm::
         notes.push(Note::new("gbm", format!("GBM: {error}")));
         Vec::new()
     });
-    let mut devices = Vec::new();
-    for (number, adapter) in adapters.into_iter().enumerate() {
-        if !wanted.is_any_end(Api::Gbm, number) {
-            continue;
-        }
-        match adapter.open() {
-            Ok(device) => devices.push((number, device)),
-            Err(error) => {
-                let reason = format!("GBM on {}: {error}", adapter.id());
-                notes.push(Note::new("gbm", reason));
-            }
-        }
-    }
-    devices
+    let is_wanted = |number| wanted.is_any_end(Api::Gbm, number);
+    let refused = |adapter: &gbm::Adapter, error| {
+        Note::new("gbm", format!("GBM on {}: {error}", adapter.id()))
+    };
+    open_each(adapters, is_wanted, gbm::Adapter::open, refused, notes)
 }
 
 pub(crate) fn cpu_devices(wanted: Wanted, notes: &mut Vec<Note>) -> Opened<cpu::Device> {
-    let mut devices = Vec::new();
-    for (number, adapter) in cpu::Adapter::enumerate().into_iter().enumerate() {
-        if !wanted.is_any_end(Api::Cpu, number) {
+    let is_wanted = |number| wanted.is_any_end(Api::Cpu, number);
+    let refused = |adapter: &cpu::Adapter, error| {
+        let allocator = adapter.allocator();
+        let kind = match allocator {
+            Allocator::DmaHeap(_) => "dma-heap",
+            _ => "udmabuf",
+        };
+        Note::new(kind, format!("CPU with {allocator}: {error}"))
+    };
+    let adapters = cpu::Adapter::enumerate();
+    open_each(adapters, is_wanted, cpu::Adapter::open, refused, notes)
+}
+
+/// Opens those that are wanted. Those that do not open are noted.
+fn open_each<A, D>(
+    adapters: Vec<A>,
+    is_wanted: impl Fn(usize) -> bool,
+    open: impl Fn(&A) -> Result<D>,
+    refused: impl Fn(&A, Error) -> Note,
+    notes: &mut Vec<Note>,
+) -> Opened<D> {
+    let mut opened = Vec::new();
+    for (number, adapter) in adapters.iter().enumerate() {
+        if !is_wanted(number) {
             continue;
         }
-        match adapter.open() {
-            Ok(device) => devices.push((number, device)),
-            Err(error) => {
-                let allocator = adapter.allocator();
-                let reason = format!("CPU with {allocator}: {error}");
-                let kind = match allocator {
-                    Allocator::DmaHeap(_) => "dma-heap",
-                    _ => "udmabuf",
-                };
-                notes.push(Note::new(kind, reason));
-            }
+        match open(adapter) {
+            Ok(device) => opened.push((number, device)),
+            Err(error) => notes.push(refused(adapter, error)),
         }
     }
-    devices
+    opened
 }

@@ -88,6 +88,15 @@ pub struct Report {
     pub rows: Vec<Row>,
 }
 
+/// This machine's kernel, for [`Report::kernel`]: what a distribution or a person adds to its version says nothing to others.
+pub fn kernel() -> String {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let numbers = release
+        .split(|c: char| !(c.is_ascii_digit() || c == '.'))
+        .next();
+    format!("Linux {}", numbers.unwrap_or_default())
+}
+
 impl Report {
     /// Cases whose pixels were all right.
     pub fn passed(&self) -> usize {

@@ -54,7 +54,7 @@ pub(super) struct Feature {
 impl Machine {
     pub(super) fn look() -> Self {
         Self {
-            kernel: kernel(),
+            kernel: lucarne_conformance::kernel(),
             nodes: nodes(),
             features: vec![seals(), pidfd(), yama(), implicit_sync()],
             display: display(),
@@ -62,15 +62,6 @@ impl Machine {
             variables: variables(),
         }
     }
-}
-
-fn kernel() -> String {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    // What a distribution adds may be somebody's name.
-    let numbers = release
-        .split(|c: char| !(c.is_ascii_digit() || c == '.'))
-        .next();
-    format!("Linux {}", numbers.unwrap_or_default())
 }
 
 fn nodes() -> Vec<Node> {

@@ -5,7 +5,6 @@ mod machine;
 mod print;
 mod trials;
 
-use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
 use clap::Args;
@@ -13,7 +12,7 @@ use serde::Serialize;
 
 use crate::caps::{Caps, Missing};
 use crate::devices::{Api, Device};
-use crate::output::Output;
+use crate::output::{Output, progress};
 use crate::{Answer, Failure};
 use child::Ended;
 use machine::Machine;
@@ -162,14 +161,5 @@ fn verdict(trials: &[Trial]) -> Verdict {
         Verdict::CopiesOnly
     } else {
         Verdict::Nothing
-    }
-}
-
-/// One line that replaces itself, where somebody watches.
-fn progress(line: &str) {
-    let mut stderr = std::io::stderr();
-    if stderr.is_terminal() {
-        let _ = write!(stderr, "\r\x1b[2K{line}");
-        let _ = stderr.flush();
     }
 }
