@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use lucarne::{
-    Agreement, Fence, Format, Frame, MemoryPath, Modifier, Request, Requirement, Rung, Support,
-    Usage, kernel::SyncFile,
+    Agreement, Fence, Format, Frame, MemoryPath, Modifier, Offer, Request, Requirement, Rung,
+    Support, Usage, kernel::SyncFile,
 };
 use lucarne_stream::wire::FarewellReason;
 use lucarne_stream::{
@@ -18,13 +18,18 @@ use lucarne_stream::{
 mod common;
 use common::*;
 
-/// A producer with dma-bufs to offer: sealed memfds stand in for them.
-fn producer_of_dma_bufs(folder: &Path, options: ProducerOptions) -> Producer<Allocator> {
+/// What a producer offers that has dma-bufs: sealed memfds stand in for them.
+fn offer_of_dma_bufs() -> Offer {
     let mut offer = offer(Usage::RENDER);
     for entry in &mut offer.entries {
         entry.exportable = true;
     }
+    offer
+}
+
+fn producer_of_dma_bufs(folder: &Path, options: ProducerOptions) -> Producer<Allocator> {
     let options = options.directory(folder);
+    let offer = offer_of_dma_bufs();
     Producer::bind("scene", &offer, options, stand_in as Allocator).expect("the name is free")
 }
 
@@ -126,7 +131,7 @@ fn an_import_that_fails_takes_everybody_one_rung_down_once() {
 }
 
 /// `offer`, of a device that shares opaque memory too.
-fn with_opaque_memory(mut offer: lucarne::Offer) -> lucarne::Offer {
+fn with_opaque_memory(mut offer: Offer) -> Offer {
     let host = offer
         .entries
         .iter()
@@ -147,18 +152,33 @@ fn with_opaque_memory(mut offer: lucarne::Offer) -> lucarne::Offer {
 #[test]
 fn a_consumer_hears_that_trust_would_do_better() {
     let _alone = alone();
-    for (offered, told) in [
-        (with_opaque_memory(offer(Usage::SAMPLE)), true),
-        (offer(Usage::SAMPLE), false),
+    let makes = with_opaque_memory(offer(Usage::RENDER));
+    let takes = with_opaque_memory(offer(Usage::SAMPLE));
+    let makes_dma_bufs = with_opaque_memory(offer_of_dma_bufs());
+    // Both have opaque memory, and the producer is not trusted; the consumer has none; it trusts, and the producer has
+    // none; dma-bufs are better anyway.
+    for (makes, takes, trusts, best, told) in [
+        (&makes, &takes, false, Rung::HostMemory, true),
+        (
+            &makes,
+            &offer(Usage::SAMPLE),
+            false,
+            Rung::HostMemory,
+            false,
+        ),
+        (&offer(Usage::RENDER), &takes, true, Rung::HostMemory, false),
+        (&makes_dma_bufs, &takes, false, Rung::LinearDmaBuf, false),
     ] {
         let folder = tempfile::tempdir().expect("a folder");
         let options = ProducerOptions::new(EXTENT).directory(folder.path());
-        let makes = with_opaque_memory(offer(Usage::RENDER));
-        let mut producer = Producer::bind("scene", &makes, options, stand_in as Allocator)
+        let mut producer = Producer::bind("scene", makes, options, stand_in as Allocator)
             .expect("the name is free");
-        let options = ConsumerOptions::new(Delivery::Latest).directory(folder.path());
+        let mut options = ConsumerOptions::new(Delivery::Latest).directory(folder.path());
+        if trusts {
+            options = options.trust_producer();
+        }
         let import = |frame: &Frame| device().import(frame);
-        let mut consumer = Consumer::connect("scene", &offered, options, import).expect("there");
+        let mut consumer = Consumer::connect("scene", takes, options, import).expect("there");
         let mut found = None;
         until("it is configured", || {
             producer.dispatch().expect("served");
@@ -175,9 +195,10 @@ fn a_consumer_hears_that_trust_would_do_better() {
         else {
             panic!("{found:?}");
         };
-        assert_eq!(rung, Rung::HostMemory);
+        assert_eq!(rung, best);
         let why = refused.iter().find(|one| one.rung == Rung::OpaqueFd);
-        let why = why.expect("refused").reason.to_string();
+        let why = why.map_or(String::new(), |one| one.reason.to_string());
+        assert_eq!(why.is_empty(), best < Rung::OpaqueFd, "{why}");
         assert_eq!(why.contains("trust_producer"), told, "{why}");
         assert_eq!(needs_trust, told, "{why}");
     }

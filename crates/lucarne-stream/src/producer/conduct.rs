@@ -307,4 +307,40 @@ mod tests {
         );
         assert_eq!(conduct.records.len(), 2, "{conduct:?}");
     }
+
+    #[test]
+    fn newcomers_of_an_offender_come_one_by_one() {
+        let begun = Instant::now();
+        let apart = PATIENCE * APART;
+        let mut conduct = Conduct::new(PATIENCE);
+        let stall = |since| Stall {
+            since,
+            length: PATIENCE,
+        };
+        conduct.charge(process(1), stall(begun), begun);
+        assert_eq!(conduct.wait(process(1), begun), Some(apart));
+        // One is let in when its time has come, and the next waits from then on.
+        let first = begun + apart;
+        assert_eq!(conduct.wait(process(1), first), None);
+        conduct.admit(process(1), first);
+        assert_eq!(conduct.wait(process(1), first), Some(apart));
+        // A further stall makes it wait from the stall's end on.
+        let second = first + apart / 2;
+        conduct.charge(process(1), stall(second), second);
+        assert_eq!(conduct.wait(process(1), second), Some(apart));
+    }
+
+    #[test]
+    fn a_stall_costs_no_more_than_the_patience() {
+        let now = Instant::now();
+        let mut conduct = Conduct::new(PATIENCE);
+        let stall = Stall {
+            since: now,
+            length: PATIENCE * 100,
+        };
+        conduct.charge(process(1), stall, now);
+        let whole = now + PATIENCE * RETURNS;
+        assert_eq!(conduct.admit(process(1), whole - PATIENCE), LONG_PROOF);
+        assert_eq!(conduct.admit(process(1), whole), PROOF);
+    }
 }

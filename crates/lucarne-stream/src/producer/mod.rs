@@ -202,7 +202,8 @@ impl<A: Allocate> Producer<A> {
         Ok(slot)
     }
 
-    /// As [`try_acquire`](Self::try_acquire), but waits for a slot, `timeout` at most.
+    /// As [`try_acquire`](Self::try_acquire), but waits for a slot, `timeout` at most. Before the first consumer has
+    /// connected there is no slot, so the first call also waits for that one.
     ///
     /// # Errors
     ///

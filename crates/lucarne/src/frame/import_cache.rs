@@ -11,6 +11,9 @@ use crate::error::Result;
 /// otherwise cost an import for each. A frame is known again where its kernel buffers and its layout are the same
 /// ([`Frame::same_memory`]); opaque memory is known by clones of its frame alone.
 ///
+/// [`egl::Device::import`](crate::egl::Device::import) finds a texture again by itself, but only while somebody holds the
+/// frame that it was made of. Keep the frames, or use this. Vulkan and the CPU import anew with each call.
+///
 /// What is kept keeps its frame's memory alive, so that no other buffer can take its identity. That is why this is yours to
 /// hold: you know how many buffers the peer takes in turn, and when it has made new ones. [`clear`](Self::clear) it then.
 ///

@@ -29,6 +29,7 @@ pub enum DmaBufKind {
 /// One kernel buffer: its descriptor, its size and its identity.
 ///
 /// Owns the descriptor and closes it on drop. Backends duplicate it when a driver wants one of its own.
+/// [`DmaBufMapping`](super::DmaBufMapping) reads and writes its bytes.
 ///
 /// ```
 /// use std::os::fd::AsFd as _;

@@ -48,7 +48,7 @@ impl Udmabuf {
     }
 
     /// Makes a dma-buf of `size` zeroed bytes, a multiple of [`PAGE_BYTES`]. The caller owns it; the memory lives
-    /// as long as anybody holds the dma-buf.
+    /// as long as anybody holds the dma-buf. [`DmaBufMapping`](super::DmaBufMapping) fills it and reads it.
     ///
     /// # Errors
     ///

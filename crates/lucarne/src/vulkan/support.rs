@@ -31,9 +31,9 @@ pub(super) fn path(adapter: &AdapterInner, enabled: Enabled<'_>, path: MemoryPat
         .collect();
     let lacks_modifiers = !adapter.has(ash::ext::image_drm_format_modifier::NAME);
     if path == MemoryPath::DmaBuf && lacks_modifiers && adapter.id().software {
-        // Mesa's software driver allocates dma-bufs from there, and hides the extension without it.
+        // Mesa's software driver allocates dma-bufs from there, and hides the extension without it: the cause comes first.
         if let Support::No(nodes) = Udmabuf::probe() {
-            missing.extend(nodes);
+            missing.splice(..0, nodes);
         }
     }
     if missing.is_empty() {
