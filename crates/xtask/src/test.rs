@@ -27,8 +27,8 @@ pub(crate) struct Options {
 /// The test programs that say something about drivers, and run with newer ones too.
 const NEWER_DRIVERS: [&str; 1] = ["matrix"];
 
-/// Runs everything. The guests come one after the other, beside the tiers that run here: an emulated machine seldom uses all
-/// processors, and neither do tests that wait.
+/// Runs everything. The first guest runs beside the tiers of this machine and, when those are done, beside the second one:
+/// emulated machines are most of the work, and the processors are never left without some.
 pub(crate) fn run(workspace: &Workspace, options: &Options, verbose: bool) -> Result<Report> {
     install::ensure(Purpose::Test, options.consent, workspace, verbose)?;
     let require = Require::from_env();
@@ -42,19 +42,17 @@ pub(crate) fn run(workspace: &Workspace, options: &Options, verbose: bool) -> Re
         report.add(Tier::not_run("guest", "guest", reason, &require));
         return Ok(report);
     }
-    let guests = guests(workspace, options, &require, verbose)?;
+    let [guest, newer] = guests(workspace, options, &require, verbose)?;
+    let background = Shown::background(verbose);
     std::thread::scope(|scope| {
-        let beside = scope.spawn(|| {
-            let shown = Shown::background(verbose);
-            let reports = guests.into_iter().map(|guest| guest.run(workspace, shown));
-            reports.collect::<Result<Vec<_>>>()
-        });
+        let beside = scope.spawn(|| guest.run(workspace, background));
         host(workspace, options, &require, verbose, &mut report)?;
-        let reports = match beside.join() {
-            Ok(reports) => reports?,
+        let newer = newer.run(workspace, background)?;
+        match beside.join() {
+            Ok(guest) => report.extend(guest?),
             Err(panic) => std::panic::resume_unwind(panic),
-        };
-        reports.into_iter().for_each(|guest| report.extend(guest));
+        }
+        report.extend(newer);
         Ok(report)
     })
 }

@@ -30,8 +30,9 @@ pub(crate) struct Machine<'a> {
     pub(crate) virtio_gpu: bool,
     /// The folder that is the guest's root; the host's own where there is none.
     pub(crate) root: Option<&'a Path>,
-    /// The folder that the guest writes into.
+    /// The folder that the guest writes into. Several share one, each with a number.
     pub(crate) results: &'a Path,
+    pub(crate) number: usize,
     pub(crate) deadline: Duration,
 }
 
@@ -45,8 +46,9 @@ impl Machine<'_> {
         qemu.args([
             "-m",
             "4G",
+            // Emulated processors of one machine often wait for each other: two machines with one each do more.
             "-smp",
-            "2",
+            "1",
             "-nographic",
             "-no-reboot",
             "-nic",
@@ -54,7 +56,9 @@ impl Machine<'_> {
         ]);
         qemu.arg("-kernel").arg(&self.kernel.image);
         qemu.arg("-initrd").arg(self.initramfs);
-        qemu.args(["-append", "console=ttyS0 quiet panic=-1"]);
+        let number = self.number;
+        let append = format!("console=ttyS0 quiet panic=-1 {NUMBER}={number}");
+        qemu.args(["-append", &append]);
         if self.virtio_gpu {
             qemu.args(["-device", VIRTIO_GPU]);
         }
@@ -74,13 +78,17 @@ impl Machine<'_> {
         shown: Shown,
         on_line: impl FnMut(&str) -> Option<String>,
     ) -> Result<Ended> {
-        let title = format!("guest with kernel {}", self.kernel.release);
+        let number = self.number;
+        let title = format!("guest {number} with kernel {}", self.kernel.release);
         let mut job = Job::new(&title, self.command(), console.to_owned(), shown.verbose);
         job.shown = shown;
         job.deadline = Some(self.deadline);
         job.run(on_line)
     }
 }
+
+/// What a guest is told its number by: a word that the kernel does not know becomes a variable of the first program's.
+pub(crate) const NUMBER: &str = "lucarne_guest";
 
 const VIRTIO_GPU: &str = "virtio-gpu-pci";
 
@@ -102,19 +110,20 @@ fn share(qemu: &mut Command, tag: &str, folder: &Path, more: &str) {
         .arg(format!("virtio-9p-pci,fsdev={tag},mount_tag={tag}"));
 }
 
-/// An empty results folder, and no others that nobody uses any more.
-pub(crate) fn results_folder(base: &Path) -> Result<PathBuf> {
+/// An empty results folder for guests of this name, and no others that nobody uses any more.
+pub(crate) fn results_folder(base: &Path, name: &str) -> Result<PathBuf> {
     if let Ok(entries) = fs::read_dir(base) {
         for entry in entries.flatten() {
             let name = entry.file_name();
-            let owner = name.to_str().and_then(|n| n.strip_prefix("run-"));
+            let name = name.to_str().and_then(|n| n.strip_prefix("run-"));
+            let owner = name.and_then(|n| n.split('-').next());
             let stale = owner.is_some_and(|pid| !Path::new("/proc").join(pid).exists());
             if stale {
                 _ = fs::remove_dir_all(entry.path());
             }
         }
     }
-    let folder = base.join(format!("run-{}", std::process::id()));
+    let folder = base.join(format!("run-{}-{name}", std::process::id()));
     _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).map_err(|e| Error::io("creating", &folder, &e))?;
     Ok(folder)

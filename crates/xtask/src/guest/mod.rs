@@ -40,6 +40,9 @@ pub(crate) struct Options {
     /// A further kernel module to load, for example vgem (can be given more than once).
     #[arg(long, value_name = "MODULE")]
     pub(crate) load: Vec<String>,
+    /// How many machines share the work, each with one processor and up to 4 GiB of memory.
+    #[arg(long, value_name = "COUNT", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) machines: u8,
     /// Leave the demo out.
     #[arg(long)]
     pub(crate) no_demo: bool,
@@ -59,6 +62,7 @@ impl Default for Options {
             drivers: Drivers::Host,
             deadline: 40,
             load: Vec::new(),
+            machines: 2,
             no_demo: false,
             only: Vec::new(),
             filter: Vec::new(),
@@ -159,7 +163,7 @@ impl Guest {
         } = *ready;
         let (folder, killed) = boot(workspace, &options, &require, shown, &parts, &programs)?;
         let demo = programs.demo.is_some();
-        let mut report = results::read(&folder, &programs.tests, demo, killed, &require);
+        let mut report = results::read(&folder, &programs.tests, demo, &killed, &require);
         if options.drivers == Drivers::Newer {
             report.rename("guest", NEWER);
         }
@@ -183,6 +187,7 @@ pub(crate) fn matrix(workspace: &Workspace, drivers: Drivers, verbose: bool) -> 
         drivers,
         // GBM allocates on it, and EGL has a display on it.
         load: vec!["vgem".to_owned()],
+        machines: 1,
         ..Options::default()
     };
     let parts = prepare(workspace, &options, verbose)?;
@@ -202,10 +207,10 @@ pub(crate) fn matrix(workspace: &Workspace, drivers: Drivers, verbose: bool) -> 
     let (folder, killed) = boot(workspace, &options, &require, shown, &parts, &programs)?;
     let said = || {
         let log = process::tail(&folder.join("matrix.log"), 20);
-        let console = process::tail(&folder.join("console.log"), 10);
+        let console = process::tail(&folder.join("console-1.log"), 10);
         format!("{log}\n{console}")
     };
-    if killed {
+    if killed.contains(&true) {
         return Err(Error::failed(format!(
             "the guest was ended at its deadline:\n{}",
             said()
@@ -284,7 +289,7 @@ fn build(workspace: &Workspace, options: &Options, verbose: bool) -> Result<Prog
     })
 }
 
-/// Starts the guest and waits for its end: the results folder, and whether the deadline ended it.
+/// Starts the guests and waits for their end: the results folder, and for each whether the deadline ended it.
 fn boot(
     workspace: &Workspace,
     options: &Options,
@@ -292,10 +297,14 @@ fn boot(
     shown: Shown,
     parts: &Parts,
     programs: &Programs,
-) -> Result<(PathBuf, bool)> {
+) -> Result<(PathBuf, Vec<bool>)> {
     let kernel = &parts.kernel;
     let base = workspace.target.join("guest");
-    let folder = machine::results_folder(&base)?;
+    let drivers = match options.drivers {
+        Drivers::Host => "host",
+        Drivers::Newer => "newer",
+    };
+    let folder = machine::results_folder(&base, drivers)?;
     let plan = script::Plan {
         kernel,
         tests: &programs.tests,
@@ -306,7 +315,7 @@ fn boot(
         limit: options.deadline * 60 * 3 / 4,
     };
     write(&folder.join("guest.sh"), plan.script().as_bytes())?;
-    let initramfs = base.join(format!("initramfs-{}", std::process::id()));
+    let initramfs = folder.join("initramfs");
     let folders = [&*workspace.root, &*workspace.target, &*kernel.modules];
     let folders = if parts.root.is_some() {
         &folders[..]
@@ -318,7 +327,9 @@ fn boot(
         &initramfs::build(kernel, &parts.busybox, &options.load, folders)?,
     )?;
 
-    let machine = machine::Machine {
+    // More machines than steps would have nothing to do.
+    let steps = programs.tests.len().max(1);
+    let machines = (1..=usize::from(options.machines).min(steps)).map(|number| machine::Machine {
         qemu: parts.qemu.clone(),
         accel: options.accel,
         kernel,
@@ -326,21 +337,52 @@ fn boot(
         virtio_gpu: parts.virtio_gpu,
         root: parts.root.as_deref(),
         results: &folder,
+        number,
         deadline: Duration::from_secs(options.deadline * 60),
-    };
-    let console = folder.join("console.log");
+    });
+    let ended = std::thread::scope(|scope| {
+        let running: Vec<_> = machines
+            .map(|machine| {
+                // One line of the terminal can tell of one machine.
+                let first = machine.number == 1;
+                let shown = if first {
+                    shown
+                } else {
+                    Shown::background(shown.verbose)
+                };
+                scope.spawn(move || run_machine(&machine, shown, &programs.tests))
+            })
+            .collect();
+        let ended = running.into_iter().map(|running| match running.join() {
+            Ok(killed) => killed,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        ended.collect::<Result<Vec<_>>>()
+    });
+    _ = fs::remove_file(&initramfs);
+    let killed = ended?;
+    progress::say(format!("guest results: {}", workspace.shown(&folder)));
+    Ok((folder, killed))
+}
+
+/// Runs one machine to its end: whether its deadline was that.
+fn run_machine(
+    machine: &machine::Machine<'_>,
+    shown: Shown,
+    tests: &[binaries::TestProgram],
+) -> Result<bool> {
+    let console = machine
+        .results
+        .join(format!("console-{}.log", machine.number));
     let ended = machine.run(&console, shown, |line| {
         let (_, step) = line.split_once("lucarne-guest: ")?;
         Some(
             step.strip_prefix("begin ")
-                .map_or(step, |number| name_of(&programs.tests, number))
+                .map_or(step, |number| name_of(tests, number))
                 .to_owned(),
         )
     });
-    _ = fs::remove_file(&initramfs);
-    let killed = ended?.killed;
-    progress::say(format!("guest results: {}", workspace.shown(&folder)));
-    Ok((folder, killed))
+    Ok(ended?.killed)
 }
 
 /// What a guest can have, its tests must not skip: they load the modules that they need.

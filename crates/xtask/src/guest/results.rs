@@ -15,17 +15,22 @@ struct Status {
     seconds: f64,
 }
 
-/// Reads the results folder: one tier per program, one for the demo, one for the guest itself.
+/// Reads the results folder: one tier per program, one for the demo, one for the guests themselves. `killed` says for each of
+/// them whether its deadline ended it.
 pub(crate) fn read(
     folder: &Path,
     tests: &[TestProgram],
     demo: bool,
-    killed: bool,
+    killed: &[bool],
     require: &Require,
 ) -> Report {
     let mut report = Report::default();
-    let facts = text(&folder.join("facts"));
-    report.add(guest_itself(folder, &facts, killed));
+    let mut guests = Tier::named("guest");
+    for (number, killed) in (1..).zip(killed) {
+        guest_itself(folder, number, *killed, &mut guests);
+    }
+    report.add(guests);
+    let facts = text(&folder.join("facts-1"));
     let mut lines = facts.lines();
     if let (Some(kernel), Some(device)) = (lines.next(), lines.next()) {
         report
@@ -44,21 +49,20 @@ pub(crate) fn read(
     report
 }
 
-/// The guest started, had the device, and came to the end of its script.
-fn guest_itself(folder: &Path, facts: &str, killed: bool) -> Tier {
-    let mut tier = Tier::named("guest");
+/// A guest started, had the device, and came to the end of its script.
+fn guest_itself(folder: &Path, number: usize, killed: bool, tier: &mut Tier) {
+    let facts = text(&folder.join(format!("facts-{number}")));
     let console = || {
-        format!(
-            "the console last said:\n{}",
-            process::tail(&folder.join("console.log"), 30)
-        )
+        let console = folder.join(format!("console-{number}.log"));
+        let said = process::tail(&console, 30);
+        format!("guest {number}'s console last said:\n{said}")
     };
     if killed {
         tier.fail(
             "deadline",
             format!("the guest was ended at its deadline; {}", console()),
         );
-    } else if !folder.join("complete").is_file() {
+    } else if !folder.join(format!("complete-{number}")).is_file() {
         tier.fail(
             "end",
             format!("the guest ended before its script did; {}", console()),
@@ -69,9 +73,8 @@ fn guest_itself(folder: &Path, facts: &str, killed: bool) -> Tier {
             format!("the guest's kernel has no /dev/udmabuf: {facts}"),
         );
     } else {
-        tier.passed = 1;
+        tier.passed += 1;
     }
-    tier
 }
 
 fn one_program(folder: &Path, number: usize, test: &TestProgram, require: &Require) -> Tier {
@@ -198,8 +201,8 @@ mod tests {
     fn a_good_run() {
         let facts = "6.12.1\n10:258\npresent\n";
         let folder = folder(&[
-            ("facts", facts),
-            ("complete", "yes"),
+            ("facts-1", facts),
+            ("complete-1", "yes"),
             ("00.log", GOOD),
             ("00.status", "0 1.5 4.0"),
         ]);
@@ -207,7 +210,7 @@ mod tests {
             folder.path(),
             &[program()],
             false,
-            false,
+            &[false],
             &Require::default(),
         );
         assert!(report.good(), "{}", report.table());
@@ -221,7 +224,7 @@ mod tests {
             folder.path(),
             &[program()],
             true,
-            false,
+            &[false],
             &Require::default(),
         );
         assert_eq!(report.plain_line(), "0 passed, 3 failed, 0 skipped");
@@ -232,8 +235,8 @@ mod tests {
         let facts = "6.12.1\n10:258\npresent\n";
         for status in ["139 1.0 2.0", "124 1.0 2.0", "101 1.0 2.0"] {
             let folder = folder(&[
-                ("facts", facts),
-                ("complete", "yes"),
+                ("facts-1", facts),
+                ("complete-1", "yes"),
                 ("00.log", GOOD),
                 ("00.status", status),
             ]);
@@ -241,7 +244,7 @@ mod tests {
                 folder.path(),
                 &[program()],
                 false,
-                false,
+                &[false],
                 &Require::default(),
             );
             assert!(!report.good(), "{status}");
@@ -252,8 +255,8 @@ mod tests {
     fn udmabuf_must_not_be_skipped_there() {
         let log = "running 1 test\nsuccesses:\n\n---- a stdout ----\nskipped: udmabuf: none\n\nsuccesses:\n    a\n\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s\n";
         let folder = folder(&[
-            ("facts", "6.12.1\n10:2\npresent\n"),
-            ("complete", "yes"),
+            ("facts-1", "6.12.1\n10:2\npresent\n"),
+            ("complete-1", "yes"),
             ("00.log", log),
             ("00.status", "0 1 2"),
         ]);
@@ -261,7 +264,7 @@ mod tests {
             folder.path(),
             &[program()],
             false,
-            false,
+            &[false],
             &Require::default(),
         );
         assert_eq!(report.plain_line(), "1 passed, 1 failed, 0 skipped");

@@ -5,12 +5,16 @@ use std::path::Path;
 
 use super::binaries::TestProgram;
 use super::kernel::Kernel;
+use super::machine::NUMBER;
 
 /// Where the results folder is mounted in the guest.
 const RESULTS: &str = "/run/lucarne/results";
 
 /// What the demo is asked for: an emulated processor renders about a hundred times slower.
 const DEMO: &str = "--size 160x120 --frames 3 --path dma-buf --json --no-window";
+
+/// These begin first, so that no guest is left with one of them while the others are done.
+const LONGEST: [&str; 5] = ["matrix", "yuv", "bad_input", "streams", "hostile_layouts"];
 
 /// What to run in the guest.
 #[derive(Debug)]
@@ -35,7 +39,7 @@ impl Plan<'_> {
         let require = quoted(&with_udmabuf(self.require));
         let limit = self.limit;
         let mut text = format!(
-            "# Written by `cargo xtask guest`; runs as the guest's first program.
+            "# Written by `cargo xtask guest`; runs as the first program of each guest.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export HOME=/run/lucarne/home TMPDIR=/run/lucarne/tmp XDG_RUNTIME_DIR=/run/lucarne/runtime
 export LUCARNE_GUEST=1 LUCARNE_REQUIRE={require} PROPTEST_CASES=16
@@ -44,12 +48,13 @@ mkdir -p -m 1777 $TMPDIR
 /run/lucarne/busybox ip link set lo up
 mkdir -p /lib/modules && ln -sfn {modules} /lib/modules/{release}
 cd {RESULTS}
-{{ uname -r; cat /sys/class/misc/udmabuf/dev; [ -c /dev/udmabuf ] && echo present; }} > facts
+{{ uname -r; cat /sys/class/misc/udmabuf/dev; [ -c /dev/udmabuf ] && echo present; }} > facts-${NUMBER}
 
-# Runs a program in its folder: step NAME FOLDER PROGRAM ARGUMENT...
+# Runs a program in its folder, unless another guest has taken it: step NAME FOLDER PROGRAM ARGUMENT...
 step() {{
     name=$1 folder=$2
     shift 2
+    mkdir \"$name.taken\" 2> /dev/null || return 0
     echo \"lucarne-guest: begin $name\"
     read -r began rest < /proc/uptime
     (cd \"$folder\" && CARGO_MANIFEST_DIR=$folder exec timeout -k 5 {limit} \"$@\") > \"$name.log\" 2>&1 < /dev/null
@@ -60,14 +65,19 @@ step() {{
 "
         );
         self.steps(&mut text);
-        text.push_str("echo yes > complete\nsync\n/run/lucarne/busybox poweroff -f\n");
+        _ = writeln!(
+            text,
+            "echo yes > complete-${NUMBER}\nsync\n/run/lucarne/busybox poweroff -f"
+        );
         text
     }
 
     fn steps(&self, text: &mut String) {
         let filter: Vec<_> = self.filter.iter().map(|f| quoted(f)).collect();
         let filter = filter.join(" ");
-        for (number, test) in self.tests.iter().enumerate() {
+        let mut tests: Vec<_> = self.tests.iter().enumerate().collect();
+        tests.sort_by_key(|(_, test)| !LONGEST.contains(&&*test.name));
+        for (number, test) in tests {
             let folder = quoted(&test.folder.to_string_lossy());
             let program = quoted(&test.program.to_string_lossy());
             // Writing to a string cannot fail.
@@ -161,5 +171,47 @@ mod tests {
         assert!(
             script.contains("step 00 '/c/tests' '/t/deps/kernel-0' --show-output 'some filter'")
         );
+    }
+
+    #[test]
+    fn a_step_is_run_by_one_guest() {
+        let kernel = Kernel {
+            release: "6.12.1".to_owned(),
+            image: "/k/vmlinuz".into(),
+            modules: "/k".into(),
+        };
+        let plan = Plan {
+            kernel: &kernel,
+            tests: &[],
+            demo: None,
+            matrix: None,
+            filter: &[],
+            require: "",
+            limit: 60,
+        };
+        let script = plan.script();
+        let begin = script.find("step() {").unwrap();
+        let end = script.find("\n}\n").unwrap() + 3;
+        let function = &script[begin..end];
+        let folder = tempfile::tempdir().unwrap();
+        let guest =
+            format!("{function}step 00 . sh -c 'echo ran >&2'\nstep 01 . sh -c 'echo ran >&2'");
+        let guests: Vec<_> = (0..4)
+            .map(|_| {
+                let mut shell = std::process::Command::new("sh");
+                shell.args(["-c", &guest]).current_dir(folder.path());
+                shell.stdout(std::process::Stdio::piped()).spawn().unwrap()
+            })
+            .collect();
+        let begun: Vec<_> = guests
+            .into_iter()
+            .map(|guest| String::from_utf8(guest.wait_with_output().unwrap().stdout).unwrap())
+            .collect();
+        for step in ["00", "01"] {
+            let line = format!("lucarne-guest: begin {step}");
+            assert_eq!(begun.concat().matches(&line).count(), 1, "{begun:?}");
+            let log = std::fs::read_to_string(folder.path().join(format!("{step}.log"))).unwrap();
+            assert_eq!(log, "ran\n");
+        }
     }
 }
