@@ -269,6 +269,22 @@ impl Requirement {
         Self::Other(sentence.into())
     }
 
+    /// What to do about it: a command of Debian and Ubuntu where there is one. Nothing where only another driver, device or
+    /// program would help.
+    pub fn remedy(&self) -> Option<String> {
+        match self {
+            Self::DeviceNode { help, .. } => Some((*help).to_owned()),
+            Self::LoadedDriver { settings, .. } if !settings.is_empty() => {
+                let names: Vec<&str> = settings.iter().map(|(name, _)| *name).collect();
+                Some(format!("unset {}", names.join(" ")))
+            }
+            Self::Library { package, .. }
+            | Self::LoadedDriver { package, .. }
+            | Self::Package { package, .. } => Some(format!("sudo apt install {package}")),
+            _ => None,
+        }
+    }
+
     /// What a driver lacks, in its API's own word, and what that means here.
     #[cfg(any(feature = "vulkan", feature = "drm"))]
     pub(crate) fn capability(name: &'static str, effect: impl Into<String>) -> Self {

@@ -43,3 +43,17 @@ fn everything_that_is_missing_has_a_line_of_its_own() {
         "this is not supported:\n  needs one thing\n  needs another"
     );
 }
+
+#[test]
+fn what_can_be_installed_or_unset_is_a_command() {
+    let driver = |settings: &[(&'static str, String)]| Requirement::LoadedDriver {
+        api: "Vulkan",
+        package: "mesa-vulkan-drivers",
+        settings: settings.to_vec(),
+    };
+    let remedy = |requirement: Requirement| requirement.remedy().unwrap_or_default();
+    assert_eq!(remedy(driver(&[])), "sudo apt install mesa-vulkan-drivers");
+    let elsewhere = [("VK_DRIVER_FILES", "nowhere.json".to_owned())];
+    assert_eq!(remedy(driver(&elsewhere)), "unset VK_DRIVER_FILES");
+    assert_eq!(Requirement::other("a newer driver").remedy(), None);
+}

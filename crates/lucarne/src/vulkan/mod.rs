@@ -45,6 +45,7 @@ pub use device::Device;
 pub use image::Image;
 pub use inner::Adapter;
 pub use instance::{Instance, InstanceOptions};
+pub use pixels::Upload;
 pub use semaphore::Semaphore;
 pub use submit_fence::SubmitFence;
 pub use timeline::{TimelineValue, Timelines};

@@ -1,5 +1,6 @@
 //! Pixels in and out of shared images, for programs without a renderer: tests, snapshots, first steps.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::device::Device;
 use super::image::Image;
 use super::inner::DeviceInner;
 use super::object::Owned;
+use super::submission::{Finish, InUse};
 use super::{conv, failed};
 use crate::error::{Error, Result};
 use crate::frame::Fence;
@@ -30,6 +32,27 @@ impl Device {
         timeout: Duration,
         pixels: &[u8],
     ) -> Result<Fence> {
+        let upload = self.begin_upload(image, gate, timeout, pixels, 1)?;
+        image.finish(timeout)?;
+        Ok(upload.fence().clone())
+    }
+
+    /// As [`Device::upload`], and does not wait: the fence need not have signalled when this returns.
+    ///
+    /// The copy is made `times` times, one after the other, so that a fence which would signal at once stays unsignalled
+    /// for a while: for trials of who waits for whom. No times is once.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Device::upload`].
+    pub fn begin_upload<'i>(
+        &self,
+        image: &'i Image,
+        gate: &Fence,
+        timeout: Duration,
+        pixels: &[u8],
+        times: u32,
+    ) -> Result<Upload<'i>> {
         let bytes = image_bytes(image)?;
         if pixels.len() != bytes {
             let limit = format!("{bytes} for {}", image.frame().layout());
@@ -42,21 +65,44 @@ impl Device {
         })?;
         let region = region(image);
         let access = Access::TransferDestination;
+        // Whatever comes of the turn, the buffer may not go before its copies have finished.
+        let copying = InUse::new(Copying { image, buffer });
+        let raw = copying.buffer.buffer.raw();
         let fence = self.write(image, gate, timeout, access, |commands| {
-            // SAFETY: vkCmdCopyBufferToImage: the image is in this layout (`Device::write`), the buffer holds every row.
-            unsafe {
-                self.raw().cmd_copy_buffer_to_image(
-                    commands,
-                    buffer.buffer.raw(),
-                    image.raw(),
-                    vk::ImageLayout::TRANSFER_DST_OPTIMAL,
-                    &[region],
-                );
+            for time in 0..times.max(1) {
+                if time > 0 {
+                    self.one_after_the_other(commands);
+                }
+                // SAFETY: vkCmdCopyBufferToImage: the image is in this layout (`Device::write`), the buffer holds every row.
+                unsafe {
+                    self.raw().cmd_copy_buffer_to_image(
+                        commands,
+                        raw,
+                        image.raw(),
+                        vk::ImageLayout::TRANSFER_DST_OPTIMAL,
+                        &[region],
+                    );
+                }
             }
-        });
-        // The buffer may not go before the copy has finished, whatever became of the fence.
-        image.finish(timeout)?;
-        fence
+        })?;
+        Ok(Upload {
+            fence,
+            _copying: copying,
+        })
+    }
+
+    /// The next copy begins when those before it have written.
+    fn one_after_the_other(&self, commands: vk::CommandBuffer) {
+        let written = vk::MemoryBarrier::default()
+            .src_access_mask(vk::AccessFlags::TRANSFER_WRITE)
+            .dst_access_mask(vk::AccessFlags::TRANSFER_WRITE);
+        let stage = vk::PipelineStageFlags::TRANSFER;
+        let none = vk::DependencyFlags::empty();
+        // SAFETY: vkCmdPipelineBarrier: commands that `Device::write` is recording, outside a render pass.
+        unsafe {
+            self.raw()
+                .cmd_pipeline_barrier(commands, stage, stage, none, &[written], &[], &[]);
+        }
     }
 
     /// Reads a frame's pixels, rows from the top without padding: [`Device::read`] with a copy. The copy has finished
@@ -90,6 +136,40 @@ impl Device {
             unsafe { std::ptr::copy_nonoverlapping(address, pixels.as_mut_ptr(), bytes) };
         })?;
         Ok(pixels)
+    }
+}
+
+/// A copy into a frame, which may not have finished. Dropping it waits until it has, ten seconds at most; after that it
+/// leaks what the copy reads from.
+pub struct Upload<'i> {
+    fence: Fence,
+    _copying: InUse<Copying<'i>>,
+}
+
+impl Upload<'_> {
+    /// Signals when the copy has finished.
+    pub fn fence(&self) -> &Fence {
+        &self.fence
+    }
+}
+
+impl fmt::Debug for Upload<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload")
+            .field("fence", &self.fence)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a copy uses.
+struct Copying<'i> {
+    image: &'i Image,
+    buffer: HostBuffer,
+}
+
+impl Finish for Copying<'_> {
+    fn finish(&mut self, timeout: Duration) -> Result<()> {
+        self.image.finish(timeout)
     }
 }
 
