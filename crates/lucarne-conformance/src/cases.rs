@@ -8,6 +8,7 @@ use lucarne::{
     ColorKind, Extent, Format, FormatInfo, MemoryPath, Modifier, Offer, Request, Usage, negotiate,
 };
 
+use crate::need::{Need, needs};
 use crate::placement::{self, Placement};
 
 /// One pixel, prime numbers, a width no driver aligns to, a height that is not a multiple of 16.
@@ -20,6 +21,11 @@ pub const ODD_SIZES: [Extent; 4] = [
 
 /// The size every format is shared at.
 const SMALL: Extent = Extent::new(37, 21);
+
+/// What [`Set::Trial`] shares.
+pub const TRIAL_FORMAT: Format = SIZED[0];
+/// The size of it.
+pub const TRIAL_EXTENT: Extent = SMALL;
 
 /// The formats that are shared at odd sizes.
 const SIZED: [Format; 2] = [Format::XRGB8888, Format::ABGR8888];
@@ -93,7 +99,14 @@ impl fmt::Display for Case {
 }
 
 /// Cases, or why there are none.
-pub(crate) type Found = std::result::Result<Vec<Case>, String>;
+pub(crate) type Found = std::result::Result<Vec<Case>, NotOffered>;
+
+/// Why a pair offers nothing: as a sentence, and as data.
+#[derive(Debug, Default)]
+pub(crate) struct NotOffered {
+    pub(crate) reason: String,
+    pub(crate) needs: Vec<Need>,
+}
 
 /// One end of a pair: its number, what it does with its images, and what it offers.
 #[derive(Debug)]
@@ -115,7 +128,7 @@ pub(crate) fn of_pair(producer: &Side, consumer: &Side, path: MemoryPath, set: S
             known.map(|info| info.format).collect()
         }
         Set::Sizes | Set::SmallSizes => SIZED.to_vec(),
-        Set::Trial => vec![SIZED[0]],
+        Set::Trial => vec![TRIAL_FORMAT],
         Set::Placements => return placed(producer, consumer, path),
     };
     let sizes: Vec<Extent> = match set {
@@ -159,14 +172,17 @@ fn of_request(
     to: &Offer,
     mut request: Request,
     path: MemoryPath,
-) -> std::result::Result<Vec<Agreement>, String> {
+) -> std::result::Result<Vec<Agreement>, NotOffered> {
     let mut agreements = Vec::new();
     loop {
         let agreement = match negotiate(from, to, &request) {
             Ok(agreement) => agreement,
             Err(refused) if agreements.is_empty() => {
                 let rung = refused.rungs.iter().rfind(|one| one.rung.path() == path);
-                return Err(rung.map_or_else(String::new, |one| one.reason.to_string()));
+                return Err(rung.map_or_else(NotOffered::default, |one| NotOffered {
+                    reason: one.reason.to_string(),
+                    needs: needs(&one.reason),
+                }));
             }
             Err(_) => return Ok(agreements),
         };
@@ -230,7 +246,10 @@ fn placed(producer: &Side, consumer: &Side, path: MemoryPath) -> Found {
         }
     }
     if cases.is_empty() {
-        return Err("not both ends import linear memory there".to_owned());
+        return Err(NotOffered {
+            reason: "not both ends import linear memory there".to_owned(),
+            needs: Vec::new(),
+        });
     }
     Ok(cases)
 }

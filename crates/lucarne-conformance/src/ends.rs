@@ -71,8 +71,18 @@ pub(crate) trait Source {
     fn frame(&self) -> &Frame;
     /// Writes rows without padding, after `gate`; the result gates the reader.
     fn write(&self, gate: &Fence, pixels: &[u8]) -> Result<Fence>;
+    /// As `write`, and does not wait for the work, which is done `times` times.
+    fn begin(&self, gate: &Fence, pixels: &[u8], times: u32) -> Result<Begun<'_>>;
     /// How often it copies each frame, beyond what `write` copies from its argument.
     fn copies(&self) -> u32;
+}
+
+/// A frame that is being written.
+pub(crate) struct Begun<'a> {
+    /// Gates the reader.
+    pub(crate) fence: Fence,
+    /// What the work reads from, until it has finished.
+    pub(crate) _upload: Option<lucarne::vulkan::Upload<'a>>,
 }
 
 /// Something that reads frames.

@@ -11,7 +11,9 @@
 
 mod cases;
 mod ends;
+mod late;
 mod machine;
+mod need;
 mod opening;
 pub mod pattern;
 pub mod placement;
@@ -19,8 +21,10 @@ mod report;
 pub mod table;
 pub mod validation;
 
-pub use cases::{Case, ODD_SIZES, Set};
+pub use cases::{Case, ODD_SIZES, Set, TRIAL_EXTENT, TRIAL_FORMAT};
 pub use ends::{Api, Pixels, TIMEOUT};
+pub use late::Late;
 pub use machine::Machine;
+pub use need::{Need, needs};
 pub use opening::{Note, Numbered};
-pub use report::{Outcome, Report, Row, kernel};
+pub use report::{Outcome, Ran, Report, Row, Seen, kernel};

@@ -6,9 +6,10 @@ use lucarne::{Fence, Frame, MemoryPath, Modifier, Result, cpu, egl, gbm, vulkan}
 
 use crate::cases::{self, Case, Set, Side};
 use crate::ends::{Api, Consumer, CpuEnd, GbmEnd, GlEnd, Producer, Sink, Source, VulkanEnd};
+use crate::late::{self, Late};
 use crate::opening::{self, End, Note, Numbered, Wanted};
 use crate::placement::{self, Placement};
-use crate::report::{Outcome, Row};
+use crate::report::{Outcome, Ran, Row, Seen};
 use crate::{pattern, validation};
 
 /// Everything that can share.
@@ -177,12 +178,15 @@ impl Machine {
             for (consumer, to) in consumers.iter().zip(&sides) {
                 match cases::of_pair(&from, to, path, set) {
                     Ok(found) => cases.extend(found),
-                    Err(reason) => rows.push(Row::new(
-                        producer.as_ref(),
-                        consumer.as_ref(),
-                        path,
-                        Outcome::NotOffered(reason),
-                    )),
+                    Err(not) => rows.push(Row {
+                        needs: not.needs,
+                        ..Row::new(
+                            producer.as_ref(),
+                            consumer.as_ref(),
+                            path,
+                            Outcome::NotOffered(not.reason),
+                        )
+                    }),
                 }
             }
         }
@@ -191,6 +195,11 @@ impl Machine {
 
     /// Shares two frames over one image, and compares every pixel of both.
     pub fn run(&self, case: &Case) -> Row {
+        self.run_and_show(case).row
+    }
+
+    /// As [`Machine::run`], with what was read.
+    pub fn run_and_show(&self, case: &Case) -> Ran {
         let path = case.agreement.path();
         let (producers, consumers) = (self.producers(path), self.consumers());
         let producer = producers[case.producer].as_ref();
@@ -204,7 +213,8 @@ impl Machine {
             .as_ref()
             .map(|(allocator, placement)| format!("{allocator}, {placement}"));
         let reported = self.reports().len();
-        match share(producer, consumer, case) {
+        let mut seen = None;
+        match share(producer, consumer, case, &mut seen) {
             Ok(shared) => {
                 row.emulated = shared.emulated;
                 row.copies = Some(shared.copies);
@@ -214,7 +224,28 @@ impl Machine {
         if let Some(report) = self.reports().get(reported) {
             row.outcome = Outcome::Failed(format!("validation: {report}"));
         }
-        row
+        Ran { row, seen }
+    }
+
+    /// Hands frames over as soon as the work on them is submitted, and sees whether the reader waits: in memory that the
+    /// producer has allocated.
+    pub fn run_late(&self, case: &Case) -> Late {
+        let (producers, consumers) = (self.producers(case.agreement.path()), self.consumers());
+        let producer = producers[case.producer].as_ref();
+        let consumer = consumers[case.consumer].as_ref();
+        let reported = self.reports().len();
+        let reason = match ends(producer, consumer, case) {
+            Ok((source, sink)) => {
+                let late = late::hand_over(source.as_ref(), sink.as_ref(), &case.agreement);
+                match self.reports().get(reported) {
+                    Some(report) => format!("validation: {report}"),
+                    None => return late,
+                }
+            }
+            Err(Outcome::Failed(reason) | Outcome::Refused(reason)) => reason,
+            Err(outcome) => format!("{outcome:?}"),
+        };
+        Late::Failed { reason }
     }
 
     /// Makes a case's frame, imports it, and lets both go, without a pixel: for counting what drivers keep.
@@ -322,9 +353,10 @@ fn share(
     producer: &dyn Producer,
     consumer: &dyn Consumer,
     case: &Case,
+    seen: &mut Option<Seen>,
 ) -> std::result::Result<Shared, Outcome> {
     let (source, sink) = ends(producer, consumer, case)?;
-    turns(source.as_ref(), sink.as_ref(), &case.agreement).map_err(Outcome::Failed)?;
+    turns(source.as_ref(), sink.as_ref(), &case.agreement, seen).map_err(Outcome::Failed)?;
     if case.foreign.is_some() {
         placement::check_untouched(source.frame()).map_err(Outcome::Failed)?;
     }
@@ -351,6 +383,7 @@ fn turns(
     source: &dyn Source,
     sink: &dyn Sink,
     agreement: &Agreement,
+    seen: &mut Option<Seen>,
 ) -> std::result::Result<(), String> {
     let words = |what: &'static str| move |error: lucarne::Error| format!("{what}: {error}");
     let format = agreement.format;
@@ -362,7 +395,8 @@ fn turns(
         let bytes = pattern::bytes(info, agreement.extent, frame);
         let acquire = source.write(&gate, &bytes).map_err(words("write"))?;
         let (pixels, release) = sink.read(&acquire).map_err(words("read"))?;
-        pattern::compare(info, agreement.extent, frame, &pixels)?;
+        let seen = seen.insert(Seen { frame, pixels });
+        pattern::compare(info, agreement.extent, frame, &seen.pixels)?;
         gate = release;
     }
     Ok(())

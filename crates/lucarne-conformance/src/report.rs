@@ -3,7 +3,8 @@
 use lucarne::MemoryPath;
 use serde::{Deserialize, Serialize};
 
-use crate::ends::{Api, Consumer, Producer};
+use crate::ends::{Api, Consumer, Pixels, Producer};
+use crate::need::Need;
 
 /// How a case ended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,6 +48,9 @@ pub struct Row {
     pub copies: Option<[u32; 2]>,
     /// How it ended.
     pub outcome: Outcome,
+    /// What the sides lack, where nothing is offered.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub needs: Vec<Need>,
 }
 
 impl Row {
@@ -69,8 +73,27 @@ impl Row {
             emulated: false,
             copies: None,
             outcome,
+            needs: Vec::new(),
         }
     }
+}
+
+/// What was read of a case's last frame.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    /// Which frame it must have been, from 0 ([`crate::pattern`]).
+    pub frame: u32,
+    /// What it was.
+    pub pixels: Pixels,
+}
+
+/// A case that was run.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// What came of it.
+    pub row: Row,
+    /// What was read last; nothing where nothing was.
+    pub seen: Option<Seen>,
 }
 
 /// Everything that was found on a machine.

@@ -203,6 +203,7 @@ mod tests {
             emulated: false,
             copies: Some([0, 1]),
             outcome,
+            needs: Vec::new(),
         }
     }
 

@@ -3,7 +3,7 @@
 use lucarne::negotiate::Agreement;
 use lucarne::{Fence, Frame, Offer, Result, Usage, cpu};
 
-use super::{Api, Consumer, Pixels, Producer, Sink, Source, TIMEOUT};
+use super::{Api, Begun, Consumer, Pixels, Producer, Sink, Source, TIMEOUT};
 
 pub(crate) struct CpuEnd<'d>(pub(crate) &'d cpu::Device);
 
@@ -65,6 +65,13 @@ impl Source for Mapped {
     fn write(&self, gate: &Fence, pixels: &[u8]) -> Result<Fence> {
         self.0
             .write(gate, TIMEOUT, |rows| rows.write_plane(0, pixels))
+    }
+
+    fn begin(&self, gate: &Fence, pixels: &[u8], _: u32) -> Result<Begun<'_>> {
+        Ok(Begun {
+            fence: self.write(gate, pixels)?,
+            _upload: None,
+        })
     }
 
     fn copies(&self) -> u32 {

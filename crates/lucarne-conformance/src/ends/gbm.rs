@@ -4,7 +4,7 @@ use lucarne::negotiate::Agreement;
 use lucarne::{Fence, Frame, Offer, Result, Usage, gbm, vulkan};
 
 use super::vulkan::VulkanImage;
-use super::{Api, Producer, Source};
+use super::{Api, Begun, Producer, Source};
 
 pub(crate) struct GbmEnd<'d> {
     pub(crate) allocator: &'d gbm::Device,
@@ -57,6 +57,10 @@ impl Source for Allocated<'_> {
 
     fn write(&self, gate: &Fence, pixels: &[u8]) -> Result<Fence> {
         self.image.write(gate, pixels)
+    }
+
+    fn begin(&self, gate: &Fence, pixels: &[u8], times: u32) -> Result<Begun<'_>> {
+        self.image.begin(gate, pixels, times)
     }
 
     fn copies(&self) -> u32 {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use lucarne::negotiate::Agreement;
 use lucarne::{Fence, Frame, Offer, Result, Usage, egl};
 
-use super::{Api, Consumer, Pixels, Producer, Sink, Source, TIMEOUT};
+use super::{Api, Begun, Consumer, Pixels, Producer, Sink, Source, TIMEOUT};
 
 pub(crate) struct GlEnd<'d>(pub(crate) &'d egl::Device);
 
@@ -85,10 +85,19 @@ impl Source for GlTexture<'_> {
     }
 
     fn write(&self, gate: &Fence, pixels: &[u8]) -> Result<Fence> {
+        Ok(self.begin(gate, pixels, 1)?.fence)
+    }
+
+    fn begin(&self, gate: &Fence, pixels: &[u8], times: u32) -> Result<Begun<'_>> {
         self.device.make_current()?;
         self.device.wait(gate, TIMEOUT)?;
-        self.device.upload(&self.texture, pixels)?;
-        self.device.fence(TIMEOUT)
+        for _ in 0..times {
+            self.device.upload(&self.texture, pixels)?;
+        }
+        Ok(Begun {
+            fence: self.device.fence(TIMEOUT)?,
+            _upload: None,
+        })
     }
 
     fn copies(&self) -> u32 {

@@ -3,7 +3,7 @@
 use lucarne::negotiate::Agreement;
 use lucarne::{Fence, Frame, MemoryPath, Offer, Result, Usage, vulkan};
 
-use super::{Api, Consumer, Pixels, Producer, Sink, Source, TIMEOUT};
+use super::{Api, Begun, Consumer, Pixels, Producer, Sink, Source, TIMEOUT};
 
 pub(crate) struct VulkanEnd<'d>(pub(crate) &'d vulkan::Device);
 
@@ -83,6 +83,16 @@ impl Source for VulkanImage<'_> {
 
     fn write(&self, gate: &Fence, pixels: &[u8]) -> Result<Fence> {
         self.device.upload(&self.image, gate, TIMEOUT, pixels)
+    }
+
+    fn begin(&self, gate: &Fence, pixels: &[u8], times: u32) -> Result<Begun<'_>> {
+        let upload = self
+            .device
+            .begin_upload(&self.image, gate, TIMEOUT, pixels, times)?;
+        Ok(Begun {
+            fence: upload.fence().clone(),
+            _upload: Some(upload),
+        })
     }
 
     fn copies(&self) -> u32 {
