@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use lucarne::negotiate::OfferEntry;
-use lucarne::{Extent, Format, MemoryPath, Support, Tiling, Usage};
+use lucarne::{Format, Support, Tiling, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::cli_values::{format_value, usage_value};
@@ -117,7 +117,7 @@ fn print(device: &Device, output: &mut Output) -> Result<(), Failure> {
     for quirk in device.quirks.iter().filter(of_this_device) {
         output.field("quirk", quirk)?;
     }
-    let rows = grouped(&offer.entries);
+    let rows = Group::of_entries(&offer.entries);
     if rows.is_empty() {
         output.line("  lists nothing\n")?;
         return Ok(());
@@ -125,16 +125,15 @@ fn print(device: &Device, output: &mut Output) -> Result<(), Failure> {
     let mut lines = table(&[
         "MEMORY", "LAYOUT", "CAN", "FOR", "UP TO", "PLANES", "FORMATS",
     ]);
-    for (kind, formats) in rows {
-        let names: Vec<String> = formats.iter().map(|format| format_name(*format)).collect();
+    for Group { shape, formats } in rows {
         lines.add_row([
-            kind.path.name().to_owned(),
-            kind.layout,
-            kind.can,
-            kind.usage,
-            kind.largest.to_string(),
-            kind.planes.to_string(),
-            names.join(" "),
+            shape.memory,
+            shape.layout,
+            shape.can,
+            shape.usage,
+            shape.largest,
+            shape.planes.to_string(),
+            formats.join(" "),
         ]);
     }
     output.line(format_args!("{lines}\n"))
@@ -148,15 +147,24 @@ fn answer(support: &Support) -> String {
     }
 }
 
-/// What entries of several formats have in common.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Shape {
-    path: MemoryPath,
-    layout: String,
-    can: String,
-    usage: String,
-    largest: Extent,
-    planes: u8,
+/// What entries of several formats have in common, in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Shape {
+    pub(crate) memory: String,
+    /// The modifier's meaning.
+    pub(crate) layout: String,
+    pub(crate) can: String,
+    pub(crate) usage: String,
+    pub(crate) largest: String,
+    pub(crate) planes: u8,
+}
+
+/// Entries that differ by their format alone, together.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Group {
+    #[serde(flatten)]
+    pub(crate) shape: Shape,
+    pub(crate) formats: Vec<String>,
 }
 
 impl Shape {
@@ -176,27 +184,31 @@ impl Shape {
             _ => "the driver's own".to_owned(),
         };
         Self {
-            path: entry.path,
+            memory: entry.path.name().to_owned(),
             layout,
             can: can.join(", "),
             usage: entry.usage.to_string().to_lowercase().replace(" | ", ", "),
-            largest: entry.max_extent,
+            largest: entry.max_extent.to_string(),
             planes: entry.planes,
         }
     }
 }
 
-/// Entries that differ by their format alone, together.
-fn grouped(entries: &[OfferEntry]) -> Vec<(Shape, Vec<Format>)> {
-    let mut groups: Vec<(Shape, Vec<Format>)> = Vec::new();
-    for entry in entries {
-        let shape = Shape::of(entry);
-        match groups.iter_mut().find(|(known, _)| *known == shape) {
-            Some((_, formats)) => formats.push(entry.format),
-            None => groups.push((shape, vec![entry.format])),
+impl Group {
+    pub(crate) fn of_entries(entries: &[OfferEntry]) -> Vec<Self> {
+        let mut groups: Vec<Self> = Vec::new();
+        for entry in entries {
+            let (shape, format) = (Shape::of(entry), format_name(entry.format));
+            match groups.iter_mut().find(|group| group.shape == shape) {
+                Some(group) => group.formats.push(format),
+                None => groups.push(Self {
+                    shape,
+                    formats: vec![format],
+                }),
+            }
         }
+        groups
     }
-    groups
 }
 
 fn record(devices: &[Device], folder: &Path, output: &mut Output) -> Result<(), Failure> {

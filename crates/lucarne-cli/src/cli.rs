@@ -48,6 +48,9 @@ pub(crate) enum Command {
     /// One pair of devices: a child of the doctor's, as a driver may crash.
     #[command(hide = true)]
     Trial(crate::doctor::TrialOptions),
+    /// What a display server says: another child of the doctor's.
+    #[command(hide = true)]
+    Display(crate::doctor::DisplayOptions),
     /// Print completions for a shell.
     #[command(
         after_help = "Example:\n  lucarne completions bash > ~/.local/share/bash-completion/completions/lucarne"

@@ -63,6 +63,7 @@ fn run(cli: &Cli) -> Result<Answer, Failure> {
         Command::Decode(options) => decode::run(options, &mut output),
         Command::Doctor(options) => doctor::run(options, &mut output),
         Command::Trial(options) => doctor::trial(options, &mut output),
+        Command::Display(options) => doctor::display(options, &mut output),
         Command::Explain(options) => explain::run(options, &mut output),
         Command::List(options) => list::run(options, &mut output),
         Command::Record(options) => record::run(options, &mut output),

@@ -14,11 +14,26 @@ use crate::Failure;
 #[derive(Debug)]
 pub(crate) struct Output {
     json: bool,
+    /// Kept here, and not printed.
+    kept: Option<String>,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json }
+        Self { json, kept: None }
+    }
+
+    /// Prints nothing, and keeps the text without colours.
+    pub(crate) fn keeping() -> Self {
+        Self {
+            json: false,
+            kept: Some(String::new()),
+        }
+    }
+
+    /// What was kept.
+    pub(crate) fn into_text(self) -> String {
+        self.kept.unwrap_or_default()
     }
 
     pub(crate) fn is_json(&self) -> bool {
@@ -27,8 +42,22 @@ impl Output {
 
     /// One line of text.
     pub(crate) fn line(&mut self, text: impl Display) -> Result<(), Failure> {
-        writeln!(anstream::stdout(), "{text}")?;
+        match &mut self.kept {
+            Some(kept) => {
+                let text = format!("{text}\n");
+                kept.push_str(&anstream::adapter::strip_str(&text).to_string());
+            }
+            None => writeln!(anstream::stdout(), "{text}")?,
+        }
         Ok(())
+    }
+
+    /// A table; as wide as it needs where nobody watches.
+    pub(crate) fn table(&mut self, mut lines: Table) -> Result<(), Failure> {
+        if self.kept.is_some() {
+            lines.set_content_arrangement(ContentArrangement::Disabled);
+        }
+        self.line(lines)
     }
 
     /// One JSON document on one line.

@@ -17,7 +17,8 @@ pub(crate) fn write(path: &Path, picture: &Picture) -> Result<(), Failure> {
     Ok(())
 }
 
-fn encode(picture: &Picture, writer: &mut impl Write) -> Result<(), png::EncodingError> {
+/// As a PNG file.
+pub(crate) fn encode(picture: &Picture, writer: &mut impl Write) -> Result<(), png::EncodingError> {
     let mut encoder = png::Encoder::new(writer, picture.extent.width, picture.extent.height);
     let channels = if picture.alpha { 4 } else { 3 };
     encoder.set_color(if picture.alpha {

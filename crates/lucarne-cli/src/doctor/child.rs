@@ -8,6 +8,9 @@ use std::time::{Duration, Instant};
 
 const STEP: Duration = Duration::from_millis(5);
 
+/// More than any device has to say; a child that prints more is ended.
+const MOST_BYTES: u64 = 64 << 20;
+
 /// How a child ended.
 #[derive(Debug)]
 pub(super) enum Ended {
@@ -74,9 +77,16 @@ fn try_run(arguments: &[&str], patience: Duration) -> std::io::Result<Ended> {
         if let Some(status) = child.try_wait()? {
             break Some(status);
         }
-        if Instant::now() > until {
+        let talks = out.metadata()?.len().max(err.metadata()?.len()) > MOST_BYTES;
+        if talks || Instant::now() > until {
             child.kill()?;
             child.wait()?;
+            if talks {
+                return Ok(Ended::Failed {
+                    printed: text(&mut out)?,
+                    complaint: format!("it printed more than {} MiB", MOST_BYTES >> 20),
+                });
+            }
             break None;
         }
         std::thread::sleep(STEP);
@@ -125,6 +135,6 @@ fn last_line(text: &str) -> String {
 fn text(file: &mut std::fs::File) -> std::io::Result<String> {
     let mut bytes = Vec::new();
     file.rewind()?;
-    file.read_to_end(&mut bytes)?;
+    file.take(MOST_BYTES).read_to_end(&mut bytes)?;
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

@@ -8,23 +8,21 @@ use lucarne::kernel::{Memfd, Udmabuf};
 use rustix::fs::Access;
 use rustix::io::Errno;
 use rustix::process::{PidfdFlags, PidfdGetfdFlags};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Machine {
     pub(super) kernel: String,
     pub(super) nodes: Vec<Node>,
     pub(super) features: Vec<Feature>,
-    /// Wayland, X11, both or nothing.
-    pub(super) display: Vec<&'static str>,
     /// What this process runs in, and what that hides.
-    pub(super) sandbox: Vec<&'static str>,
+    pub(super) sandbox: Vec<String>,
     /// Variables that change which drivers are used, by name alone.
-    pub(super) variables: Vec<&'static str>,
+    pub(super) variables: Vec<String>,
 }
 
 /// A device node.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Node {
     pub(super) path: String,
     pub(super) state: NodeState,
@@ -34,7 +32,7 @@ pub(super) struct Node {
     pub(super) advice: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum NodeState {
     Usable,
@@ -43,9 +41,9 @@ pub(super) enum NodeState {
 }
 
 /// Something that the kernel can do, or not.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Feature {
-    pub(super) name: &'static str,
+    pub(super) name: String,
     /// Nothing where it could not be tried.
     pub(super) works: Option<bool>,
     pub(super) detail: String,
@@ -57,7 +55,6 @@ impl Machine {
             kernel: lucarne_conformance::kernel(),
             nodes: nodes(),
             features: vec![seals(), pidfd(), yama(), implicit_sync()],
-            display: display(),
             sandbox: sandbox(),
             variables: variables(),
         }
@@ -138,7 +135,7 @@ fn group_name(wanted: u32) -> Option<String> {
 fn seals() -> Feature {
     let made = Memfd::create("lucarne-doctor", 4096);
     Feature {
-        name: "sealed memfds",
+        name: "sealed memfds".to_owned(),
         works: Some(made.is_ok()),
         detail: made
             .err()
@@ -161,7 +158,7 @@ fn pidfd() -> Feature {
         Err(errno) => errno.to_string(),
     };
     Feature {
-        name: "pidfd_getfd",
+        name: "pidfd_getfd".to_owned(),
         works: Some(fetched.is_ok()),
         detail,
     }
@@ -182,14 +179,14 @@ fn yama() -> Feature {
         ),
     };
     Feature {
-        name: "fetching from any process of this user",
+        name: "fetching from any process of this user".to_owned(),
         works: Some(works),
         detail,
     }
 }
 
 fn implicit_sync() -> Feature {
-    let name = "fences of dma-bufs (DMA_BUF_IOCTL_EXPORT_SYNC_FILE)";
+    let name = "fences of dma-bufs (DMA_BUF_IOCTL_EXPORT_SYNC_FILE)".to_owned();
     let made = Udmabuf::open().and_then(|device| device.create(4096));
     match made {
         Ok(buffer) => {
@@ -208,19 +205,7 @@ fn implicit_sync() -> Feature {
     }
 }
 
-fn display() -> Vec<&'static str> {
-    let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let mut found = Vec::new();
-    if set("WAYLAND_DISPLAY") {
-        found.push("Wayland");
-    }
-    if set("DISPLAY") {
-        found.push("X11");
-    }
-    found
-}
-
-fn sandbox() -> Vec<&'static str> {
+fn sandbox() -> Vec<String> {
     let there = |path: &str| Path::new(path).exists();
     let mut found = Vec::new();
     if there("/.flatpak-info") {
@@ -235,7 +220,7 @@ fn sandbox() -> Vec<&'static str> {
     if there("/run/.containerenv") {
         found.push("Podman: device nodes only with --device, and a filter of system calls");
     }
-    found
+    found.into_iter().map(str::to_owned).collect()
 }
 
 /// Each changes which drivers are loaded, or what they do.
@@ -262,9 +247,10 @@ const VARIABLES: [&str; 20] = [
     "LD_PRELOAD",
 ];
 
-fn variables() -> Vec<&'static str> {
+fn variables() -> Vec<String> {
     VARIABLES
         .into_iter()
         .filter(|name| std::env::var_os(name).is_some())
+        .map(str::to_owned)
         .collect()
 }

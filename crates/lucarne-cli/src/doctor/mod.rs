@@ -1,29 +1,42 @@
 //! `lucarne doctor`: what can be shared on this machine, tried, and what would mend the rest.
 
+mod cell;
 mod child;
+mod display;
 mod machine;
+mod page;
+mod picture;
 mod print;
+mod private;
+mod problems;
+mod trial;
 mod trials;
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::caps::{Caps, Missing};
+use crate::caps::{Caps, Group, Missing};
 use crate::devices::{Api, Device};
 use crate::output::{Output, progress};
 use crate::{Answer, Failure};
+use cell::{Cell, tame};
 use child::Ended;
+use display::Displays;
+pub(crate) use display::{DisplayOptions, run as display};
 use machine::Machine;
+pub(crate) use trial::{TrialOptions, run as trial};
 use trials::{Pair, Trial};
-pub(crate) use trials::{TrialOptions, trial};
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   lucarne doctor
-  lucarne doctor --no-trials     only what the machine and its drivers say: quick
-  lucarne doctor --json          for a bug report; nothing personal is in it
+  lucarne doctor --html report.html    a page to look at, or to send
+  lucarne doctor --no-trials           only what the machine and its drivers say: quick
+  lucarne doctor --json                for a bug report; nothing personal is in it
+  lucarne doctor --from report.json    what --json wrote elsewhere
 
 Exit status: 0 when frames can be shared without a copy, 1 when only with copies, 2 when not at all.")]
 pub(crate) struct Options {
@@ -33,32 +46,41 @@ pub(crate) struct Options {
     /// How many seconds a driver may take to answer, or for one trial.
     #[arg(long, value_name = "SECONDS", default_value_t = 20)]
     patience: u64,
+    /// Write a page that a browser shows, in one file. One that is there is replaced.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Ask nobody: show the report in this file, which --json wrote.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["no_trials", "patience"])]
+    from: Option<PathBuf>,
 }
 
 /// Everything that was found.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Report {
-    lucarne: &'static str,
+    lucarne: String,
     machine: Machine,
+    displays: Displays,
     devices: Vec<DeviceLine>,
     missing: Vec<Missing>,
     trials: Vec<Trial>,
     verdict: Verdict,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct DeviceLine {
     api: Api,
     number: usize,
     name: String,
     driver: String,
     quirks: Vec<String>,
+    /// What it lists, by layout.
+    lists: Vec<Group>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Verdict {
-    /// Between graphics APIs, without a copy.
+    /// Between devices of graphics APIs, without a copy.
     ZeroCopy,
     /// The same, and only because dma-bufs are emulated.
     ZeroCopyEmulated,
@@ -69,45 +91,136 @@ enum Verdict {
 }
 
 pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Failure> {
-    let patience = Duration::from_secs(options.patience.clamp(1, 3600));
-    let mut devices = Vec::new();
-    let mut missing = Vec::new();
-    for api in Api::ALL {
-        progress(&format!("asking {api}"));
-        let caps = ask(api, patience);
-        devices.extend(caps.devices);
-        missing.extend(caps.missing);
+    let mut report = match &options.from {
+        Some(path) => Report::read(path)?,
+        None => Report::make(options),
+    };
+    if let Some(path) = &options.html {
+        page::write(&report, path)
+            .map_err(|error| format!("writing {}: {error}", path.display()))?;
     }
-    let trials = if options.no_trials {
-        Vec::new()
-    } else {
-        trials::run_all(&Pair::all(&devices), patience, |done, all| {
-            progress(&format!("trial {done} of {all}"));
-        })
-    };
-    progress("");
-    let report = Report {
-        lucarne: env!("CARGO_PKG_VERSION"),
-        machine: Machine::look(),
-        verdict: if options.no_trials {
-            Verdict::NotTried
-        } else {
-            verdict(&trials)
-        },
-        devices: devices.into_iter().map(DeviceLine::of).collect(),
-        missing,
-        trials,
-    };
+    let answer = report.verdict.answer();
     if output.is_json() {
+        report.leave_out_right_pictures();
         output.json(&report)?;
-    } else {
-        report.print(output)?;
+        return Ok(answer);
     }
-    Ok(match report.verdict {
-        Verdict::ZeroCopy | Verdict::ZeroCopyEmulated | Verdict::NotTried => Answer::Yes,
-        Verdict::CopiesOnly => Answer::No,
-        Verdict::Nothing => Answer::Nothing,
-    })
+    report.print(output)?;
+    if let Some(path) = &options.html {
+        output.line(format_args!("\nwrote {}", path.display()))?;
+    }
+    Ok(answer)
+}
+
+impl Report {
+    fn make(options: &Options) -> Self {
+        let patience = Duration::from_secs(options.patience.clamp(1, 3600));
+        let mut devices = Vec::new();
+        let mut missing = Vec::new();
+        for api in Api::ALL {
+            progress(&format!("asking {api}"));
+            let caps = ask(api, patience);
+            devices.extend(caps.devices);
+            missing.extend(caps.missing);
+        }
+        progress("asking the display server");
+        let displays = Displays::ask(patience);
+        let trials = if options.no_trials {
+            Vec::new()
+        } else {
+            trials::run_all(&Pair::all(&devices), patience, |done, all| {
+                progress(&format!("trial {done} of {all}"));
+            })
+        };
+        progress("");
+        let mut report = Self {
+            lucarne: env!("CARGO_PKG_VERSION").to_owned(),
+            machine: Machine::look(),
+            displays,
+            verdict: if options.no_trials {
+                Verdict::NotTried
+            } else {
+                verdict(&trials)
+            },
+            devices: devices.into_iter().map(DeviceLine::of).collect(),
+            missing,
+            trials,
+        };
+        report.tame();
+        report
+    }
+
+    fn read(path: &Path) -> Result<Self, Failure> {
+        let at = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        let text = std::fs::read_to_string(path).map_err(|error| at(&error))?;
+        let mut json = serde_json::Deserializer::from_str(&text);
+        let read: Result<Self, _> = serde_path_to_error::deserialize(&mut json);
+        let mut report = read.map_err(|error| {
+            at(&format_args!(
+                "not a report as `lucarne doctor --json` writes it: {error}"
+            ))
+        })?;
+        report.tame();
+        Ok(report)
+    }
+
+    /// Texts of drivers, or of whoever wrote the file, as a terminal and a page can bear them.
+    fn tame(&mut self) {
+        for missing in &mut self.missing {
+            missing.reason = tame(&missing.reason);
+        }
+        for device in &mut self.devices {
+            device.name = tame(&device.name);
+            device.driver = tame(&device.driver);
+        }
+        let cells = self.trials.iter_mut().flat_map(|trial| &mut trial.cells);
+        cells.for_each(Cell::tame);
+    }
+
+    fn cells(&self) -> impl Iterator<Item = (&Trial, &Cell)> {
+        self.trials
+            .iter()
+            .flat_map(|trial| trial.cells.iter().map(move |cell| (trial, cell)))
+    }
+
+    /// What else the verdict must say.
+    fn caveat(&self) -> Option<String> {
+        match self.cells().filter(|(_, cell)| cell.is_bad()).count() {
+            0 => None,
+            1 => Some("One trial went wrong: a driver is broken.".to_owned()),
+            more => Some(format!("{more} trials went wrong: a driver is broken.")),
+        }
+    }
+
+    /// A program knows the pattern; what came out wrong is evidence.
+    fn leave_out_right_pictures(&mut self) {
+        let cells = self.trials.iter_mut().flat_map(|trial| &mut trial.cells);
+        for cell in cells.filter(|cell| cell.passed()) {
+            cell.picture = None;
+        }
+    }
+}
+
+impl Verdict {
+    fn answer(self) -> Answer {
+        match self {
+            Self::ZeroCopy | Self::ZeroCopyEmulated | Self::NotTried => Answer::Yes,
+            Self::CopiesOnly => Answer::No,
+            Self::Nothing => Answer::Nothing,
+        }
+    }
+
+    fn sentence(self) -> &'static str {
+        match self {
+            Self::ZeroCopy => "Frames can be shared without a copy.",
+            Self::ZeroCopyEmulated => {
+                "Frames can be shared without a copy, as dma-bufs are emulated here."
+            }
+            Self::CopiesOnly => "Frames can be shared here, but each is copied.",
+            Self::Nothing => "No way to share frames works here.",
+            Self::NotTried => "Nothing was tried; without --no-trials it is.",
+        }
+    }
 }
 
 impl DeviceLine {
@@ -115,6 +228,7 @@ impl DeviceLine {
         Self {
             api: device.api,
             number: device.number,
+            lists: Group::of_entries(&device.offer.entries),
             name: device.offer.name,
             driver: device.driver,
             quirks: device.quirks,
@@ -126,9 +240,10 @@ impl DeviceLine {
 fn ask(api: Api, patience: Duration) -> Caps {
     let arguments = ["caps", "--json", "--api", api.name()];
     let reason = match child::run(&arguments, patience) {
-        Ended::Answered(text) => match serde_json::from_str(&text) {
-            Ok(caps) => return caps,
-            Err(error) => format!("asking {api} gave no answer: {error}"),
+        // Drivers, too, print whatever they like.
+        Ended::Answered(text) => match text.lines().rev().find_map(read_line) {
+            Some(caps) => return caps,
+            None => format!("asking {api} gave no answer"),
         },
         ended => format!("asking {api} {ended}"),
     };
@@ -136,6 +251,10 @@ fn ask(api: Api, patience: Duration) -> Caps {
         devices: Vec::new(),
         missing: vec![Missing { api, reason }],
     }
+}
+
+fn read_line(line: &str) -> Option<Caps> {
+    serde_json::from_str(line).ok()
 }
 
 /// What the trials prove. The CPU's own frames prove nothing about graphics.

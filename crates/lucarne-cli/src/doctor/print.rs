@@ -1,12 +1,12 @@
 //! The doctor's report, for people.
 
-use std::collections::BTreeMap;
-
 use lucarne::Rung;
+use lucarne_conformance::Late;
 
+use super::cell::{Came, Cell};
+use super::display::{Asked, Kind, Wayland, X11};
 use super::machine::NodeState;
-use super::trials::{Came, Cell, Trial};
-use super::{Report, Verdict};
+use super::{Report, Verdict, problems};
 use crate::Failure;
 use crate::output::{Output, bold, green, red, table};
 
@@ -25,12 +25,7 @@ impl Report {
         let machine = &self.machine;
         output.line(bold("This machine"))?;
         output.field("kernel", &machine.kernel)?;
-        let display = if machine.display.is_empty() {
-            "none".to_owned()
-        } else {
-            machine.display.join(", ")
-        };
-        output.field("display", display)?;
+        self.print_displays(output)?;
         for sandbox in &machine.sandbox {
             output.field("inside", sandbox)?;
         }
@@ -80,6 +75,22 @@ impl Report {
         Ok(())
     }
 
+    fn print_displays(&self, output: &mut Output) -> Result<(), Failure> {
+        let displays = &self.displays;
+        let asked = [
+            told(Kind::Wayland, &displays.wayland, Wayland::lines),
+            told(Kind::X11, &displays.x11, X11::lines),
+        ];
+        let mut lines = asked.into_iter().flatten().peekable();
+        if lines.peek().is_none() {
+            return output.field("display", "none");
+        }
+        for text in lines {
+            output.field("display", text)?;
+        }
+        Ok(())
+    }
+
     fn print_devices(&self, output: &mut Output) -> Result<(), Failure> {
         output.line(format_args!("\n{}", bold("Devices")))?;
         for device in &self.devices {
@@ -109,75 +120,65 @@ impl Report {
             row.extend(trial.cells.iter().map(short));
             lines.add_row(row);
         }
-        output.line(lines)
+        output.table(lines)
     }
 
     /// Each reason once, with every trial that it is about.
     fn print_reasons(&self, output: &mut Output) -> Result<(), Failure> {
-        for (came, title) in [
-            (Came::Crashed, "Crashed"),
-            (Came::Hung, "Hung"),
-            (Came::Failed, "Failed, although the drivers offer it"),
-            (Came::NotOffered, "Not offered"),
-        ] {
-            let mut reasons = BTreeMap::<&str, Vec<String>>::new();
-            for (trial, cell) in self.cells().filter(|(_, cell)| cell.outcome == came) {
-                let reason = cell.reason.as_deref().unwrap_or("no reason is known");
-                reasons.entry(reason).or_default().push(place(trial, cell));
+        let mut title = None;
+        for problem in problems::of(self) {
+            if title.replace(problem.kind) != Some(problem.kind) {
+                output.line(format_args!("\n{}", bold(problem.kind.title())))?;
             }
-            if reasons.is_empty() {
-                continue;
+            let more = problem.places.len().saturating_sub(3);
+            let mut named = problem.places[..problem.places.len().min(3)].join("; ");
+            if more > 0 {
+                named += &format!("; and {more} more");
             }
-            output.line(format_args!("\n{}", bold(title)))?;
-            for (reason, places) in reasons {
-                let more = places.len().saturating_sub(3);
-                let mut named = places.into_iter().take(3).collect::<Vec<_>>().join("; ");
-                if more > 0 {
-                    named += &format!("; and {more} more");
-                }
-                output.line(format_args!("  {named}\n    → {reason}"))?;
+            output.line(format_args!("  {named}\n    → {}", problem.reason))?;
+            // What is said already is not said again.
+            let unsaid = |remedy: &&String| !problem.reason.contains(remedy.as_str());
+            for remedy in problem.remedies.iter().filter(unsaid) {
+                output.line(format_args!("    → {remedy}"))?;
             }
         }
         Ok(())
     }
 
-    fn cells(&self) -> impl Iterator<Item = (&Trial, &Cell)> {
-        self.trials
-            .iter()
-            .flat_map(|trial| trial.cells.iter().map(move |cell| (trial, cell)))
-    }
-
     fn print_verdict(&self, output: &mut Output) -> Result<(), Failure> {
+        let sentence = self.verdict.sentence();
         let text = match self.verdict {
-            Verdict::ZeroCopy => {
-                green("Frames can be shared between graphics APIs without a copy.")
-            }
-            Verdict::ZeroCopyEmulated => green(
-                "Frames can be shared between graphics APIs without a copy, as dma-bufs are emulated here.",
-            ),
-            Verdict::CopiesOnly => red("Frames can be shared here, but each is copied."),
-            Verdict::Nothing => red("No way to share frames works here."),
-            Verdict::NotTried => "Nothing was tried; without --no-trials it is.".to_owned(),
+            Verdict::ZeroCopy | Verdict::ZeroCopyEmulated => green(sentence),
+            Verdict::CopiesOnly | Verdict::Nothing => red(sentence),
+            Verdict::NotTried => sentence.to_owned(),
         };
-        output.line(format_args!("\n{text}"))
+        output.line(format_args!("\n{text}"))?;
+        match self.caveat() {
+            Some(caveat) => output.line(red(&caveat)),
+            None => Ok(()),
+        }
     }
 }
 
-fn place(trial: &Trial, cell: &Cell) -> String {
-    let rung = Rung::ALL
-        .into_iter()
-        .find(|rung| rung.number() == cell.rung);
-    let rung = rung.map(|rung| rung.to_string()).unwrap_or_default();
-    format!("{} to {}, {rung}", trial.from, trial.to)
+/// What a server said, or why it said nothing; nothing where there is none.
+fn told<T>(kind: Kind, asked: &Asked<T>, lines: impl Fn(&T) -> Vec<String>) -> Option<String> {
+    let name = kind.name();
+    match asked {
+        Asked::NotSet => None,
+        Asked::Answered(answer) => Some(format!("{name}\n{}", lines(answer).join("\n"))),
+        Asked::Silent(reason) => Some(format!("{name} {}\n→ {reason}", red("does not answer"))),
+    }
 }
 
 fn short(cell: &Cell) -> String {
     match cell.outcome {
         Came::Passed => {
-            let copies = match cell.copies {
-                Some([0, 0]) | None => "ok".to_owned(),
-                Some([from, to]) => format!("ok, {} copies", from + to),
+            let copies = match cell.all_copies() {
+                0 => "ok".to_owned(),
+                1 => "ok, 1 copy".to_owned(),
+                copies => format!("ok, {copies} copies"),
             };
+            let copies = copies + late_word(cell);
             if cell.emulated {
                 format!("{copies} (emulated)")
             } else {
@@ -189,5 +190,14 @@ fn short(cell: &Cell) -> String {
         Came::Crashed => "CRASHED".to_owned(),
         Came::Hung => "HUNG".to_owned(),
         Came::NotTried => "not tried".to_owned(),
+    }
+}
+
+/// What there is to say of frames that were handed over early, in the table.
+fn late_word(cell: &Cell) -> &'static str {
+    match cell.late {
+        Some(Late::Waited) => ", waits",
+        Some(Late::Failed { .. }) => ", LATE FAILED",
+        _ => "",
     }
 }

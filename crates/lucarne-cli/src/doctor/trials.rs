@@ -1,4 +1,4 @@
-//! Sharing a small pattern between each pair of devices, on each rung, and comparing the pixels.
+//! Sharing a small pattern between each pair of devices, on each rung, and comparing the pixels: one child for each pair.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -6,25 +6,20 @@ use std::str::FromStr;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use clap::Args;
-use lucarne::{MemoryPath, Rung};
-use lucarne_conformance as conformance;
-use lucarne_conformance::{Case, Machine, Numbered, Outcome, Row, Set};
+use lucarne::Rung;
+use lucarne_conformance::{self as conformance, Late, Numbered};
 use serde::{Deserialize, Serialize};
 
+use super::cell::{Came, Cell};
 use super::child::{self, Ended};
+use super::trial::{Line, ORDER};
 use crate::devices::{Api, Device};
-use crate::output::Output;
-use crate::{Answer, Failure};
-
-/// Why an end is asked for nothing on a path.
-const ONE_KIND: &str = "an allocator of the CPU makes one kind of memory only";
 
 /// As many children at once as keep a machine usable.
 const AT_ONCE: usize = 4;
 
 /// A device by its API and number: `vulkan:0`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
     pub(super) api: Api,
     pub(super) number: usize,
@@ -51,7 +46,7 @@ impl fmt::Display for Place {
 }
 
 impl Place {
-    fn numbered(self) -> Numbered {
+    pub(super) fn numbered(self) -> Numbered {
         Numbered {
             api: match self.api {
                 Api::Vulkan => conformance::Api::Vulkan,
@@ -98,7 +93,7 @@ impl Pair {
 }
 
 /// What came of one pair.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Trial {
     pub(super) from: Place,
     pub(super) to: Place,
@@ -109,50 +104,6 @@ pub(super) struct Trial {
 impl Trial {
     pub(super) fn is_graphics(&self) -> bool {
         self.from.api != Api::Cpu && self.to.api != Api::Cpu
-    }
-}
-
-/// What came of one rung.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Cell {
-    /// From 1, the best.
-    pub(super) rung: u8,
-    pub(super) outcome: Came,
-    /// Why it did not work.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(super) reason: Option<String>,
-    /// How often the producer and the consumer copied each frame.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub(super) copies: Option<[u32; 2]>,
-    pub(super) emulated: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Came {
-    Passed,
-    NotOffered,
-    /// The drivers offer it, and it did not work.
-    Failed,
-    Crashed,
-    Hung,
-    /// The process ended before.
-    NotTried,
-}
-
-impl Cell {
-    fn new(rung: Rung, outcome: Came, reason: impl Into<Option<String>>) -> Self {
-        Self {
-            rung: rung.number(),
-            outcome,
-            reason: reason.into(),
-            copies: None,
-            emulated: false,
-        }
-    }
-
-    pub(super) fn passed(&self) -> bool {
-        self.outcome == Came::Passed
     }
 }
 
@@ -198,99 +149,66 @@ fn try_pair(pair: Pair, patience: Duration) -> Trial {
     }
 }
 
-/// The cells that a child printed, and for those that it did not get to: how it ended, and nothing.
+/// The cells that a child printed, and for those that it did not get to: how it ended, and nothing. Of what it printed
+/// nothing is believed: the first word on a rung counts, and what is no word is passed over.
 fn cells(ended: &Ended) -> Vec<Cell> {
     let lines = ended.printed().lines();
-    let mut cells: Vec<Cell> = lines
+    let lines: Vec<Line> = lines
         .filter_map(|line| serde_json::from_str(line).ok())
         .collect();
-    let missing = Rung::ALL
+    // It has ended at the first step that is missing.
+    let mut end = Some(ended);
+    let mut cells: Vec<Cell> = ORDER
         .into_iter()
-        .filter(|rung| cells.iter().all(|cell| cell.rung != rung.number()));
-    let missing: Vec<Rung> = missing.collect();
-    for (index, rung) in missing.into_iter().enumerate() {
-        let came = match ended {
-            _ if index > 0 => Came::NotTried,
-            Ended::Crashed { .. } => Came::Crashed,
-            Ended::Hung { .. } => Came::Hung,
-            Ended::Failed { .. } | Ended::Answered(_) => Came::Failed,
-        };
-        let reason = (index == 0).then(|| format!("the trial {ended}"));
-        cells.push(Cell::new(rung, came, reason));
-    }
+        .map(|rung| {
+            let Some(cell) = said(&lines, rung) else {
+                return end.take().map_or_else(
+                    || Cell::new(rung, Came::NotTried),
+                    |ended| unsaid(rung, ended),
+                );
+            };
+            let late = cell
+                .passed()
+                .then(|| said_late(&lines, rung).or_else(|| end.take().map(unsaid_late)))
+                .flatten();
+            Cell { late, ..cell }
+        })
+        .collect();
     cells.sort_by_key(|cell| cell.rung);
     cells
 }
 
-#[derive(Args, Debug)]
-pub(crate) struct TrialOptions {
-    from: Place,
-    to: Place,
-}
-
-/// The child: tries one pair, and prints a line for each rung as soon as it is known.
-pub(crate) fn trial(options: &TrialOptions, output: &mut Output) -> Result<Answer, Failure> {
-    let machine = Machine::of_pair(options.from.numbered(), options.to.numbered())?;
-    if let Some(note) = machine.notes().first() {
-        return Err(note.reason.clone().into());
-    }
-    // The best rung last: a driver that crashes there has shown what else it can do.
-    for path in MemoryPath::ALL.into_iter().rev() {
-        for cell in try_path(&machine, path)? {
-            output.json(&cell)?;
-        }
-    }
-    Ok(Answer::Yes)
-}
-
-fn try_path(machine: &Machine, path: MemoryPath) -> Result<Vec<Cell>, Failure> {
-    let (cases, refused) = machine.cases(path, Set::Trial)?;
-    let rungs = Rung::ALL.into_iter().filter(|rung| rung.path() == path);
-    let cells = rungs.map(|rung| {
-        let of_rung: Vec<&Case> = cases
-            .iter()
-            .filter(|case| case.agreement().rung == rung)
-            .collect();
-        if of_rung.is_empty() {
-            return Cell::new(rung, Came::NotOffered, why_not(rung, &cases, &refused));
-        }
-        let rows: Vec<Row> = of_rung.iter().map(|case| machine.run(case)).collect();
-        cell(rung, &rows)
-    });
-    Ok(cells.collect())
-}
-
-fn why_not(rung: Rung, cases: &[Case], refused: &[Row]) -> Option<String> {
-    let better = cases.iter().flat_map(|case| &case.agreement().refused);
-    let mut better = better.filter(|refused| refused.rung == rung);
-    let whole = refused.iter().find_map(|row| match &row.outcome {
-        Outcome::NotOffered(reason) => Some(reason.clone()),
+fn said(lines: &[Line], rung: Rung) -> Option<Cell> {
+    lines.iter().find_map(|line| match line {
+        Line::Cell(cell) if cell.rung == rung.number() => Some((**cell).clone()),
         _ => None,
-    });
-    better
-        .next()
-        .map(|refused| refused.reason.to_string())
-        .or(whole)
-        .or_else(|| refused.is_empty().then(|| ONE_KIND.to_owned()))
+    })
 }
 
-fn cell(rung: Rung, rows: &[Row]) -> Cell {
-    let failure = rows.iter().find_map(|row| match &row.outcome {
-        Outcome::Failed(reason) | Outcome::Refused(reason) => Some(match &row.modifier {
-            Some(modifier) => format!("{modifier}: {reason}"),
-            None => reason.clone(),
-        }),
+fn said_late(lines: &[Line], rung: Rung) -> Option<Late> {
+    lines.iter().find_map(|line| match line {
+        Line::Late { rung: of, late } if *of == rung.number() => Some(late.clone()),
         _ => None,
-    });
-    let came = if failure.is_some() {
-        Came::Failed
-    } else {
-        Came::Passed
+    })
+}
+
+fn unsaid(rung: Rung, ended: &Ended) -> Cell {
+    let came = match ended {
+        Ended::Crashed { .. } => Came::Crashed,
+        Ended::Hung { .. } => Came::Hung,
+        Ended::Failed { .. } | Ended::Answered(_) => Came::Failed,
     };
-    Cell {
-        copies: rows.iter().find_map(|row| row.copies),
-        emulated: rows.iter().any(|row| row.emulated),
-        ..Cell::new(rung, came, failure)
+    Cell::new(rung, came).because(how(ended))
+}
+
+fn unsaid_late(ended: &Ended) -> Late {
+    Late::Failed { reason: how(ended) }
+}
+
+fn how(ended: &Ended) -> String {
+    match ended {
+        Ended::Answered(_) => "the trial ended without a word about it".to_owned(),
+        ended => format!("the trial {ended}"),
     }
 }
 
@@ -298,33 +216,81 @@ fn cell(rung: Rung, rows: &[Row]) -> Cell {
 mod tests {
     use super::*;
 
-    fn line(rung: Rung) -> String {
-        serde_json::to_string(&Cell::new(rung, Came::Passed, None)).expect("JSON") + "\n"
+    fn line(line: &Line) -> String {
+        serde_json::to_string(line).expect("JSON") + "\n"
+    }
+
+    fn passed(rung: Rung) -> String {
+        line(&Line::cell(Cell::new(rung, Came::Passed)))
+    }
+
+    fn late(rung: Rung) -> String {
+        let (rung, late) = (rung.number(), Late::Waited);
+        line(&Line::Late { rung, late })
+    }
+
+    fn crashed(printed: String) -> Ended {
+        Ended::Crashed {
+            printed,
+            signal: "SIGSEGV".to_owned(),
+        }
+    }
+
+    fn outcomes(cells: &[Cell]) -> Vec<Came> {
+        cells.iter().map(|cell| cell.outcome).collect()
     }
 
     #[test]
     fn a_crash_is_told_at_the_rung_where_it_happened() {
-        let printed = line(Rung::HostMemory) + &line(Rung::OpaqueFd);
-        let ended = Ended::Crashed {
-            printed,
-            signal: "SIGSEGV".to_owned(),
-        };
-        let came: Vec<Came> = cells(&ended).iter().map(|cell| cell.outcome).collect();
-        assert_eq!(
-            came,
-            [Came::Crashed, Came::NotTried, Came::Passed, Came::Passed]
-        );
+        let host = passed(Rung::HostMemory) + &late(Rung::HostMemory);
+        let cells_ = cells(&crashed(host.clone()));
+        let not = Came::NotTried;
+        assert_eq!(outcomes(&cells_), [not, not, Came::Crashed, Came::Passed]);
+        let two = host + &passed(Rung::OpaqueFd) + &late(Rung::OpaqueFd);
+        let cells_ = cells(&crashed(two));
+        let passed = Came::Passed;
+        assert_eq!(outcomes(&cells_), [not, Came::Crashed, passed, passed]);
         let ended = Ended::Hung {
             printed: String::new(),
             after: Duration::from_secs(3),
         };
         let cells = cells(&ended);
-        assert_eq!(cells[0].outcome, Came::Hung);
+        assert_eq!(cells[3].outcome, Came::Hung);
         assert_eq!(
-            cells[0].reason.as_deref(),
+            cells[3].reason.as_deref(),
             Some("the trial did not end within 3 s: a driver hangs")
         );
-        assert!(cells[1..].iter().all(|cell| cell.outcome == Came::NotTried));
+        assert!(cells[..3].iter().all(|cell| cell.outcome == Came::NotTried));
+    }
+
+    #[test]
+    fn a_crash_over_a_fence_leaves_the_pixels_that_were_right() {
+        let cells = cells(&crashed(passed(Rung::HostMemory)));
+        let host = &cells[3];
+        assert!(host.passed());
+        let Some(Late::Failed { reason }) = &host.late else {
+            panic!("{:?}", host.late);
+        };
+        assert!(reason.contains("SIGSEGV"), "{reason}");
+        assert!(cells[..3].iter().all(|cell| cell.outcome == Came::NotTried));
+    }
+
+    #[test]
+    fn a_child_that_lies_harms_nobody() {
+        let lies = [
+            "{\"cell\":{\"rung\":200,\"outcome\":\"passed\"}}\n".to_owned(),
+            "{\"cell\":{\"rung\":4,\"outcome\":\"passed\",\"picture\":{\"frame\":0,\"size\":[9,9],\"rgb\":\"\"}}}\n".to_owned(),
+            "[1, 2\n\u{0}\u{1b}]0;x\n".to_owned(),
+            passed(Rung::OpaqueFd),
+            line(&Line::cell(Cell::new(Rung::OpaqueFd, Came::Failed))),
+        ];
+        let cells = cells(&Ended::Answered(lies.concat()));
+        let rungs: Vec<u8> = cells.iter().map(|cell| cell.rung).collect();
+        assert_eq!(rungs, [1, 2, 3, 4]);
+        let (not, failed) = (Came::NotTried, Came::Failed);
+        assert_eq!(outcomes(&cells), [not, not, Came::Passed, failed]);
+        let reason = cells[3].reason.as_deref();
+        assert_eq!(reason, Some("the trial ended without a word about it"));
     }
 
     #[test]

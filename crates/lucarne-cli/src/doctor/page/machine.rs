@@ -1,0 +1,182 @@
+//! What the machine has: devices with their formats, nodes, features, display servers.
+
+use maud::{Markup, html};
+
+use super::super::display::{Asked, Dmabuf, Kind, Tranche, Wayland, X11};
+use super::super::machine::{Feature, Node, NodeState};
+use super::super::{DeviceLine, Report};
+use super::trials::remedy;
+use crate::caps::Group;
+
+pub(super) fn devices(report: &Report) -> Markup {
+    html! {
+        section {
+            h2 { "Devices" }
+            @for device in &report.devices { (self::device(device)) }
+            @for missing in &report.missing {
+                article.bad {
+                    h3 { (missing.api) ": none" }
+                    p.reason { (missing.reason) }
+                }
+            }
+        }
+    }
+}
+
+fn device(device: &DeviceLine) -> Markup {
+    // Guards that are on everywhere tell nothing of this device.
+    let quirks = device.quirks.iter();
+    let quirks: Vec<&String> = quirks.filter(|one| !one.ends_with("(always on)")).collect();
+    let formats: usize = device.lists.iter().map(|group| group.formats.len()).sum();
+    html! {
+        article {
+            h3 { (device.api) ":" (device.number) " " span.name { (device.name) } }
+            p.small { (device.driver) }
+            @if !quirks.is_empty() {
+                details {
+                    summary { "Known faults that are worked around: " (quirks.len()) }
+                    ul { @for quirk in quirks { li { (quirk) } } }
+                }
+            }
+            @if device.lists.is_empty() {
+                p.small { "Lists no formats." }
+            } @else {
+                details {
+                    summary { "Formats and modifiers: " (formats) " in " (device.lists.len()) " groups" }
+                    @for group in &device.lists { (self::group(group)) }
+                }
+            }
+        }
+    }
+}
+
+fn group(group: &Group) -> Markup {
+    let shape = &group.shape;
+    html! {
+        div.group {
+            p {
+                b { (shape.memory) ", " (shape.layout) } ": "
+                (shape.can) "; for " (shape.usage) "; up to " (shape.largest)
+                @if shape.planes > 1 { "; " (shape.planes) " memory planes" }
+            }
+            (names(&group.formats))
+        }
+    }
+}
+
+fn names(formats: &[String]) -> Markup {
+    html! { p.formats { @for format in formats { code { (format) } " " } } }
+}
+
+pub(super) fn machine(report: &Report) -> Markup {
+    let machine = &report.machine;
+    html! {
+        section {
+            h2 { "This machine" }
+            dl {
+                dt { "kernel" } dd { (machine.kernel) }
+                @if !machine.sandbox.is_empty() {
+                    dt { "inside" } @for one in &machine.sandbox { dd { (one) } }
+                }
+                @if !machine.variables.is_empty() {
+                    dt { "variables" }
+                    dd {
+                        @for name in &machine.variables { code { (name) } " " }
+                        "(they change which drivers are used)"
+                    }
+                }
+                @for node in &machine.nodes { (self::node(node)) }
+                @for feature in &machine.features { (self::feature(feature)) }
+                (displays(report))
+            }
+        }
+    }
+}
+
+fn node(node: &Node) -> Markup {
+    let (class, mark, word) = match node.state {
+        NodeState::Usable => ("good", "✓", "usable"),
+        NodeState::Absent => ("none", "–", "absent"),
+        NodeState::NoPermission => ("bad", "✗", "no permission"),
+    };
+    html! {
+        dt { code { (node.path) } }
+        dd {
+            span.state.(class) { span aria-hidden="true" { (mark) } " " (word) }
+            @if let Some(driver) = &node.driver { " driver " (driver) }
+            @if let Some(advice) = &node.advice { (remedy(advice)) }
+        }
+    }
+}
+
+fn feature(feature: &Feature) -> Markup {
+    let (class, mark, word) = match feature.works {
+        Some(true) => ("good", "✓", "yes"),
+        Some(false) => ("bad", "✗", "no"),
+        None => ("none", "?", "not known"),
+    };
+    html! {
+        dt { (feature.name) }
+        dd {
+            span.state.(class) { span aria-hidden="true" { (mark) } " " (word) }
+            @if !feature.detail.is_empty() { p.remedy { (feature.detail) } }
+        }
+    }
+}
+
+fn displays(report: &Report) -> Markup {
+    let displays = &report.displays;
+    html! {
+        @if matches!((&displays.wayland, &displays.x11), (Asked::NotSet, Asked::NotSet)) {
+            dt { "display" } dd { "none: neither WAYLAND_DISPLAY nor DISPLAY is set" }
+        }
+        (server(Kind::Wayland, &displays.wayland, wayland))
+        (server(Kind::X11, &displays.x11, x11))
+    }
+}
+
+fn server<T>(kind: Kind, asked: &Asked<T>, show: impl Fn(&T) -> Markup) -> Markup {
+    html! {
+        @match asked {
+            Asked::NotSet => {},
+            Asked::Answered(answer) => { dt { (kind.name()) } dd { (show(answer)) } },
+            Asked::Silent(reason) => {
+                dt { (kind.name()) }
+                dd {
+                    span.state.bad { span aria-hidden="true" { "✗" } " does not answer" }
+                    p.remedy { (reason) }
+                }
+            },
+        }
+    }
+}
+
+fn wayland(answer: &Wayland) -> Markup {
+    html! {
+        ul.plain { @for line in answer.lines() { li { (line) } } }
+        @if let Some(dmabuf) = &answer.linux_dmabuf { (tranches(dmabuf)) }
+    }
+}
+
+fn tranches(dmabuf: &Dmabuf) -> Markup {
+    html! {
+        @for (number, tranche) in (1..).zip(&dmabuf.tranches) {
+            details {
+                summary { "What it takes" @if dmabuf.tranches.len() > 1 { ", choice " (number) } }
+                (self::tranche(tranche))
+            }
+        }
+    }
+}
+
+fn tranche(tranche: &Tranche) -> Markup {
+    html! {
+        @for layout in &tranche.layouts {
+            div.group { p { b { (layout.layout) } } (names(&layout.formats)) }
+        }
+    }
+}
+
+fn x11(answer: &X11) -> Markup {
+    html! { ul.plain { @for line in answer.lines() { li { (line) } } } }
+}
