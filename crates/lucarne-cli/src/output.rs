@@ -115,6 +115,12 @@ pub(crate) fn progress(line: &str) {
     }
 }
 
+/// `1 trial`, `2 trials`.
+pub(crate) fn counted(count: usize, what: &str) -> String {
+    let s = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{s}")
+}
+
 /// The kernel's name for a format, or its code.
 pub(crate) fn format_name(format: Format) -> String {
     format

@@ -18,7 +18,7 @@ use wayland_protocols::wp::linux_dmabuf::zv1::client::zwp_linux_dmabuf_v1::{
 
 use super::dev;
 use crate::Failure;
-use crate::output::format_name;
+use crate::output::{counted, format_name};
 use table::{Pair, Table};
 
 /// From this version on the compositor says which device it wants.
@@ -92,8 +92,9 @@ impl Tranche {
             ""
         };
         format!(
-            "takes {formats} formats in {} layouts from {device}{scanout}",
-            self.layouts.len()
+            "takes {} in {} from {device}{scanout}",
+            counted(formats, "format"),
+            counted(self.layouts.len(), "layout")
         )
     }
 }

@@ -7,6 +7,7 @@ use super::super::machine::{Feature, Node, NodeState};
 use super::super::{DeviceLine, Report};
 use super::trials::remedy;
 use crate::caps::Group;
+use crate::output::counted;
 
 pub(super) fn devices(report: &Report) -> Markup {
     html! {
@@ -42,7 +43,7 @@ fn device(device: &DeviceLine) -> Markup {
                 p.small { "Lists no formats." }
             } @else {
                 details {
-                    summary { "Formats and modifiers: " (formats) " in " (device.lists.len()) " groups" }
+                    summary { "Formats and modifiers: " (formats) " in " (counted(device.lists.len(), "group")) }
                     @for group in &device.lists { (self::group(group)) }
                 }
             }

@@ -9,6 +9,7 @@ use super::super::cell::{Came, Cell};
 use super::super::picture::Picture;
 use super::super::problems::{self, Kind, Problem, Shown};
 use super::super::trials::Trial;
+use crate::output::counted;
 
 /// What each rung is.
 fn about(rung: Rung) -> &'static str {
@@ -174,33 +175,23 @@ fn problem(number: usize, problem: &Problem<'_>) -> Markup {
             @for remedy in &problem.remedies { (self::remedy(remedy)) }
             @for shown in &problem.pictures { (pictures(shown)) }
             details {
-                summary { (counted(problem.places.len())) }
+                summary { (counted(problem.places.len(), "trial")) }
                 ul { @for place in &problem.places { li { (place) } } }
             }
         }
     }
 }
 
-fn counted(trials: usize) -> String {
-    match trials {
-        1 => "1 trial".to_owned(),
-        more => format!("{more} trials"),
-    }
-}
-
-/// A command looks like one.
+/// A command looks like one, wherever it stands; what follows a comma or a semicolon is said to people.
 pub(super) fn remedy(text: &str) -> Markup {
-    let is_command = ["sudo ", "unset ", "export "]
-        .iter()
-        .any(|word| text.starts_with(word));
+    let commands = ["sudo ", "unset "].iter();
+    let begin = commands.filter_map(|word| text.find(word)).min();
+    let (before, command) = text.split_at(begin.unwrap_or(text.len()));
+    let (command, after) = command.split_at(command.find([',', ';']).unwrap_or(command.len()));
     html! {
         p.remedy {
             span aria-hidden="true" { "→ " }
-            @if is_command {
-                // What follows a comma or a semicolon is said to people.
-                @let end = text.find([',', ';']).unwrap_or(text.len());
-                code { (text[..end]) } (text[end..])
-            } @else { (text) }
+            (before) @if !command.is_empty() { code { (command) } } (after)
         }
     }
 }
