@@ -34,6 +34,20 @@ impl Api {
     }
 }
 
+impl Api {
+    /// What to say where a library is there, works, and lists nothing. GBM and the CPU say it themselves.
+    fn no_device(self) -> Option<String> {
+        let (package, what) = match self {
+            Self::Vulkan => ("mesa-vulkan-drivers", "Vulkan"),
+            Self::Egl => ("libegl-mesa0 libgl1-mesa-dri", "EGL"),
+            Self::Gbm | Self::Cpu => return None,
+        };
+        Some(format!(
+            "{what} lists no device: no driver has found a GPU, and none renders in software; Mesa's do: sudo apt install {package}"
+        ))
+    }
+}
+
 impl fmt::Display for Api {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
@@ -74,6 +88,9 @@ pub(crate) fn all(api: Api, usage: Usage) -> (Vec<Device>, Vec<String>) {
             }),
             Err(error) => reasons.push(error.to_string()),
         }
+    }
+    if devices.is_empty() && reasons.is_empty() {
+        reasons.extend(api.no_device());
     }
     (devices, reasons)
 }

@@ -2,6 +2,7 @@
 
 mod cell;
 mod child;
+mod device;
 mod display;
 mod machine;
 mod page;
@@ -18,12 +19,13 @@ use std::time::Duration;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::caps::{Caps, Group, Missing};
-use crate::devices::{Api, Device};
+use crate::caps::{Caps, Missing};
+use crate::devices::Api;
 use crate::output::{Output, progress};
 use crate::{Answer, Failure};
 use cell::{Cell, tame};
 use child::Ended;
+use device::DeviceLine;
 use display::Displays;
 pub(crate) use display::{DisplayOptions, run as display};
 use machine::Machine;
@@ -64,17 +66,6 @@ struct Report {
     missing: Vec<Missing>,
     trials: Vec<Trial>,
     verdict: Verdict,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct DeviceLine {
-    api: Api,
-    number: usize,
-    name: String,
-    driver: String,
-    quirks: Vec<String>,
-    /// What it lists, by layout.
-    lists: Vec<Group>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -169,10 +160,7 @@ impl Report {
         for missing in &mut self.missing {
             missing.reason = tame(&missing.reason);
         }
-        for device in &mut self.devices {
-            device.name = tame(&device.name);
-            device.driver = tame(&device.driver);
-        }
+        self.devices.iter_mut().for_each(DeviceLine::tame);
         let cells = self.trials.iter_mut().flat_map(|trial| &mut trial.cells);
         cells.for_each(Cell::tame);
     }
@@ -216,22 +204,11 @@ impl Verdict {
             Self::ZeroCopyEmulated => {
                 "Frames can be shared without a copy, as dma-bufs are emulated here."
             }
-            Self::CopiesOnly => "Frames can be shared here, but each is copied.",
+            Self::CopiesOnly => {
+                "Frames can be shared here, but not between graphics APIs without a copy."
+            }
             Self::Nothing => "No way to share frames works here.",
             Self::NotTried => "Nothing was tried; without --no-trials it is.",
-        }
-    }
-}
-
-impl DeviceLine {
-    fn of(device: Device) -> Self {
-        Self {
-            api: device.api,
-            number: device.number,
-            lists: Group::of_entries(&device.offer.entries),
-            name: device.offer.name,
-            driver: device.driver,
-            quirks: device.quirks,
         }
     }
 }

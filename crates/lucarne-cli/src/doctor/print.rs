@@ -95,7 +95,17 @@ impl Report {
         output.line(format_args!("\n{}", bold("Devices")))?;
         for device in &self.devices {
             let place = format!("{}:{}", device.api, device.number);
-            output.field(&place, format_args!("{} ({})", device.name, device.driver))?;
+            let advice = device.advice.as_ref();
+            let advice = advice.map(|advice| format!("\n→ {advice}"));
+            output.field(
+                &place,
+                format_args!(
+                    "{} ({}){}",
+                    device.name,
+                    device.driver,
+                    advice.unwrap_or_default()
+                ),
+            )?;
         }
         for missing in &self.missing {
             output.field(

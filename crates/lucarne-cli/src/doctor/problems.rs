@@ -40,6 +40,8 @@ pub(super) enum Kind {
     NotOffered,
     /// Fences that have not signalled do not pass.
     CpuWaits,
+    /// No fence was late enough.
+    NotLate,
 }
 
 impl Kind {
@@ -53,6 +55,7 @@ impl Kind {
             }
             Self::NotOffered => "Not offered",
             Self::CpuWaits => "No fence passes: the CPU waits before a frame is handed over",
+            Self::NotLate => "Nothing was shown of fences",
         }
     }
 
@@ -65,7 +68,7 @@ impl Kind {
             Self::Failed | Self::FailedLate => Some(
                 "the driver does not do what it offers: a newer one may; send this report to Lucarne, which can then avoid it",
             ),
-            Self::NotOffered | Self::CpuWaits => None,
+            Self::NotOffered | Self::CpuWaits | Self::NotLate => None,
         }
     }
 }
@@ -148,6 +151,11 @@ fn of_late(cell: &Cell) -> Option<One<'_>> {
             kind: Kind::CpuWaits,
             reason,
             needs,
+        }),
+        Late::AlreadySignalled => Some(One {
+            kind: Kind::NotLate,
+            reason: "each had signalled by the time its frame was handed over",
+            needs: &[],
         }),
         _ => None,
     }

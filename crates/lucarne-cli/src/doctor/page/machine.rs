@@ -2,9 +2,10 @@
 
 use maud::{Markup, html};
 
+use super::super::Report;
+use super::super::device::DeviceLine;
 use super::super::display::{Asked, Dmabuf, Kind, Tranche, Wayland, X11};
 use super::super::machine::{Feature, Node, NodeState};
-use super::super::{DeviceLine, Report};
 use super::trials::remedy;
 use crate::caps::Group;
 use crate::output::counted;
@@ -33,6 +34,7 @@ fn device(device: &DeviceLine) -> Markup {
         article {
             h3 { (device.api) ":" (device.number) " " span.name { (device.name) } }
             p.small { (device.driver) }
+            @if let Some(advice) = &device.advice { (remedy(advice)) }
             @if !quirks.is_empty() {
                 details {
                     summary { "Known faults that are worked around: " (quirks.len()) }
