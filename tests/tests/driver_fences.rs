@@ -9,6 +9,8 @@ use lucarne::{
     Usage,
 };
 use lucarne_tests::pair::Pair;
+use lucarne_tests::pattern;
+use lucarne_tests::reader::Reader;
 use lucarne_tests::skip::{skip, skip_case};
 use lucarne_tests::unsignalled::Source;
 use lucarne_tests::{TIMEOUT, child, fds};
@@ -135,6 +137,46 @@ fn turn(pair: &Pair) -> Fence {
         .vk
         .write(&image, &Fence::Signaled, TIMEOUT, access, |_| {});
     written.expect("a turn")
+}
+
+/// Frame by frame, and nobody waits but for the fence; OpenGL sees what the last of the copies wrote.
+fn begin_uploads(pair: &Pair, path: MemoryPath) {
+    let (format, extent) = (Format::XRGB8888, Extent::new(37, 21));
+    let Ok(agreement) = pair.agree(path, format, extent) else {
+        skip_case(path.name(), "this machine's drivers do not share it");
+        return;
+    };
+    let image = pair.vk.export(&agreement).expect("an image");
+    let texture = pair.gl.import(image.frame()).expect("a texture");
+    let mut gate = Fence::Signaled;
+    for (frame, times) in (0..).zip([1, 0, 5]) {
+        let bytes = pattern::bytes(format.info().expect("known"), extent, frame);
+        let upload = pair.vk.begin_upload(&image, &gate, TIMEOUT, &bytes, times);
+        let upload = upload.expect("a turn");
+        pair.gl
+            .read(&texture, upload.fence(), TIMEOUT)
+            .expect("a turn");
+        let pixels = Reader::new(&pair.gl).read(&texture);
+        pattern::assert_equal(format, extent, frame, &pixels);
+        gate = pair.gl.fence(TIMEOUT).expect("a fence");
+    }
+    let short = pair.vk.begin_upload(&image, &gate, TIMEOUT, &[0; 4], 1);
+    let error = short.map(drop).expect_err("no frame").to_string();
+    assert!(error.contains("pixels.len() is 4"), "{error}");
+}
+
+#[test]
+fn an_upload_that_is_begun_is_there_after_its_fence() {
+    let _alone = fds::alone();
+    for pair in [Pair::open, Pair::with_driver_fences] {
+        let pair = pair();
+        unchanged(|| {
+            for path in MemoryPath::ALL {
+                begin_uploads(&pair, path);
+            }
+        });
+        pair.assert_valid();
+    }
 }
 
 /// What [`SubmitFence::export`] does is what `submit_fences` says.
