@@ -125,3 +125,45 @@ fn nothing_personal_is_in_the_report() {
     );
     assert!(!said.contains("alice"), "{said}");
 }
+
+/// A report in a folder of its own, with this text in the place of another.
+fn altered(folder: &Path, text: &str, by: &str) -> String {
+    let report = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/reports/broken-gpu.json");
+    let report = std::fs::read_to_string(report).expect("a report");
+    assert!(report.contains(text), "{text}");
+    let place = folder.join("report.json");
+    std::fs::write(&place, report.replace(text, by)).expect("written");
+    place.to_str().expect("UTF-8").to_owned()
+}
+
+#[test]
+fn a_report_of_another_machine_is_shown_and_not_believed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = altered(folder.path(), "SIGSEGV", "\\u001b[2JSIGSEGV");
+    let output = doctor(&["--from", &place], &[]);
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(
+        said.contains("\u{fffd}[2JSIGSEGV") && !said.contains('\x1b'),
+        "{said}"
+    );
+    assert!(said.contains("6 trials went wrong"), "{said}");
+    for (text_, by, complaint) in [
+        (
+            "\"verdict\": \"zero-copy\"",
+            "\"verdict\": \"fine\"",
+            "verdict: unknown variant",
+        ),
+        ("37,\n", "38,\n", "size is 38x21, must be 37x21"),
+        ("{", "", "not JSON"),
+    ] {
+        let place = altered(folder.path(), text_, by);
+        let output = doctor(&["--from", &place], &[]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(
+            said.contains("report.json: ") && said.contains(complaint),
+            "{said}"
+        );
+    }
+}

@@ -131,14 +131,14 @@ fn tame_needs(needs: &mut Vec<Need>) {
 
 /// One text without control characters, names of folders, and what is beyond any honest length.
 pub(super) fn tame(text: &str) -> String {
-    let whole = text.chars().take(LONGEST).map(|one| {
-        if one.is_control() && one != '\n' {
-            char::REPLACEMENT_CHARACTER
-        } else {
-            one
-        }
-    });
-    super::private::without_folders(&whole.collect::<String>())
+    let whole: String = text.chars().take(LONGEST).collect();
+    super::private::without_folders(&visible(&whole))
+}
+
+/// The same without control characters, which move a terminal's cursor.
+pub(super) fn visible(text: &str) -> String {
+    let control = |one: char| one.is_control() && one != '\n';
+    text.replace(control, "\u{fffd}")
 }
 
 #[cfg(test)]

@@ -106,16 +106,8 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Fail
 impl Report {
     fn make(options: &Options) -> Self {
         let patience = Duration::from_secs(options.patience.clamp(1, 3600));
-        let mut devices = Vec::new();
-        let mut missing = Vec::new();
-        for api in Api::ALL {
-            progress(&format!("asking {api}"));
-            let caps = ask(api, patience);
-            devices.extend(caps.devices);
-            missing.extend(caps.missing);
-        }
-        progress("asking the display server");
-        let displays = Displays::ask(patience);
+        progress("asking drivers and display servers");
+        let (Caps { devices, missing }, displays) = ask_all(patience);
         let trials = if options.no_trials {
             Vec::new()
         } else {
@@ -144,8 +136,10 @@ impl Report {
     fn read(path: &Path) -> Result<Self, Failure> {
         let at = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
         let text = std::fs::read_to_string(path).map_err(|error| at(&error))?;
-        let mut json = serde_json::Deserializer::from_str(&text);
-        let read: Result<Self, _> = serde_path_to_error::deserialize(&mut json);
+        let mut json: serde_json::Value =
+            serde_json::from_str(&text).map_err(|error| at(&format_args!("not JSON: {error}")))?;
+        without_control(&mut json);
+        let read: Result<Self, _> = serde_path_to_error::deserialize(json);
         let mut report = read.map_err(|error| {
             at(&format_args!(
                 "not a report as `lucarne doctor --json` writes it: {error}"
@@ -213,6 +207,20 @@ impl Verdict {
     }
 }
 
+/// Asks everybody at once: who hangs keeps nobody else waiting.
+fn ask_all(patience: Duration) -> (Caps, Displays) {
+    std::thread::scope(|scope| {
+        let displays = scope.spawn(move || Displays::ask(patience));
+        let apis = Api::ALL.map(|api| scope.spawn(move || ask(api, patience)));
+        let mut all = Caps::default();
+        for caps in apis.into_iter().filter_map(|api| api.join().ok()) {
+            all.devices.extend(caps.devices);
+            all.missing.extend(caps.missing);
+        }
+        (all, displays.join().unwrap_or_default())
+    })
+}
+
 /// Asks one API in a process of its own: loading a broken driver may end it.
 fn ask(api: Api, patience: Duration) -> Caps {
     let arguments = ["caps", "--json", "--api", api.name()];
@@ -232,6 +240,16 @@ fn ask(api: Api, patience: Duration) -> Caps {
 
 fn read_line(line: &str) -> Option<Caps> {
     serde_json::from_str(line).ok()
+}
+
+/// Takes from each text in a file what would move a terminal's cursor.
+fn without_control(json: &mut serde_json::Value) {
+    match json {
+        serde_json::Value::String(text) => *text = cell::visible(text),
+        serde_json::Value::Array(all) => all.iter_mut().for_each(without_control),
+        serde_json::Value::Object(all) => all.values_mut().for_each(without_control),
+        _ => {}
+    }
 }
 
 /// What the trials prove. The CPU's own frames prove nothing about graphics.

@@ -61,7 +61,6 @@ impl Kind {
     fn is_set(self) -> bool {
         let set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
         match self {
-            // A descriptor of a connection would be used up by the child.
             Self::Wayland => set("WAYLAND_DISPLAY"),
             Self::X11 => set("DISPLAY"),
         }
@@ -70,10 +69,13 @@ impl Kind {
 
 impl Displays {
     pub(super) fn ask(patience: Duration) -> Self {
-        Self {
-            wayland: ask(Kind::Wayland, patience),
-            x11: ask(Kind::X11, patience),
-        }
+        std::thread::scope(|scope| {
+            let wayland = scope.spawn(move || ask(Kind::Wayland, patience));
+            Self {
+                x11: ask(Kind::X11, patience),
+                wayland: wayland.join().unwrap_or_default(),
+            }
+        })
     }
 }
 

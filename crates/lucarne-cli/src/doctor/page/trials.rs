@@ -83,7 +83,7 @@ fn one(rung: Rung, cell: &Cell, problem: Option<usize>) -> Markup {
                 img src=(picture.data_uri()) width="74" height="42" alt="the pattern that came out";
             }
             span.word {
-                span aria-hidden="true" { (mark(cell)) " " }
+                span aria-hidden="true" { (mark(cell)) "\u{a0}" }
                 (word(cell))
             }
             @for note in notes(cell) { small { (note) } }
