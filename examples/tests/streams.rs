@@ -82,7 +82,7 @@ fn a_consumer_comes_first_and_outlives_a_killed_producer() {
     let vulkan = start(env!("CARGO_BIN_EXE_consumer-vulkan"), &["--frames", "5"]);
     let endless = start(
         env!("CARGO_BIN_EXE_producer"),
-        &["--size", SIZE, "--wait-for", "2"],
+        &["--size", SIZE, "--wait-for", "2", "--patience", "20000"],
     );
     // Enough of it, and its producer dies without a word.
     assert_eq!(vulkan.report().frames, 5);
