@@ -5,6 +5,7 @@
 mod bench;
 mod ci;
 mod coverage;
+mod deb;
 mod demo;
 mod distribution;
 mod error;
@@ -74,6 +75,8 @@ enum Commands {
         #[arg(long, short)]
         verbose: bool,
     },
+    /// Pack the command lucarne as a Debian package, with man pages and completions
+    Deb(deb::Options),
     /// What a kit's run.sh starts: needs no checkout
     #[command(hide = true)]
     RunKit(kit::run::Options),
@@ -124,6 +127,7 @@ fn run(command: Commands) -> Result<u8> {
     match command {
         Commands::RunKit(options) => kit::run::run(&options),
         Commands::Kit { options, verbose } => kit::make(&workspace, &options, verbose),
+        Commands::Deb(options) => deb::run(&workspace, &options),
         Commands::Demo(options) => demo::run(&workspace, &options),
         Commands::Bench(options) => bench::run(&workspace, &options),
         Commands::Test { options, output } => {
