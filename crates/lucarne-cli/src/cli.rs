@@ -22,6 +22,7 @@ const EXAMPLES: &str = "Examples:
   lucarne doctor                            why is it black? what works here, and what would help
   lucarne list                              which streams there are
   lucarne serve test                        a stream to try things with
+  lucarne view test                         a window that shows it
   lucarne snapshot camera picture.png       the stream's next frame, as a PNG file
   lucarne caps --api vulkan --format AB24   what Vulkan can do with ABGR8888 here
   lucarne explain --from vulkan --to egl    what would be agreed on, and why nothing better
@@ -45,6 +46,9 @@ pub(crate) enum Command {
     Serve(crate::serve::Options),
     /// Save one frame of a stream as a PNG file.
     Snapshot(crate::snapshot::Options),
+    /// Show a stream in a window.
+    #[cfg(feature = "window")]
+    View(crate::view::Options),
     /// One pair of devices: a child of the doctor's, as a driver may crash.
     #[command(hide = true)]
     Trial(crate::doctor::TrialOptions),

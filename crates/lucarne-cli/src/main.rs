@@ -1,5 +1,6 @@
 //! `lucarne`: what this machine can share and why it cannot, and which streams of frames there are.
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "window"), forbid(unsafe_code))]
+#![deny(unsafe_code)]
 
 mod caps;
 mod cli;
@@ -19,6 +20,8 @@ mod serve;
 mod snapshot;
 mod stop;
 mod video_file;
+#[cfg(feature = "window")]
+mod view;
 mod watch;
 
 use std::io::Write;
@@ -49,11 +52,16 @@ fn main() -> ExitCode {
         Ok(Answer::Nothing) => ExitCode::from(2),
         Err(failure) if is_broken_pipe(&*failure) => ExitCode::SUCCESS,
         Err(failure) => {
-            let error = output::red("error:");
-            let _ = writeln!(anstream::stderr(), "{error} {failure}");
+            complain(&failure);
             ExitCode::from(2)
         }
     }
+}
+
+/// Says why the command cannot go on.
+fn complain(failure: &dyn std::fmt::Display) {
+    let error = output::red("error:");
+    let _ = writeln!(anstream::stderr(), "{error} {failure}");
 }
 
 fn run(cli: &Cli) -> Result<Answer, Failure> {
@@ -69,6 +77,8 @@ fn run(cli: &Cli) -> Result<Answer, Failure> {
         Command::Record(options) => record::run(options, &mut output),
         Command::Serve(options) => serve::run(options, &mut output),
         Command::Snapshot(options) => snapshot::run(options, &mut output),
+        #[cfg(feature = "window")]
+        Command::View(options) => view::run(options, &mut output),
         Command::Completions { shell } => {
             clap_complete::generate(
                 *shell,

@@ -31,10 +31,16 @@ pub(crate) fn picture(layout: &FrameLayout, bytes: &[u8]) -> Option<Picture> {
     }
     let info = layout.format_info();
     let block = usize::from(info.planes[0].block_bytes);
-    let mut pixels: Vec<[u16; 4]> = bytes
+    let pixels = bytes
         .chunks_exact(block)
         .map(|block| pixel(info, block))
         .collect();
+    Some(finished(layout, pixels))
+}
+
+/// Pixels as they are stored, as a picture that is upright, and with colours that are not multiplied.
+pub(crate) fn finished(layout: &FrameLayout, mut pixels: Vec<[u16; 4]>) -> Picture {
+    let info = layout.format_info();
     let multiplied = matches!(
         layout.color().alpha,
         AlphaMode::Premultiplied | AlphaMode::PremultipliedOptical
@@ -42,18 +48,17 @@ pub(crate) fn picture(layout: &FrameLayout, bytes: &[u8]) -> Option<Picture> {
     if info.alpha && multiplied {
         pixels.iter_mut().for_each(divide_by_alpha);
     }
-    let channels = info.planes[0].channels;
-    Some(upright(
+    let mut channels = info.planes.iter().flat_map(|plane| plane.channels);
+    upright(
         Picture {
             extent: layout.extent(),
             pixels,
             deep: channels
-                .iter()
                 .any(|channel| channel.bits > 8 && channel.component != Component::Padding),
             alpha: info.alpha,
         },
         layout.color().orientation,
-    ))
+    )
 }
 
 fn pixel(info: &FormatInfo, block: &[u8]) -> [u16; 4] {

@@ -90,12 +90,12 @@ pub(crate) fn is_end(failure: &Failure) -> bool {
 }
 
 /// The formats that can become a picture.
-fn showable(mut offer: Offer) -> Offer {
+pub(crate) fn showable(mut offer: Offer) -> Offer {
     offer.entries.retain(|entry| pixels::can_show(entry.format));
     offer
 }
 
-fn not_found(name: &str, folder: &Path) -> String {
+pub(crate) fn not_found(name: &str, folder: &Path) -> String {
     let names: Vec<String> = streams_in(folder)
         .unwrap_or_default()
         .into_iter()

@@ -40,6 +40,18 @@ const FILES: [&str; 7] = [
 ];
 const FOREIGN: Unsafe = Unsafe::In(&["convert.rs", "ffi.rs"]);
 
+/// Where the window of `lucarne view` meets the toolkit, OpenGL, Vulkan and Xlib.
+const WINDOWS: Unsafe = Unsafe::In(&[
+    "view/gl/calls.rs",
+    "view/gl/context.rs",
+    "view/vulkan/device.rs",
+    "view/vulkan/painter.rs",
+    "view/vulkan/panel.rs",
+    "view/vulkan/swapchain.rs",
+    "view/vulkan/work.rs",
+    "view/xlib.rs",
+]);
+
 const fn row(
     name: &'static str,
     sees: &'static [&'static str],
@@ -74,7 +86,7 @@ pub(crate) const CRATES: [Row; 15] = [
         "lucarne-cli",
         &["lucarne", "lucarne-conformance", "lucarne-stream"],
         &BACKENDS,
-        Unsafe::Nowhere,
+        WINDOWS,
     ),
     neighbour(row("lucarne-capi", STREAMS, &BACKENDS, FOREIGN)),
     neighbour(row("lucarne-wgpu", CORE, &["vulkan"], FOREIGN)),

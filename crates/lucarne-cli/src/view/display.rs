@@ -1,0 +1,101 @@
+//! Whether there is a display, and whether it is still there.
+
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use x11rb::rust_connection::RustConnection;
+
+/// What is said when it goes.
+pub(super) const GONE: &str = "the display has gone, and the window with it";
+/// What needs no display.
+const OTHERWISE: &str = "`lucarne snapshot` and `lucarne record` need none";
+
+/// Says what to do where no display is named, or where a library for keys is missing, without which winit would panic.
+pub(super) fn check() -> Result<(), String> {
+    let is_wayland = is_wayland();
+    if !is_wayland && !is_named("DISPLAY") {
+        return Err(format!(
+            "there is no display: neither WAYLAND_DISPLAY nor DISPLAY is set; {OTHERWISE}"
+        ));
+    }
+    let library = if xkbcommon_dl::xkbcommon_option().is_none() {
+        "libxkbcommon.so.0"
+    } else if !is_wayland && xkbcommon_dl::x11::xkbcommon_x11_option().is_none() {
+        "libxkbcommon-x11.so.0"
+    } else {
+        return Ok(());
+    };
+    Err(no_window(&format_args!(
+        "the library {library} is missing; on Debian and Ubuntu: apt install libxkbcommon-x11-0"
+    )))
+}
+
+/// Where winit opens windows: on Wayland if both are there.
+fn is_wayland() -> bool {
+    is_named("WAYLAND_DISPLAY") || is_named("WAYLAND_SOCKET")
+}
+
+fn is_named(variable: &str) -> bool {
+    std::env::var_os(variable).is_some_and(|value| !value.is_empty())
+}
+
+/// Why there is no window.
+pub(super) fn no_window(reason: &dyn std::fmt::Display) -> String {
+    format!("no window can be opened: {reason}; {OTHERWISE}")
+}
+
+/// Notices when an X server goes: a second connection, which only listens, is told. On Wayland the event loop says it.
+#[derive(Debug)]
+pub(super) struct Watch(Option<RustConnection>);
+
+impl Watch {
+    /// On the display that windows open on. Without it nothing is missing but the message.
+    pub(super) fn new() -> Self {
+        if is_wayland() {
+            return Self(None);
+        }
+        Self(x11rb::connect(None).ok().map(|(connection, _)| connection))
+    }
+
+    /// To be polled for nothing: the end of the connection is told in any case.
+    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.0
+            .as_ref()
+            .map(|connection| connection.stream().as_fd())
+    }
+
+    pub(super) fn is_gone(&self) -> bool {
+        self.goes_within_ms(0)
+    }
+
+    /// Whether it is gone where something failed: one connection may hear of it before the other.
+    pub(super) fn is_why(&self) -> bool {
+        self.goes_within_ms(200)
+    }
+
+    fn goes_within_ms(&self, ms: u8) -> bool {
+        let Some(fd) = self.fd() else {
+            return false;
+        };
+        let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::empty())];
+        let time = Timespec {
+            tv_sec: 0,
+            tv_nsec: i64::from(ms) * 1_000_000,
+        };
+        let polled = rustix::event::poll(&mut fds, Some(&time));
+        polled.is_ok() && fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+    }
+
+    /// winit panics where the X server goes in the middle of a call. The user is told what happened instead.
+    pub(super) fn explain_panics(self: &Arc<Self>) {
+        let (watch, others) = (Arc::clone(self), std::panic::take_hook());
+        std::panic::set_hook(Box::new(move |panic| {
+            if watch.is_why() {
+                crate::complain(&GONE);
+                std::process::exit(2);
+            }
+            others(panic);
+        }));
+    }
+}
