@@ -113,17 +113,28 @@ fn a_software_drivers_own_fences_show_nothing_and_harm_nothing() {
 }
 
 #[test]
-fn nothing_personal_is_in_the_report() {
+fn nothing_personal_is_in_the_report_or_on_the_page() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let place = folder.path().join("report.html");
+    let driver = Path::new("/home/alice/driver.json");
     let output = doctor(
-        &["--json"],
-        &[("VK_ADD_DRIVER_FILES", Path::new("/home/alice/driver.json"))],
+        &["--json", "--html", place.to_str().expect("UTF-8")],
+        &[("VK_ADD_DRIVER_FILES", driver), ("VK_DRIVER_FILES", driver)],
     );
     let said = text(&output.stdout);
-    assert!(
-        said.contains("VK_ADD_DRIVER_FILES"),
-        "the variable is named: {said}"
-    );
-    assert!(!said.contains("alice"), "{said}");
+    let page = std::fs::read_to_string(&place).expect("a page");
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
+    let root = env!("CARGO_MANIFEST_DIR");
+    for report in [said, &page] {
+        let named = report.contains("VK_ADD_DRIVER_FILES");
+        assert!(named, "the variable is named: {report}");
+        let folder = folder.path().to_str().expect("UTF-8");
+        // A host's short name may be a part of any word.
+        let personal = ["alice", root, folder, host.trim()];
+        for personal in personal.into_iter().filter(|name| name.len() > 4) {
+            assert!(!report.contains(personal), "{personal}: {report}");
+        }
+    }
 }
 
 /// A report in a folder of its own, with this text in the place of another.

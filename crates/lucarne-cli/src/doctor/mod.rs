@@ -46,7 +46,7 @@ pub(crate) struct Options {
     #[arg(long)]
     no_trials: bool,
     /// How many seconds a driver may take to answer, or for one trial.
-    #[arg(long, value_name = "SECONDS", default_value_t = 20)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 15)]
     patience: u64,
     /// Write a page that a browser shows, in one file. One that is there is replaced.
     #[arg(long, value_name = "FILE")]
