@@ -3,9 +3,8 @@
 mod machines;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use machines::{Said, compile, hidden, lucarne, stub, without_dev};
+use machines::{Said, compile, egl, hidden, lucarne, without_dev};
 
 /// The line of the report that tells of this API, and those that go on with it.
 fn field(said: &Said, name: &str) -> String {
@@ -32,32 +31,16 @@ fn without_a_vulkan_driver() {
     assert_eq!(said.status, 1, "{}", said.text);
 }
 
-/// Where the loader finds a library.
-fn library(name: &str) -> PathBuf {
-    let output = Command::new("/sbin/ldconfig")
-        .arg("-p")
-        .output()
-        .expect("ldconfig");
-    let known = String::from_utf8_lossy(&output.stdout).into_owned();
-    let line = known
-        .lines()
-        .find(|line| line.trim_start().starts_with(name));
-    let (_, place) = line
-        .and_then(|line| line.split_once(" => "))
-        .expect("a library");
-    std::fs::canonicalize(place).expect("a file")
-}
-
 #[test]
 fn without_egl() {
-    let library = library("libEGL.so.1 ");
+    let library = egl::library("libEGL.so.1");
     let Some(said) = hidden(&[], &[library.to_str().expect("UTF-8")]) else {
         return;
     };
-    let egl = field(&said, "egl");
+    let told = field(&said, "egl");
     assert!(
-        egl.contains("libEGL.so.1") && egl.contains("package libegl1"),
-        "{egl}"
+        told.contains("libEGL.so.1") && told.contains("package libegl1"),
+        "{told}"
     );
     said.assert_has("vulkan:0", "the others are asked all the same");
     assert_eq!(said.status, 0, "Vulkan shares with itself: {}", said.text);
@@ -150,17 +133,17 @@ fn with_a_udmabuf_that_one_may_not_open() {
 #[test]
 fn with_an_egl_that_knows_no_devices() {
     let folder = tempfile::tempdir().expect("a folder");
-    stub(
+    egl::empty(
         folder.path(),
         "EGL_EXT_client_extensions EGL_KHR_platform_x11",
     );
     let said = Said::of(lucarne(&["doctor"]).env("LD_LIBRARY_PATH", folder.path()));
-    let egl = field(&said, "egl");
+    let told = field(&said, "egl");
     assert!(
-        egl.contains(
+        told.contains(
             "needs the EGL client extension EGL_EXT_device_enumeration, which the driver lacks"
         ),
-        "{egl}"
+        "{told}"
     );
     said.assert_has("vulkan:0", "the others are asked all the same");
     assert_eq!(said.status, 0, "{}", said.text);
@@ -169,15 +152,15 @@ fn with_an_egl_that_knows_no_devices() {
 #[test]
 fn with_an_egl_without_the_software_device() {
     let folder = tempfile::tempdir().expect("a folder");
-    stub(
+    egl::empty(
         folder.path(),
         "EGL_EXT_client_extensions EGL_EXT_device_base EGL_EXT_device_enumeration EGL_EXT_device_query",
     );
     let said = Said::of(lucarne(&["doctor"]).env("LD_LIBRARY_PATH", folder.path()));
-    let egl = field(&said, "egl");
+    let told = field(&said, "egl");
     assert!(
-        egl.contains("EGL lists no device") && egl.contains("sudo apt install libegl-mesa0"),
-        "{egl}"
+        told.contains("EGL lists no device") && told.contains("sudo apt install libegl-mesa0"),
+        "{told}"
     );
     assert_eq!(said.status, 0, "{}", said.text);
 }
@@ -290,6 +273,97 @@ fn a_driver_that_hangs_is_given_up() {
         "whose fault it is",
     );
     said.assert_has("egl:0", "the others are asked all the same");
+}
+
+/// The cells of a JSON report between these two, the best rung first.
+fn outcomes(said: &Said, from: &str, to: &str) -> Vec<String> {
+    let report: serde_json::Value = serde_json::from_str(&said.text).expect("JSON");
+    let trials = report["trials"].as_array().expect("trials");
+    let pair =
+        |trial: &&serde_json::Value| trial["from"]["api"] == from && trial["to"]["api"] == to;
+    let trial = trials.iter().find(pair).expect("a trial");
+    let cells = trial["cells"].as_array().expect("cells").iter();
+    let word = |cell: &serde_json::Value| cell["outcome"].as_str().map(str::to_owned);
+    cells.map(|cell| word(cell).expect("an outcome")).collect()
+}
+
+/// In the import of opaque memory, the second rung that is tried.
+#[test]
+fn a_driver_that_crashes_or_hangs_in_a_trial_has_shown_what_else_it_can_do() {
+    for (does, came, reason) in [
+        (
+            "std::process::abort()",
+            "crashed",
+            "the trial crashed with SIGABRT",
+        ),
+        (
+            "loop { std::thread::park() }",
+            "hung",
+            "the trial did not end within 3 s: a driver hangs",
+        ),
+    ] {
+        let folder = tempfile::tempdir().expect("a folder");
+        egl::faulty(folder.path(), "glImportMemoryFdEXT", does);
+        let mut command = lucarne(&["doctor", "--json", "--patience", "3"]);
+        let said = Said::of(command.env("LD_LIBRARY_PATH", folder.path()));
+        let cells = outcomes(&said, "vulkan", "egl");
+        let not = "not-tried";
+        assert_eq!(cells, [not, not, came, "passed"], "{}", said.text);
+        said.assert_has(reason, "whose fault it is");
+        let cells = outcomes(&said, "vulkan", "vulkan");
+        assert_eq!(cells[2..], ["passed"; 2], "others are tried: {}", said.text);
+        assert_eq!(said.status, 0, "Vulkan shares with itself");
+    }
+}
+
+/// It says that it imports, and gives no image.
+#[test]
+fn a_driver_that_fails_at_what_it_offers_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    egl::faulty(folder.path(), "eglCreateImageKHR", "0");
+    let mut command = lucarne(&["doctor"]);
+    let said = Said::of(command.env("LD_LIBRARY_PATH", folder.path()));
+    said.assert_has("Failed, although the drivers offer it", "it is no lack");
+    said.assert_has(
+        "import: eglCreateImageKHR(EGL_LINUX_DMA_BUF_EXT)",
+        "what failed",
+    );
+    said.assert_has(
+        "trials went wrong: a driver is broken",
+        "the verdict says so",
+    );
+}
+
+/// Nothing is drawn where nothing may be drawn: what is read is black.
+#[test]
+fn wrong_pixels_are_handed_to_the_report() {
+    let folder = tempfile::tempdir().expect("a folder");
+    egl::faulty(folder.path(), "glViewport", "0");
+    let page = folder.path().join("report.html");
+    let mut command = lucarne(&["doctor", "--json", "--html"]);
+    let said = Said::of(command.arg(&page).env("LD_LIBRARY_PATH", folder.path()));
+    let report: serde_json::Value = serde_json::from_str(&said.text).expect("JSON");
+    let cells = report["trials"].as_array().expect("trials").iter();
+    let cells = cells.flat_map(|trial| trial["cells"].as_array().expect("cells"));
+    let (failed, other): (Vec<_>, Vec<_>) = cells.partition(|cell| cell["outcome"] == "failed");
+    assert!(!failed.is_empty(), "{report}");
+    for cell in &failed {
+        // 37x21 black pixels: three bytes each, four characters for three bytes.
+        assert_eq!(cell["picture"]["rgb"], "A".repeat(37 * 21 * 4), "{cell}");
+        assert_eq!(cell["picture"]["frame"], 0, "{cell}");
+    }
+    assert!(
+        other.iter().all(|cell| cell["picture"].is_null()),
+        "what is right is left out: {report}"
+    );
+    let page = std::fs::read_to_string(page).expect("a page");
+    let shown = page.matches("<figcaption>got</figcaption>").count();
+    assert_eq!(shown, failed.len());
+    let (passed, lost) = ("the pattern that came out", "not tried");
+    assert!(
+        page.contains(passed) && !page.contains(lost),
+        "right ones are on the page"
+    );
 }
 
 /// Prints without end.

@@ -1,5 +1,7 @@
 //! Machines that lack something: mount namespaces of their own, and libraries that are stubs.
 
+pub(crate) mod egl;
+
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -121,68 +123,6 @@ impl Disk {
         );
         Some(Said::of(&mut namespace(&script)?))
     }
-}
-
-/// The functions of EGL 1.5, each of which a program may look for when it loads the library.
-const EGL: [&str; 42] = [
-    "eglBindAPI",
-    "eglBindTexImage",
-    "eglChooseConfig",
-    "eglClientWaitSync",
-    "eglCopyBuffers",
-    "eglCreateContext",
-    "eglCreateImage",
-    "eglCreatePbufferFromClientBuffer",
-    "eglCreatePbufferSurface",
-    "eglCreatePixmapSurface",
-    "eglCreatePlatformPixmapSurface",
-    "eglCreatePlatformWindowSurface",
-    "eglCreateSync",
-    "eglCreateWindowSurface",
-    "eglDestroyContext",
-    "eglDestroyImage",
-    "eglDestroySurface",
-    "eglDestroySync",
-    "eglGetConfigAttrib",
-    "eglGetConfigs",
-    "eglGetCurrentContext",
-    "eglGetCurrentDisplay",
-    "eglGetCurrentSurface",
-    "eglGetDisplay",
-    "eglGetError",
-    "eglGetPlatformDisplay",
-    "eglGetSyncAttrib",
-    "eglInitialize",
-    "eglMakeCurrent",
-    "eglQueryAPI",
-    "eglQueryContext",
-    "eglQuerySurface",
-    "eglReleaseTexImage",
-    "eglReleaseThread",
-    "eglSurfaceAttrib",
-    "eglSwapBuffers",
-    "eglSwapInterval",
-    "eglTerminate",
-    "eglWaitClient",
-    "eglWaitGL",
-    "eglWaitNative",
-    "eglWaitSync",
-];
-
-/// Makes a `libEGL.so.1` in this folder that has these client extensions, and no device.
-pub(crate) fn stub(folder: &Path, extensions: &str) {
-    let nothing = EGL.map(|name| {
-        format!("#[unsafe(no_mangle)] pub extern \"C\" fn {name}() -> usize {{ 0 }}\n")
-    });
-    let code = nothing.concat()
-        + &format!(
-            "#[unsafe(no_mangle)] pub extern \"C\" fn eglQueryString(_: usize, _: i32) -> *const u8 {{ c\"{extensions}\".as_ptr().cast() }}
-            extern \"C\" fn devices(_: i32, _: usize, count: *mut i32) -> u32 {{ unsafe {{ *count = 0 }}; 1 }}
-            #[unsafe(no_mangle)] pub extern \"C\" fn eglGetProcAddress(name: *const std::ffi::c_char) -> usize {{
-                if unsafe {{ std::ffi::CStr::from_ptr(name) }} == c\"eglQueryDevicesEXT\" {{ devices as *const () as usize }} else {{ 0 }}
-            }}"
-        );
-    compile(&code, &folder.join("libEGL.so.1"));
 }
 
 /// Compiles a library.
