@@ -150,15 +150,18 @@ fn altered(folder: &Path, text: &str, by: &str) -> String {
 #[test]
 fn a_report_of_another_machine_is_shown_and_not_believed() {
     let folder = tempfile::tempdir().expect("a folder");
-    let place = altered(folder.path(), "SIGSEGV", "\\u001b[2JSIGSEGV");
-    let output = doctor(&["--from", &place], &[]);
-    let said = text(&output.stdout);
-    assert_eq!(output.status.code(), Some(0), "{said}");
-    assert!(
-        said.contains("\u{fffd}[2JSIGSEGV") && !said.contains('\x1b'),
-        "{said}"
-    );
-    assert!(said.contains("6 trials went wrong"), "{said}");
+    for (word, by) in [
+        ("SIGSEGV", "\\u001b[2JSIGSEGV"),
+        ("Linux 5.10.0", "\\u001b[2JLinux 5.10.0"),
+    ] {
+        let place = altered(folder.path(), word, by);
+        let output = doctor(&["--from", &place], &[]);
+        let said = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        let shown = format!("\u{fffd}[2J{word}");
+        assert!(said.contains(&shown) && !said.contains('\x1b'), "{said}");
+        assert!(said.contains("6 trials went wrong"), "{said}");
+    }
     for (text_, by, complaint) in [
         (
             "\"verdict\": \"zero-copy\"",
