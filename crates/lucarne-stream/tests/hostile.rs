@@ -20,7 +20,7 @@ mod raw;
 mod scene;
 use common::*;
 use raw::Raw;
-use scene::scene;
+use scene::{scene, scene_with};
 
 #[test]
 fn first_messages_that_are_none() {
@@ -109,7 +109,8 @@ fn silence_and_hanging_up_cost_nothing() {
 #[test]
 fn a_crowd_is_turned_away() {
     let _alone = alone();
-    let mut scene = scene();
+    // Nobody of it is cut off meanwhile: that would make room for another one.
+    let mut scene = scene_with(ProducerOptions::new(EXTENT).patience(2 * SOON));
     let crowd: Vec<Raw> = (0..100).map(|_| scene.connect()).collect();
     for raw in &crowd {
         raw.hello(Delivery::Latest);

@@ -27,9 +27,12 @@ pub(crate) fn scene() -> Scene {
 }
 
 pub(crate) fn scene_of(request: Request) -> Scene {
+    scene_with(ProducerOptions::of(request).patience(patience()))
+}
+
+pub(crate) fn scene_with(options: ProducerOptions) -> Scene {
     let folder = tempfile::tempdir().expect("a folder");
-    let options = ProducerOptions::of(request).slots(5).patience(patience());
-    let mut producer = producer(folder.path(), options);
+    let mut producer = producer(folder.path(), options.slots(5));
     let mut honest = consumer(folder.path(), Delivery::Every);
     join(&mut producer, &mut honest);
     Scene {

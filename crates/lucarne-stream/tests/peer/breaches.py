@@ -148,7 +148,10 @@ def publishes(*words):
         assert wire.receive(peer)[0] == wire.READY
         for index, value in words:
             ring.words[index] = value
-        wire.send(peer, wire.WAKE)
+        try:
+            wire.send(peer, wire.WAKE)
+        except BrokenPipeError:
+            pass  # It looked before it was woken, and has ended the connection.
 
     return act
 
