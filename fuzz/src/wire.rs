@@ -2,7 +2,8 @@
 
 use lucarne_stream::FrameTicket;
 use lucarne_stream::wire::{
-    MAX_DESCRIPTORS, MAX_ENTRIES, MAX_MESSAGE, MAX_NAME, MAX_SLOTS, MAX_TEXT, Malformed, Message,
+    MAX_CONSUMERS, MAX_DESCRIPTORS, MAX_ENTRIES, MAX_MESSAGE, MAX_NAME, MAX_SLOTS, MAX_TEXT,
+    Malformed, Message,
 };
 
 const HEADER: usize = 16;
@@ -64,7 +65,10 @@ fn whole(bytes: &[u8]) -> Result<Message, Malformed> {
             // The sender's versions are for people, and not kept.
             let kept = !matches!(
                 message,
-                Message::Refused(_) | Message::Goodbye(_) | Message::Description(_)
+                Message::Refused(_)
+                    | Message::Goodbye(_)
+                    | Message::Description(_)
+                    | Message::Report(_)
             );
             assert!(!kept || again == bytes, "two ways to say {message:?}");
             limits(message);
@@ -92,6 +96,11 @@ fn limits(message: &Message) {
             }
         }
         Message::Description(description) => assert!(description.extent.check().is_ok()),
+        Message::Report(report) => {
+            assert!(report.description.extent.check().is_ok());
+            assert!(report.details.slots <= MAX_SLOTS);
+            assert!(report.details.consumers.len() <= MAX_CONSUMERS);
+        }
         Message::Refused(farewell) | Message::Goodbye(farewell) => {
             assert!(farewell.text.len() <= MAX_TEXT);
             assert!(!farewell.text.chars().any(char::is_control));

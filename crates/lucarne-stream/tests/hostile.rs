@@ -72,7 +72,7 @@ fn a_version_of_tomorrow_is_told_what_would_do() {
     let _alone = alone();
     let mut scene = scene();
     let raw = scene.connect();
-    assert!(raw.say(&Message::Describe(2, 9)));
+    assert!(raw.say(&Message::Describe(3, 9)));
     let (reason, text) = scene.reason(&raw);
     assert_eq!(reason, FarewellReason::Version, "{text}");
 }

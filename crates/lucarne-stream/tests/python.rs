@@ -7,7 +7,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use lucarne::kernel::SyncFile;
-use lucarne::{Extent, Fence, Format, Request};
+use lucarne::{Extent, Fence, Format, Request, Rung};
+use lucarne_stream::wire::ConsumerDetails;
 use lucarne_stream::{Delivery, Error, ProducerOptions, Reading, Received};
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
@@ -119,6 +120,20 @@ fn finish_pattern(received: Received<Image>) -> u32 {
     number
 }
 
+/// What a producer tells an observer about its only consumer.
+fn consumer_details(producer: &mut Ours, folder: &Path) -> ConsumerDetails {
+    std::thread::scope(|scope| {
+        let asking = scope.spawn(|| lucarne_stream::describe(folder, "scene"));
+        until("it is asked", || {
+            producer.dispatch().expect("served");
+            asking.is_finished()
+        });
+        let found = asking.join().expect("no panic").expect("it answers");
+        let mut consumers = found.details.expect("it speaks version 2").consumers;
+        consumers.pop().expect("one consumer")
+    })
+}
+
 fn options() -> ProducerOptions {
     let request = Request::new(EXTENT).formats(&[Format::XRGB8888]);
     ProducerOptions::of(request).patience(SOON)
@@ -137,6 +152,7 @@ fn python_sees_every_frame() {
         producer.consumers() == 1
     });
     let mut expected = String::new();
+    let mut told = false;
     for (extent, frames) in [(EXTENT, 1..=FRAMES), (OTHER, FRAMES + 1..=2 * FRAMES)] {
         let request = Request::new(extent).formats(&[Format::XRGB8888]);
         producer.reconfigure(request).expect("a size");
@@ -149,7 +165,11 @@ fn python_sees_every_frame() {
             assert_eq!(send_pattern(&mut producer, frame), 1, "it was cut off");
             expected += &format!("{frame} {frame} {extent}\n");
         }
+        told |= consumer_details(&mut producer, folder.path())
+            .latency
+            .is_some();
     }
+    assert!(told, "it says how old its frames are");
     producer.end();
     let output = python.wait_with_output().expect("it ends with the stream");
     assert!(output.status.success(), "{:?}", output.status);
@@ -168,6 +188,8 @@ fn every_frame_of_python_is_seen() {
     let found = lucarne_stream::describe(folder.path(), "scene").expect("it answers");
     let description = found.description;
     assert_eq!((description.extent, description.frames), (EXTENT, 0));
+    let details = found.details.expect("it speaks version 2");
+    assert_eq!((details.rung, details.slots), (Some(Rung::HostMemory), 4));
     let mut every = consumer(folder.path(), Delivery::Every);
     let mut latest = consumer(folder.path(), Delivery::Latest);
     let (mut seen, mut newest, mut ended) = (0, 0, [false; 2]);
@@ -199,6 +221,15 @@ fn every_frame_of_python_is_seen() {
         ended == [true; 2]
     });
     assert_eq!((seen, newest), (2 * FRAMES, 2 * FRAMES));
+    let found = lucarne_stream::describe(folder.path(), "scene").expect("it answers");
+    let details = found.details.expect("it speaks version 2");
+    let deliveries = details.consumers.iter().map(|one| one.delivery);
+    assert!(deliveries.eq([Delivery::Every, Delivery::Latest]));
+    for one in &details.consumers {
+        assert!(one.latency.is_some_and(|latency| latency < SOON), "{one:?}");
+        assert_eq!((one.frames, one.is_served), (u64::from(2 * FRAMES), true));
+        assert_eq!(one.pid, Some(std::process::id()));
+    }
     drop((every, latest));
     let status = python.wait().expect("it ends when both are gone");
     assert!(status.success(), "{status:?}");

@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use lucarne::{Fence, Frame, Lent};
 
+use crate::discovery;
 use crate::error::{Error, Result};
 use crate::ring::{Breach, Damage, FenceRoute, RingConsumer, RingWords, Taken};
 use crate::socket::Socket;
-use crate::wire::{Configure, FenceFor, MAX_SLOTS, Message};
+use crate::wire::{Configure, DETAILS_VERSION, FenceFor, MAX_SLOTS, Message};
 
 /// One generation: its memory, its imports, its ring. Frames that are held keep it alive.
 pub(super) struct Incoming<I> {
@@ -222,6 +223,15 @@ impl<I> StreamFrame<I> {
     /// When it was made, as its producer says: on `CLOCK_MONOTONIC`.
     pub fn timestamp(&self) -> Duration {
         Duration::from_nanos(self.note().timestamp.load(Relaxed))
+    }
+
+    /// Tells the producer how old the frame is, for whoever observes the stream.
+    pub(super) fn tell_latency(&self) {
+        if self.incoming.configure.version >= DETAILS_VERSION {
+            let made = self.note().timestamp.load(Relaxed);
+            let latency = discovery::now().saturating_sub(made);
+            self.incoming.ring.tell_latency(latency);
+        }
     }
 
     /// How many frames this consumer missed between the one before and this.

@@ -32,6 +32,10 @@ pub use options::ConsumerOptions;
 
 /// How many frames a consumer that never sleeps takes before it looks whether its producer is gone.
 const HOUSEKEEPING: u32 = 16;
+/// What `unlooked` is when the next frame's latency is to be told: beyond what it ever counts to.
+const LATENCY_DUE: u32 = 1 << 16;
+/// Of how many looks at the socket one is followed by that.
+const LOOKS: u32 = 16;
 /// How long lies between two looks for a stream that is not there yet.
 const LOOK: Duration = Duration::from_millis(20);
 /// The longest sleep at the ring, where the end of the producer does not wake.
@@ -166,8 +170,10 @@ pub struct Consumer<A: Import> {
     last: u64,
     /// The newest generation that came on this connection, also where it could not be imported.
     newest: u64,
-    /// Frames since the socket was looked at.
+    /// Frames since the socket was looked at; [`LATENCY_DUE`] and more where the next one's latency is to be told.
     unlooked: u32,
+    /// Looks at the socket since a latency was told.
+    looks: u32,
     /// The socket was readable, and was not read since.
     unread: bool,
     inbox: Inbox,
@@ -239,6 +245,7 @@ impl<A: Import> Consumer<A> {
             last: 0,
             newest: 0,
             unlooked: 0,
+            looks: 0,
             unread: false,
             inbox: Inbox::new(),
             events: Events::new(),
@@ -321,9 +328,25 @@ impl<A: Import> Consumer<A> {
     fn next_frame(&mut self) -> Result<Option<Received<A::Image>>> {
         self.unlooked += 1;
         if self.unlooked >= HOUSEKEEPING || self.mail_waits() {
-            self.dispatch()?;
+            return self.look_and_take();
         }
         self.take()
+    }
+
+    /// Looks at the socket, or tells the next frame's latency, or both: what is not done for each frame.
+    #[cold]
+    fn look_and_take(&mut self) -> Result<Option<Received<A::Image>>> {
+        if self.unlooked < LATENCY_DUE || self.mail_waits() {
+            self.dispatch()?;
+        }
+        let received = self.take()?;
+        if self.unlooked >= LATENCY_DUE
+            && let Some(received) = &received
+        {
+            self.unlooked = 0;
+            received.tell_latency();
+        }
+        Ok(received)
     }
 
     /// Sleeps for the moment that lies between the frames of a stream that runs, at the ring: the producer wakes with half the

@@ -9,7 +9,7 @@ use rustix::event::epoll;
 use rustix::io::Errno;
 
 use super::incoming::Incoming;
-use super::{Coming, Consumer, ConsumerEvent, Link};
+use super::{Coming, Consumer, ConsumerEvent, LATENCY_DUE, LOOKS, Link};
 use crate::descriptor;
 use crate::error::{Error, Result};
 use crate::frame_message;
@@ -49,7 +49,10 @@ impl<A: Import> Consumer<A> {
     }
 
     fn serve(&mut self, to_wake: bool) -> Result<()> {
-        self.unlooked = 0;
+        self.looks = (self.looks + 1) % LOOKS;
+        // It stays due until there is a frame: many looks may come before.
+        let is_due = self.looks == 0 || self.unlooked >= LATENCY_DUE;
+        self.unlooked = if is_due { LATENCY_DUE } else { 0 };
         self.unread = false;
         self.read_socket(to_wake)?;
         self.drain();

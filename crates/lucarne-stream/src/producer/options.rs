@@ -8,8 +8,7 @@ use lucarne::{Extent, Request};
 use crate::error::{Error, Result};
 use crate::wire::MAX_SLOTS;
 
-/// The most consumers of one stream.
-pub const MAX_CONSUMERS: usize = 64;
+pub use crate::wire::MAX_CONSUMERS;
 
 /// How a stream is made.
 #[derive(Clone, Debug)]

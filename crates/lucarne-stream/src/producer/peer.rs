@@ -17,7 +17,10 @@ use crate::error::{Error, Result};
 use crate::frame_message;
 use crate::ring::{Bed, Collected, FrameNote, RING_BYTES, RingProducer, RingWords, slots_of};
 use crate::socket::{Inbox, Socket};
-use crate::wire::{Configure, Delivery, Farewell, FenceFor, Hello, MAX_SLOTS, Malformed, Message};
+use crate::wire::{
+    Configure, ConsumerDetails, DETAILS_VERSION, Delivery, Farewell, FenceFor, Hello, MAX_SLOTS,
+    Malformed, Message,
+};
 
 /// The most fences that are kept for frames which have not come back.
 const MAX_FENCES: usize = 2 * MAX_SLOTS;
@@ -75,6 +78,9 @@ pub(super) struct Peer {
     /// Frames that it has to give back before it has the whole patience for good, and those that it has.
     pub(super) proof: u32,
     returned: u32,
+    /// The stream's last frame before its first, and how many it missed since.
+    begun: u64,
+    dropped: u64,
     /// When it must have answered.
     pub(super) deadline: Option<Deadline>,
     /// Those that it is ready for: the ring in use, and perhaps the one after it.
@@ -105,6 +111,8 @@ impl Peer {
             waiting: None,
             proof: 0,
             returned: 0,
+            begun: 0,
+            dropped: 0,
             deadline: Some(Deadline::new(patience)),
             rings: Vec::new(),
             trial: None,
@@ -124,6 +132,32 @@ impl Peer {
     /// Whether it has given back so many frames that its patience is its own.
     pub(super) fn is_proven(&self) -> bool {
         self.returned >= self.proof
+    }
+
+    /// It gets frames from now on: the stream's last one is `sequence`.
+    pub(super) fn begin(&mut self, sequence: u64) {
+        self.begun = sequence;
+        self.dropped = 0;
+    }
+
+    /// How it fares, on a stream whose last frame is `sequence`. `None` for one that has not greeted.
+    pub(super) fn details(&self, sequence: u64) -> Option<ConsumerDetails> {
+        let joined = self.joined.as_ref()?;
+        let newest = self.rings.last();
+        let latency = newest.filter(|_| joined.version >= DETAILS_VERSION);
+        let latency = latency.map_or(0, |ring| ring.end.latency());
+        let frames = newest.map_or(0, |_| sequence.saturating_sub(self.begun));
+        Some(ConsumerDetails {
+            number: self.id,
+            frames,
+            dropped: self.dropped.min(frames),
+            latency: (latency != 0).then(|| Duration::from_nanos(latency)),
+            pid: self.credentials.pid,
+            delivery: joined.delivery,
+            held: self.out().count(),
+            is_served: self.is_served(),
+            name: joined.name.clone(),
+        })
     }
 
     /// Has `epoll` tell of its messages, or only of its end.
@@ -273,13 +307,17 @@ impl Peer {
             None => return Ok(false),
         };
         let Some(at) = self.ring_of(generation) else {
+            self.dropped += 1;
             return Ok(false);
         };
         if let Some(fence) = frame.mailed {
             match self.send_fence(frame.of, fence, is_latest) {
                 Ok(()) => {}
                 // A display misses a frame; a recorder must not.
-                Err(Error::SocketFull) if is_latest => return Ok(false),
+                Err(Error::SocketFull) if is_latest => {
+                    self.dropped += 1;
+                    return Ok(false);
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -287,6 +325,7 @@ impl Peer {
         let asleep = ring.publish(slot, sequence, &frame.note);
         if is_latest {
             for older in ring.take_back_all_but(slot) {
+                self.dropped += 1;
                 back(older);
             }
         }

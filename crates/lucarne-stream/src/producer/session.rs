@@ -11,13 +11,16 @@ use super::gates::FENCE;
 use super::listener::LISTENER;
 use super::peer::{Joined, Peer};
 use super::reserve;
-use super::{Producer, ProducerEvent};
+use super::{MAX_CONSUMERS, Producer, ProducerEvent};
 use crate::closing;
 use crate::deadline::Tick;
 use crate::error::{Error, Result};
 use crate::generation::Allocate;
 use crate::socket::{MOST_UNREAD, Socket};
-use crate::wire::{Description, Farewell, FarewellReason, Hello, Message, State, VERSIONS};
+use crate::wire::{
+    DETAILS_VERSION, Description, Details, Farewell, FarewellReason, Hello, Message, Report, State,
+    VERSIONS,
+};
 
 /// Events that are handled before frames have their turn again.
 const EVENTS: usize = 32;
@@ -293,11 +296,37 @@ impl<A: Allocate> Producer<A> {
             since: self.listener.since(),
             producer: self.arrangement.offer().name.clone(),
         };
+        let answer = if highest < DETAILS_VERSION {
+            Message::Description(Box::new(description))
+        } else {
+            let details = self.details();
+            Message::Report(Box::new(Report {
+                description,
+                details,
+            }))
+        };
         if let Some(peer) = self.peers.find(id) {
             // Whoever asks and does not read gets no answer.
-            let _ = peer.send(&Message::Description(Box::new(description)), &[]);
+            let _ = peer.send(&answer, &[]);
         }
         self.part(id, None, "");
+    }
+
+    /// What is kept anyway: frames cost nothing more because of it.
+    fn details(&self) -> Details {
+        let current = self.arrangement.current();
+        let details = self.peers.iter();
+        let mut consumers: Vec<_> = details
+            .filter_map(|peer| peer.details(self.sequence))
+            .collect();
+        consumers.sort_by_key(|one| one.number);
+        consumers.truncate(MAX_CONSUMERS);
+        Details {
+            rung: current.map(|generation| generation.agreement.rung),
+            modifier: current.and_then(|generation| generation.modifiers.first().copied()),
+            slots: current.map_or(0, |generation| generation.slots.images.len()),
+            consumers,
+        }
     }
 
     fn ready(&mut self, id: u64, generation: u64) {
@@ -309,6 +338,9 @@ impl<A: Allocate> Producer<A> {
         }
         let is_first = !peer.is_served();
         peer.end_trial(true);
+        if is_first {
+            peer.begin(self.sequence);
+        }
         if is_first && let Some(joined) = &peer.joined {
             self.events.report(ProducerEvent::Joined {
                 consumer: id,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{
     Bed, Breach, CONSUMER_SLEEPS, DAMAGE, Damage, FLAGS, FenceRoute, FrameNote, GENERATION, HEAD,
-    MAGIC, MAIL, MAX_DAMAGE, MAX_SEQUENCE, PRODUCER_SLEEPS, Phase, RING_MAGIC, RingWords, SLOTS,
-    STATE, TIMESTAMP, Words, announce_sleep, at, bounded, pack, unpack, wake_wanted,
+    LATENCY, MAGIC, MAIL, MAX_DAMAGE, MAX_SEQUENCE, PRODUCER_SLEEPS, Phase, RING_MAGIC, RingWords,
+    SLOTS, STATE, TIMESTAMP, Words, announce_sleep, at, bounded, pack, unpack, wake_wanted,
 };
 use crate::wire::{Delivery, MAX_SLOTS};
 
@@ -240,6 +240,11 @@ impl<W: Words> RingConsumer<W> {
         let state = pack(sequence, phase);
         self.words.store(at(slot, STATE), state, Ordering::Release);
         wake_wanted(&self.words, PRODUCER_SLEEPS).is_some()
+    }
+
+    /// Says how old a frame was when it was taken.
+    pub(crate) fn tell_latency(&self, nanoseconds: u64) {
+        self.words.store(LATENCY, nanoseconds, Ordering::Relaxed);
     }
 
     /// Whether the producer says that it has published after `last`.

@@ -44,6 +44,8 @@ const GENERATION: usize = 1;
 const SLOTS: usize = 2;
 /// 0 while the consumer is awake; otherwise it sleeps, or is about to: 1 at its socket, 2 at this word.
 const CONSUMER_SLEEPS: usize = 8;
+/// How old a frame was when the consumer took it, in nanoseconds: of one frame now and then. 0 before the first.
+const LATENCY: usize = 9;
 /// 1 while the producer sleeps, or is about to.
 const PRODUCER_SLEEPS: usize = 16;
 /// The newest sequence number that was published.

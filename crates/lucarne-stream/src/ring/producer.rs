@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use super::{
-    Bed, Breach, CONSUMER_SLEEPS, DAMAGE, FLAGS, FrameNote, GENERATION, HEAD, MAGIC, MAIL,
+    Bed, Breach, CONSUMER_SLEEPS, DAMAGE, FLAGS, FrameNote, GENERATION, HEAD, LATENCY, MAGIC, MAIL,
     PRODUCER_SLEEPS, Phase, RING_MAGIC, RingWords, SLOTS, STATE, TIMESTAMP, Words, announce_sleep,
     at, bounded, pack, unpack, wake_wanted,
 };
@@ -143,6 +143,11 @@ impl<W: Words> RingProducer<W> {
         };
         self.forget(slot);
         Ok(collected)
+    }
+
+    /// How old a frame was when the consumer took it, in nanoseconds, as it says itself; 0 where it has not said so.
+    pub(crate) fn latency(&self) -> u64 {
+        self.words.load(LATENCY, Ordering::Relaxed)
     }
 
     /// How many slots there are.

@@ -14,7 +14,7 @@ use super::offer::{
 };
 use super::{FIXED_DESCRIPTORS, MAX_NAME, MAX_SLOTS, MAX_TEXT};
 
-const RUNGS: [(u32, Rung); 4] = [
+pub(super) const RUNGS: [(u32, Rung); 4] = [
     (1, Rung::TiledDmaBuf),
     (2, Rung::LinearDmaBuf),
     (3, Rung::OpaqueFd),

@@ -18,6 +18,8 @@ pub enum Delivery {
     Every,
 }
 
+pub(super) const DELIVERIES: [(u32, Delivery); 2] = [(1, Delivery::Latest), (2, Delivery::Every)];
+
 /// Who wants frames, and what it can do with them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hello {
@@ -68,8 +70,7 @@ impl Hello {
 
     pub(super) fn take(reader: &mut Reader<'_>) -> Result<Self> {
         let (lowest, highest) = take_versions(reader)?;
-        let delivery = [(1, Delivery::Latest), (2, Delivery::Every)];
-        let delivery = one_of("hello.delivery", reader.u32("hello.delivery")?, &delivery)?;
+        let delivery = one_of("hello.delivery", reader.u32("hello.delivery")?, &DELIVERIES)?;
         let usage = take_usage(reader, "hello.usage")?;
         reader.zero32("hello.options")?;
         reader.zero32("hello.reserved")?;

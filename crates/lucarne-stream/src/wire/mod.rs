@@ -9,6 +9,7 @@ mod color;
 mod configure;
 mod control;
 mod offer;
+mod report;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ pub use configure::{Configure, FrameMessage, SlotLayout};
 pub use control::{
     Delivery, Description, Farewell, FarewellReason, FenceFor, Hello, ImportFailed, State,
 };
+pub use report::{ConsumerDetails, Details, Report};
 
 use codec::{Reader, Result, Writer};
 use lucarne::MAX_PLANES;
@@ -24,7 +26,9 @@ use lucarne::MAX_PLANES;
 /// What a `Hello` and a `Describe` begin with: "LUCARNE" and a zero.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"LUCARNE\0");
 /// The protocol versions that this library speaks, lowest and highest.
-pub const VERSIONS: (u32, u32) = (1, 1);
+pub const VERSIONS: (u32, u32) = (1, 2);
+/// From which version on a stream's observer is told more than a [`Description`], and a consumer says how old its frames are.
+pub const DETAILS_VERSION: u32 = 2;
 /// The longest message, in bytes.
 pub const MAX_MESSAGE: usize = 65_536;
 /// The most entries that an offer can have.
@@ -33,6 +37,8 @@ pub const MAX_ENTRIES: usize = 1536;
 pub const MAX_NAME: usize = 128;
 /// The longest reason, in bytes of UTF-8.
 pub const MAX_TEXT: usize = 1024;
+/// The most consumers of one stream.
+pub const MAX_CONSUMERS: usize = 64;
 /// The most slots that a generation can have.
 pub const MAX_SLOTS: usize = 16;
 /// The highest sequence number.
@@ -58,6 +64,7 @@ const DRAINED: u32 = 13;
 const GOODBYE: u32 = 14;
 const WAKE: u32 = 15;
 const FRAME: u32 = 16;
+const REPORT: u32 = 17;
 
 /// A whole `Wake`: it goes with frames, for which nothing is allocated.
 pub(crate) const WAKE_MESSAGE: [u8; 16] = [15, 0, 0, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -70,7 +77,7 @@ pub enum Message {
     /// Consumer: only tell me about the stream. The first message of whoever lists streams; holds the lowest and the
     /// highest version.
     Describe(u32, u32),
-    /// Producer: the answer to `Describe`; the connection ends after it.
+    /// Producer: the answer to `Describe` for whoever speaks version 1 only; the connection ends after it.
     Description(Box<Description>),
     /// Producer: no, and why; the connection ends after it.
     Refused(Farewell),
@@ -98,6 +105,8 @@ pub enum Message {
     Wake,
     /// A frame by itself, on a socket of the program's own.
     Frame(Box<FrameMessage>),
+    /// Producer: the answer to `Describe` for whoever speaks version 2; the connection ends after it.
+    Report(Box<Report>),
 }
 
 impl Message {
@@ -130,6 +139,7 @@ impl Message {
             Self::Goodbye(_) => "Goodbye",
             Self::Wake => "Wake",
             Self::Frame(_) => "Frame",
+            Self::Report(_) => "Report",
         }
     }
 
@@ -151,6 +161,7 @@ impl Message {
             Self::Goodbye(_) => GOODBYE,
             Self::Wake => WAKE,
             Self::Frame(_) => FRAME,
+            Self::Report(_) => REPORT,
         }
     }
 
@@ -179,6 +190,7 @@ impl Message {
             Self::Fence(fence) => fence.put(&mut writer),
             Self::Pause | Self::Resume | Self::End | Self::Wake => {}
             Self::Frame(frame) => frame.put(&mut writer)?,
+            Self::Report(report) => report.put(&mut writer)?,
         }
         writer.finish()
     }
@@ -220,8 +232,9 @@ impl Message {
             GOODBYE => Self::Goodbye(Farewell::take(reader)?),
             WAKE => Self::Wake,
             FRAME => Self::Frame(Box::new(FrameMessage::take(reader)?)),
+            REPORT => Self::Report(Box::new(Report::take(reader)?)),
             other => {
-                let limit = format!("{HELLO} to {FRAME}");
+                let limit = format!("{HELLO} to {REPORT}");
                 return Err(Malformed::new("kind", other, limit));
             }
         })

@@ -259,21 +259,59 @@ fn farewell() -> impl Strategy<Value = Farewell> {
         .prop_map(|(reason, text)| Farewell { reason, text })
 }
 
-fn description() -> impl Strategy<Value = Message> {
+fn description() -> impl Strategy<Value = Description> {
     let state = prop::sample::select(vec![State::Waiting, State::Streaming, State::Paused]);
     let what = (state, extent(), option::of(1..u32::MAX), option::of(path()));
     let counts = any::<(u64, u32, u64, u64)>();
-    (what, counts, text(MAX_NAME)).prop_map(|(what, counts, producer)| {
-        Message::Description(Box::new(Description {
-            state: what.0,
-            extent: what.1,
-            format: what.2.map(Format::from_fourcc),
-            path: what.3,
-            generation: counts.0,
-            consumers: counts.1,
-            frames: counts.2,
-            since: counts.3,
-            producer,
+    (what, counts, text(MAX_NAME)).prop_map(|(what, counts, producer)| Description {
+        state: what.0,
+        extent: what.1,
+        format: what.2.map(Format::from_fourcc),
+        path: what.3,
+        generation: counts.0,
+        consumers: counts.1,
+        frames: counts.2,
+        since: counts.3,
+        producer,
+    })
+}
+
+fn report() -> impl Strategy<Value = Message> {
+    let delivery = prop::sample::select(vec![Delivery::Latest, Delivery::Every]);
+    let latency = option::of((1..=u64::MAX).prop_map(std::time::Duration::from_nanos));
+    let numbers = any::<(u64, u64, u64)>();
+    let rest = (
+        option::of(1..=u32::MAX),
+        delivery,
+        0..=2 * MAX_SLOTS,
+        any::<bool>(),
+    );
+    let consumer =
+        (numbers, latency, rest, text(MAX_NAME)).prop_map(|(numbers, latency, rest, name)| {
+            ConsumerDetails {
+                number: numbers.0,
+                frames: numbers.1,
+                dropped: numbers.2,
+                latency,
+                pid: rest.0,
+                delivery: rest.1,
+                held: rest.2,
+                is_served: rest.3,
+                name,
+            }
+        });
+    let modifier = option::of(any::<u64>().prop_filter_map("not INVALID", Modifier::new));
+    let what = (option::of(rung()), modifier, 0..=MAX_SLOTS);
+    (description(), what, vec(consumer, 0..4)).prop_map(|(description, what, consumers)| {
+        let details = Details {
+            rung: what.0,
+            modifier: what.1,
+            slots: what.2,
+            consumers,
+        };
+        Message::Report(Box::new(Report {
+            description,
+            details,
         }))
     })
 }
@@ -302,7 +340,8 @@ pub(crate) fn message() -> impl Strategy<Value = Message> {
     prop_oneof![
         hello(),
         (1..9_u32, 0..9_u32).prop_map(|(low, more)| Message::Describe(low, low + more)),
-        description(),
+        description().prop_map(|description| Message::Description(Box::new(description))),
+        report(),
         farewell().prop_map(Message::Refused),
         configure().prop_map(|configure| Message::Configure(Box::new(configure))),
         any::<u64>().prop_map(Message::Ready),

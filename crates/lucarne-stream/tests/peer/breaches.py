@@ -78,7 +78,9 @@ CONNECTED = [
     ("a length that is wrong", sends(bytes([2, 0, 0, 0, 99, 0, 0, 0]) + bytes(24)), (REFUSED, PROTOCOL)),
     ("host memory without the modifier's flag", says(wire.HELLO, FLAGLESS), (REFUSED, PROTOCOL)),
     ("an offer of nothing", says(wire.HELLO, UNWANTED), (REFUSED, INCOMPATIBLE)),
-    ("versions of tomorrow", says(wire.HELLO, wire.hello(versions=(2, 3))), (REFUSED, VERSION)),
+    ("a word too many in Describe", says(wire.DESCRIBE, wire.MAGIC + bytes([1, 0, 0, 0] * 2) + bytes(8)), (REFUSED, PROTOCOL)),
+    ("a Report", says(wire.REPORT, wire.report([], 1, 0, EXTENT, 0, 0, 0)), (REFUSED, PROTOCOL)),
+    ("versions of tomorrow", says(wire.HELLO, wire.hello(versions=(3, 4))), (REFUSED, VERSION)),
 ]
 CONFIGURED = [
     ("no answer", nothing, (REFUSED, TOO_SLOW)),
@@ -169,7 +171,7 @@ PRODUCED = [
     ("a ring that cannot be written", generation(ring=lambda: rings.memory(4096, NO_MORE))),
     ("host memory without a modifier", generation(flags=0)),
     ("a use that was not asked for", generation(usage=16)),
-    ("a version of tomorrow", generation(version=2)),
+    ("a version of tomorrow", generation(version=3)),
     ("LINEAR on rung 1", generation(rung=1)),
     ("a head of 2^60", publishes((rings.HEAD, 1 << 60))),
     ("a fence that was not sent", publishes((66, 2), (64, 1 << 4 | 1), (rings.HEAD, 1))),

@@ -4,6 +4,7 @@ import mmap
 import os
 import select
 import socket
+import time
 
 import pixels
 import ring as rings
@@ -15,7 +16,7 @@ from wire import check
 class Generation:
     def __init__(self, fields, fds):
         self.version, self.number, self.extent, self.planes = wire.take_configure(fields)
-        check(self.version == 1 and len(fds) == 1 + len(self.planes), "Configure")
+        check(self.version in (1, 2) and len(fds) == 1 + len(self.planes), "Configure")
         self.ring = rings.Ring(fds[0])
         self.ring.check_header(self.number, len(self.planes))
         self.memory = []
@@ -98,6 +99,9 @@ class Consumer:
 
     def read_frame(self, generation, sequence, slot):
         generation.last = sequence
+        if generation.version > 1:
+            made = generation.ring.words[65 + 8 * slot]
+            generation.ring.words[rings.LATENCY] = max(0, time.monotonic_ns() - made)
         route = generation.ring.words[66 + 8 * slot] & 3
         check(route != rings.FENCE_ATTACHED, "host memory has no fences attached")
         if route == rings.FENCE_SENT:

@@ -14,7 +14,7 @@ import wire
 from ring import FREE, PUBLISHED, RELEASED, RELEASED_WITH_FENCE, TAKEN
 from wire import check
 
-SLOTS = 4
+SLOTS = wire.SLOTS
 
 
 def listen(path):
@@ -30,9 +30,13 @@ def listen(path):
     return listener, lock
 
 
+def credentials(peer):
+    """(process, user, group)."""
+    return struct.unpack("iII", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+
+
 def is_own_user(peer):
-    _, user, _ = struct.unpack("iII", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-    return user == os.geteuid()
+    return credentials(peer)[1] == os.geteuid()
 
 
 class Generation:
@@ -51,8 +55,10 @@ class Generation:
 class Peer:
     """One consumer that has greeted."""
 
-    def __init__(self, connection, delivery, usage):
+    def __init__(self, number, connection, version, delivery, usage):
+        self.number, self.version = number, version
         self.connection, self.delivery, self.usage = connection, delivery, usage
+        self.begun, self.dropped = None, 0
         self.rings, self.out, self.fences, self.ready = {}, {}, {}, 0
         self.gone = False
 
@@ -65,10 +71,18 @@ class Peer:
 
     def configure(self, generation):
         fd, ring = rings.new_ring(generation.number, SLOTS)
-        body = wire.configure(generation.number, generation.extent, generation.planes, self.usage)
+        body = wire.configure(generation.number, generation.extent, generation.planes, self.usage, version=self.version)
         self.send(wire.CONFIGURE, body, [fd, *generation.fds])
         self.rings[generation.number] = ring
         os.close(fd)
+
+    def numbers(self, sequence):
+        """What a Report says of it."""
+        process, _, _ = credentials(self.connection)
+        ring = list(self.rings.values())[-1]
+        frames = 0 if self.begun is None else sequence - self.begun
+        latency = ring.words[rings.LATENCY] if self.version > 1 else 0
+        return self.number, frames, self.dropped, latency, process, self.delivery, len(self.out), self.ready > 0
 
     def move_on(self, generation):
         for number in [number for number in self.rings if number < generation.number]:
@@ -95,6 +109,7 @@ class Peer:
             if phase == PUBLISHED and sequence < newest and self.delivery == wire.LATEST:
                 # It has taken a newer one, and so never takes this: nothing has to be exchanged.
                 ring.set_state(slot, sequence, FREE)
+                self.dropped += 1
             elif phase == RELEASED_WITH_FENCE:
                 self.read_socket()
                 fence = self.fences.pop((generation.number, sequence))
@@ -133,7 +148,7 @@ class Producer:
     def __init__(self, path, extent):
         self.listener, self.lock = listen(path)
         self.extent, self.sequence, self.since = extent, 0, time.monotonic_ns()
-        self.peers, self.generation = [], None
+        self.peers, self.generation, self.number = [], None, 0
         self.make(extent)
 
     def make(self, extent):
@@ -174,17 +189,21 @@ class Producer:
         connection.settimeout(30)
         kind, fields, _ = wire.receive(connection)
         if kind == wire.DESCRIBE:
-            wire.take_versions(fields)
+            _, highest = wire.take_versions(fields)
             parts = (2, len(self.peers), self.extent, self.generation.number, self.sequence, self.since)
-            return wire.send(connection, wire.DESCRIPTION, wire.description(*parts))
+            if highest < 2:
+                return wire.send(connection, wire.DESCRIPTION, wire.description(*parts))
+            consumers = [peer.numbers(self.sequence) for peer in self.peers]
+            return wire.send(connection, wire.REPORT, wire.report(consumers, *parts))
         if kind != wire.HELLO:
             return wire.send(connection, wire.REFUSED, wire.farewell(wire.PROTOCOL, "no Hello"))
-        _, delivery, usage, entries = wire.take_hello(fields)
+        (_, highest), delivery, usage, entries = wire.take_hello(fields)
         if not can_use(usage, entries):
             text = "Python has XRGB8888 in host memory"
             return wire.send(connection, wire.REFUSED, wire.farewell(wire.INCOMPATIBLE, text))
         connection.setblocking(False)
-        peer = Peer(connection, delivery, usage)
+        self.number += 1
+        peer = Peer(self.number, connection, min(highest, wire.VERSIONS[1]), delivery, usage)
         peer.configure(self.generation)
         self.peers.append(peer)
 
@@ -207,6 +226,8 @@ class Producer:
         if fence is None:
             draw()
         for peer in self.peers:
+            if peer.ready and peer.begun is None:
+                peer.begun = self.sequence - 1
             if peer.ready == self.generation.number:
                 peer.publish(self.generation, slot, self.sequence, fence)
         if fence is not None:

@@ -5,6 +5,8 @@ import struct
 
 HELLO, DESCRIBE, DESCRIPTION, REFUSED, CONFIGURE, READY, IMPORT_FAILED, FENCE = range(1, 9)
 PAUSE, RESUME, END, RETIRE, DRAINED, GOODBYE, WAKE = range(9, 16)
+REPORT = 17
+VERSIONS = (1, 2)
 MAGIC = b"LUCARNE\0"
 LATEST, EVERY = 1, 2
 RENDER, SAMPLE = 1, 2
@@ -14,6 +16,7 @@ XR24 = 0x34325258
 PROTOCOL, INCOMPATIBLE, VERSION, TOO_SLOW = 6, 5, 2, 7
 # An entry of host memory is LINEAR, with the flag that says so, and importable.
 COUNTS, IMPORTABLE = 1, 4
+SLOTS = 4
 LINEAR = 0
 
 
@@ -96,7 +99,7 @@ def take_device(fields):
 # Messages.
 
 
-def hello(delivery=EVERY, entries=None, versions=(1, 1)):
+def hello(delivery=EVERY, entries=None, versions=VERSIONS):
     no, yes = text(0, "this is Python"), text(1)
     body = struct.pack("<8sIIIIII", MAGIC, *versions, delivery, SAMPLE, 0, 0) + device()
     body += no + no + yes  # dma-buf, opaque-fd, host-memory
@@ -132,14 +135,31 @@ def take_versions(fields):
     return lowest, highest
 
 
+def take_report(fields):
+    """The consumers: each as (number, frames, dropped, latency, process, delivery, held, served, name)."""
+    fields.take("IIIIIIIIQQQ")
+    fields.text(128)
+    modifier, flags, rung, slots, count = fields.take("QIIII")
+    check(flags < 2 and rung < 5 and slots <= 16 and count <= 64 and (flags or not modifier), "Report")
+    consumers = [fields.take("QQQQIIII") + (fields.text(128)[1],) for _ in range(count)]
+    fields.end()
+    return consumers
+
+
+def report(consumers, *parts):
+    rung = RUNG_HOST_MEMORY if parts[3] else 0
+    body = description(*parts) + struct.pack("<QIIII", LINEAR, COUNTS, rung, SLOTS, len(consumers))
+    return body + b"".join(struct.pack("<QQQQIIII", *numbers) + text(0, "Python") for numbers in consumers)
+
+
 def description(state, consumers, extent, generation, frames, since):
     fourcc, path = (XR24, HOST_MEMORY) if generation else (0, 0)
-    body = struct.pack("<IIIIIIII", 1, 1, state, consumers, *extent, fourcc, path)
+    body = struct.pack("<IIIIIIII", *VERSIONS, state, consumers, *extent, fourcc, path)
     return body + struct.pack("<QQQ", generation, frames, since) + text(0, "Python")
 
 
 def farewell(reason, words=""):
-    return struct.pack("<II", 1, 1) + text(reason, words)
+    return struct.pack("<II", *VERSIONS) + text(reason, words)
 
 
 def take_farewell(fields):

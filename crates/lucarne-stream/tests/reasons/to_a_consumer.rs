@@ -120,7 +120,7 @@ const TO_A_CONSUMER: &[(&str, Deed, &str)] = &[
     // Messages.
     (
         "a version of tomorrow",
-        Deed::Layout(|of| of.version = 2),
+        Deed::Layout(|of| of.version = 3),
         "configure.version",
     ),
     (

@@ -173,7 +173,7 @@ const TO_A_PRODUCER: &[(&str, After, Act, (&str, FarewellReason))] = &[
         After::Connecting,
         |guest| {
             guest.say(&hello(|hello| {
-                (hello.lowest, hello.highest) = (2, 9);
+                (hello.lowest, hello.highest) = (3, 9);
             }));
         },
         ("Refused", Version),
@@ -181,7 +181,7 @@ const TO_A_PRODUCER: &[(&str, After, Act, (&str, FarewellReason))] = &[
     (
         "a Describe of tomorrow",
         After::Connecting,
-        |guest| guest.say(&Message::Describe(2, 9)),
+        |guest| guest.say(&Message::Describe(3, 9)),
         ("Refused", Version),
     ),
     (

@@ -123,10 +123,64 @@ fn frames() {
 }
 
 #[test]
+fn reports() {
+    let description = Description {
+        state: State::Streaming,
+        extent: Extent::new(640, 480),
+        format: None,
+        path: None,
+        generation: 0,
+        consumers: 1,
+        frames: 0,
+        since: 0,
+        producer: String::new(),
+    };
+    let consumer = ConsumerDetails {
+        number: 1,
+        frames: 0,
+        dropped: 0,
+        latency: None,
+        pid: None,
+        delivery: Delivery::Every,
+        held: 0,
+        is_served: false,
+        name: String::new(),
+    };
+    let details = Details {
+        rung: None,
+        modifier: None,
+        slots: 0,
+        consumers: vec![consumer],
+    };
+    let report = Message::Report(Box::new(Report {
+        description,
+        details,
+    }));
+    // Behind the header, and what a Description has.
+    let rest = 16 + 64;
+    refuses(&report, rest, 1, "report.modifier");
+    takes(&report, rest + 8, 1);
+    refuses(&report, rest + 8, 2, "report.flags");
+    takes(&report, rest + 12, 4);
+    refuses(&report, rest + 12, 5, "report.rung");
+    takes(&report, rest + 16, 16);
+    refuses(&report, rest + 16, 17, "report.slots");
+    refuses(&report, rest + 20, 2, "report.consumer.number");
+    refuses(&report, rest + 20, 65, "report.consumers");
+    let consumer = rest + 24;
+    takes(&report, consumer + 32, 1);
+    refuses(&report, consumer + 36, 3, "report.consumer.delivery");
+    takes(&report, consumer + 40, 32);
+    refuses(&report, consumer + 40, 33, "report.consumer.held");
+    refuses(&report, consumer + 44, 2, "report.consumer.flags");
+    refuses(&report, consumer + 48, 1, "report.consumer.name");
+}
+
+#[test]
 fn headers() {
     let ready = Message::Ready(3);
     takes(&ready, 0, 6);
-    for kind in [0, 17, 18, u32::MAX] {
+    for kind in [0, 18, 19, u32::MAX] {
         refuses(&ready, 0, kind, "kind");
     }
     for length in [0, 23, 25, u32::MAX] {
