@@ -133,6 +133,14 @@ impl Frame {
     }
 }
 
+/// The formats of a Y'CbCr format's views, where it has any.
+#[cfg(feature = "vulkan")]
+pub(crate) fn component_formats(info: &FormatInfo) -> Option<Vec<Format>> {
+    // Formats do not depend on the size, which is even here.
+    let (views, _) = plan(info, Extent::new(16, 16))?;
+    Some(views.iter().map(|view| view.format).collect())
+}
+
 /// The views of a format, and where its components are in them.
 fn plan(info: &FormatInfo, extent: Extent) -> Option<(Vec<View>, [ComponentPlace; 3])> {
     if info.color != ColorKind::Yuv {

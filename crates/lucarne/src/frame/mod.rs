@@ -15,6 +15,8 @@ mod pool;
 mod semaphore;
 mod turn;
 
+#[cfg(feature = "vulkan")]
+pub(crate) use components::component_formats;
 pub use components::{ComponentPlace, Components};
 pub use fence::Fence;
 pub use frame::{Frame, Memory, OpaqueFd};

@@ -213,6 +213,14 @@ impl Device {
     }
 }
 
+/// What the device's queue can do.
+pub(super) fn queue_flags(device: &DeviceInner) -> vk::QueueFlags {
+    let families = queue_families(device.adapter.inner());
+    let known = usize::try_from(device.queue_family).ok();
+    let family = known.and_then(|index| families.get(index));
+    family.map_or(vk::QueueFlags::empty(), |family| family.queue_flags)
+}
+
 fn queue_families(adapter: &AdapterInner) -> Vec<vk::QueueFamilyProperties> {
     // SAFETY: vkGetPhysicalDeviceQueueFamilyProperties needs a valid physical device.
     unsafe {

@@ -69,4 +69,6 @@ destroy! {
     PipelineLayout destroy_pipeline_layout;
     DescriptorSetLayout destroy_descriptor_set_layout;
     DescriptorPool destroy_descriptor_pool;
+    RenderPass destroy_render_pass;
+    Framebuffer destroy_framebuffer;
 }

@@ -1,0 +1,167 @@
+//! Frames drawn as red, green and blue, at any size: what a program does that passes one stream on as another.
+
+mod pass;
+mod source;
+
+pub use source::RedrawSource;
+
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use super::access::Access;
+use super::barrier::{record_acquire, record_release};
+use super::device::Device;
+use super::exclusive::Held;
+use super::image::Image;
+use super::owner::Owner;
+use super::submission::{Commands, Finish, InUse};
+use crate::error::{Error, Result};
+use crate::frame::Fence;
+use crate::negotiate::Usage;
+use pass::{Pass, Pending, State};
+
+/// A pass that draws frames as red, green and blue: of any RGB format or, plane by plane, of Y'CbCr; at the target's size.
+///
+/// Matrix, range and siting are those of the source's colour description. Nothing else of it is touched: numbers stay encoded as they
+/// are, with their primaries, alpha and orientation, so the target's description is the source's with the matrix
+/// [`Identity`](crate::color::Matrix::Identity) and full range. Pixels between others are interpolated; where the target is smaller, down to a
+/// sixteenth, each of its pixels is the mean of those that it covers. Computed in the shader, so that rounding alone makes a difference. A source without alpha gives alpha 1.
+pub struct Redraw {
+    objects: InUse<Objects>,
+    device: Device,
+}
+
+/// Dropped in this order.
+struct Objects {
+    state: Mutex<State>,
+    pass: Pass,
+}
+
+impl Finish for Objects {
+    fn finish(&mut self, timeout: Duration) -> Result<()> {
+        let state = self.state.get_mut();
+        state
+            .unwrap_or_else(PoisonError::into_inner)
+            .finish(timeout)
+    }
+}
+
+impl Device {
+    /// Makes the pass: compiles its shaders, once for any number of sources and targets.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unsupported`](crate::Error::Unsupported) when the queue's family cannot draw; [`Error::Driver`].
+    pub fn redraw(&self) -> Result<Redraw> {
+        let pass = Pass::new(self.inner())?;
+        let state = Mutex::new(State::new(self.inner(), &pass)?);
+        Ok(Redraw {
+            objects: InUse::new(Objects { state, pass }),
+            device: self.clone(),
+        })
+    }
+}
+
+impl Redraw {
+    /// Draws a source into a target, and takes the turns of both: waits for `acquire`, the source's acquire fence, and for `gate`,
+    /// the target's release fence. Returns the target's acquire fence. The source is done with when this returns: give it back
+    /// with [`Fence::Signaled`].
+    ///
+    /// Blocks until the drawing has finished, and each wait ends after `timeout`. The target needs [`Usage::RENDER`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for another device's source or target; otherwise as for [`Device::write`].
+    pub fn draw(
+        &self,
+        source: &RedrawSource,
+        acquire: &Fence,
+        target: &Image,
+        gate: &Fence,
+        timeout: Duration,
+    ) -> Result<Fence> {
+        let inner = self.device.inner();
+        target.check_device(inner)?;
+        let mut taken = take(source, inner, acquire, timeout)?;
+        if !target.usage().contains(Usage::RENDER) {
+            let limit = "made for rendering too";
+            return Err(Error::invalid("target.usage", target.usage(), limit));
+        }
+        let both = match Fence::merge(&[acquire.clone(), gate.clone()]) {
+            Ok(both) => both,
+            // Fences of different kinds do not merge: one of them is waited for here.
+            Err(_) => {
+                acquire.wait(timeout)?;
+                gate.clone()
+            }
+        };
+        let state = self.objects.state.lock();
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        state.finish(timeout)?;
+        let pass = &self.objects.pass;
+        let to = pass.target(&mut state, target)?;
+        let views = source.views()?;
+        pass.describe(&state, &views);
+        state.keep(Pending::new(source, views, &to));
+        let family = self.device.queue_family();
+        let mut recorded = false;
+        let access = Access::ColorAttachment;
+        let written = self
+            .device
+            .write(target, &both, timeout, access, |commands| {
+                recorded = true;
+                for (image, own) in source.images().iter().zip(&taken) {
+                    record_acquire(commands, image, Access::Sampled, own.owner(), family);
+                }
+                pass.record(commands, &state, source, &to);
+                for image in source.images() {
+                    record_release(commands, image, Access::Sampled, family);
+                }
+            });
+        if recorded {
+            for own in &mut taken {
+                own.set_owner(Owner::Others);
+            }
+            // After everything that the queue was given so far.
+            state.submitted()?;
+        }
+        let fence = written?;
+        state.finish(timeout)?;
+        Ok(fence)
+    }
+}
+
+/// Takes the turns of a source's images, without a submission of their own.
+fn take<'a>(
+    source: &'a RedrawSource,
+    device: &std::sync::Arc<super::inner::DeviceInner>,
+    acquire: &Fence,
+    timeout: Duration,
+) -> Result<Vec<Held<'a, Commands>>> {
+    let images = source.images().iter();
+    let taken = images.map(|image| {
+        image.check_device(device)?;
+        let mut own = image.commands(timeout)?;
+        own.owner().check_free()?;
+        own.finish(timeout)?;
+        match image.staging() {
+            Some(staging) => {
+                // The copy command or the CPU reads the frame: its writer must have finished.
+                acquire.wait(timeout)?;
+                staging.copy_from_frame()?;
+            }
+            // As in a turn of its own: what is submitted afterwards sees what others wrote.
+            None if image.in_host_memory() => acquire.wait(timeout)?,
+            None => {}
+        }
+        Ok(own)
+    });
+    taken.collect()
+}
+
+impl fmt::Debug for Redraw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Redraw").finish_non_exhaustive()
+    }
+}
