@@ -21,8 +21,10 @@ pub(crate) struct Cli {
 const EXAMPLES: &str = "Examples:
   lucarne doctor                            why is it black? what works here, and what would help
   lucarne list                              which streams there are
+  lucarne top                               how they fare: rates, drops, latencies
   lucarne serve test                        a stream to try things with
   lucarne view test                         a window that shows it
+  lucarne relay camera small --size 640x360 a stream of a stream, drawn by the GPU
   lucarne snapshot camera picture.png       the stream's next frame, as a PNG file
   lucarne caps --api vulkan --format AB24   what Vulkan can do with ABGR8888 here
   lucarne explain --from vulkan --to egl    what would be agreed on, and why nothing better
@@ -42,6 +44,8 @@ pub(crate) enum Command {
     List(crate::list::Options),
     /// Record a stream as a video file, or as PNG files.
     Record(crate::record::Options),
+    /// Make a stream of another one: at another size, in another format.
+    Relay(crate::relay::Options),
     /// Offer a stream of a test pattern or a picture.
     Serve(crate::serve::Options),
     /// Save one frame of a stream as a PNG file.
@@ -49,6 +53,8 @@ pub(crate) enum Command {
     /// Show a stream in a window.
     #[cfg(feature = "window")]
     View(crate::view::Options),
+    /// Watch all streams: rates, drops, latencies, and who reads them.
+    Top(crate::top::Options),
     /// One pair of devices: a child of the doctor's, as a driver may crash.
     #[command(hide = true)]
     Trial(crate::doctor::TrialOptions),

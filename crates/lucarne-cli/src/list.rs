@@ -53,11 +53,7 @@ impl Stream {
         let about = &found.description;
         Self {
             name: found.name.clone(),
-            state: match about.state {
-                State::Waiting => "waiting",
-                State::Streaming => "streaming",
-                State::Paused => "paused",
-            },
+            state: state_name(about.state),
             width: about.extent.width,
             height: about.extent.height,
             format: about.format.map(format_name),
@@ -68,6 +64,14 @@ impl Stream {
             pid: found.producer.pid,
             device: about.producer.clone(),
         }
+    }
+}
+
+pub(crate) fn state_name(state: State) -> &'static str {
+    match state {
+        State::Waiting => "waiting",
+        State::Streaming => "streaming",
+        State::Paused => "paused",
     }
 }
 
@@ -120,7 +124,7 @@ fn print(streams: &[Stream], output: &mut Output) -> Result<(), Failure> {
 }
 
 /// In the largest unit that says something: `42 s`, `7 min`, `3 h`, `2 days`.
-fn age(age: Duration) -> String {
+pub(crate) fn age(age: Duration) -> String {
     match age.as_secs() {
         seconds @ 0..=119 => format!("{seconds} s"),
         seconds @ 120..=7199 => format!("{} min", seconds / 60),

@@ -2,6 +2,7 @@
 #![cfg_attr(not(feature = "window"), forbid(unsafe_code))]
 #![deny(unsafe_code)]
 
+mod canvas;
 mod caps;
 mod cli;
 mod cli_values;
@@ -16,9 +17,11 @@ mod pattern;
 mod pixels;
 mod png_file;
 mod record;
+mod relay;
 mod serve;
 mod snapshot;
 mod stop;
+mod top;
 mod video_file;
 #[cfg(feature = "window")]
 mod view;
@@ -75,8 +78,10 @@ fn run(cli: &Cli) -> Result<Answer, Failure> {
         Command::Explain(options) => explain::run(options, &mut output),
         Command::List(options) => list::run(options, &mut output),
         Command::Record(options) => record::run(options, &mut output),
+        Command::Relay(options) => relay::run(options, &mut output),
         Command::Serve(options) => serve::run(options, &mut output),
         Command::Snapshot(options) => snapshot::run(options, &mut output),
+        Command::Top(options) => top::run(options, &mut output),
         #[cfg(feature = "window")]
         Command::View(options) => view::run(options, &mut output),
         Command::Completions { shell } => {

@@ -24,7 +24,7 @@ const TICK: Duration = Duration::from_millis(200);
   lucarne record camera frames/ --frames 100  frames/000001.png and so on
   ffmpeg -i out.y4m out.mp4                   what comes next
 
-Every frame is recorded: a producer waits for a slow disk as long as its patience lasts, and then goes on without this program.
+Every frame is recorded: a producer waits for a slow disk as long as its patience lasts, and then goes on without this program. \
 A .y4m file is 4:4:4 with 8 bits, BT.709, limited range.")]
 pub(crate) struct Options {
     /// The stream's name; `lucarne list` shows them.
@@ -98,6 +98,15 @@ impl Target {
         }
     }
 
+    /// Keeps what is whole after a failure. Says how many frames of those that were taken that is.
+    fn keep(self, taken: u64) -> Result<u64, Failure> {
+        match self {
+            Self::Video(_, _, Some(file)) => file.keep(),
+            Self::Video(_, _, None) => Ok(0),
+            Self::Pictures(_) => Ok(taken),
+        }
+    }
+
     /// Gives a video file its name: until then there is none.
     fn finish(self) -> Result<(), Failure> {
         match self {
@@ -123,26 +132,30 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Fail
         height: 0,
         ended: "asked to",
     };
-    loop {
+    let failure = loop {
         let enough = options.frames.is_some_and(|most| report.frames >= most)
             || options
                 .seconds
                 .is_some_and(|most| begun.elapsed().as_secs_f64() >= most);
         if enough || stop.asked() {
-            break;
+            break None;
         }
         let seen = match watch.next(TICK) {
             Ok(Some(seen)) => seen,
             Ok(None) => continue,
             Err(failure) if watch::is_end(&failure) => {
                 report.ended = "the stream ended";
-                break;
+                break None;
             }
-            Err(failure) => return Err(failure),
+            Err(failure) => break Some(failure),
         };
-        if !target.take(&seen, report.frames + 1).map_err(at)? {
-            report.ended = "the stream's size changed, and a .y4m file has one size";
-            break;
+        match target.take(&seen, report.frames + 1).map_err(at) {
+            Ok(true) => {}
+            Ok(false) => {
+                report.ended = "the stream's size changed, and a .y4m file has one size";
+                break None;
+            }
+            Err(failure) => break Some(failure.into()),
         }
         report.frames += 1;
         report.dropped += seen.dropped;
@@ -151,8 +164,18 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Fail
             let seconds = begun.elapsed().as_secs_f64();
             progress(&format!("{} frames, {seconds:.1} s", report.frames));
         }
-    }
+    };
     progress("");
+    if let Some(failure) = failure {
+        return Err(match target.keep(report.frames).map_err(at)? {
+            0 => format!("{failure}; nothing was kept").into(),
+            kept => format!(
+                "{failure}; {} has the {kept} frames that are whole",
+                options.to.display()
+            )
+            .into(),
+        });
+    }
     target.finish().map_err(at)?;
     report.print(output)?;
     Ok(if report.frames > 0 {

@@ -1,16 +1,19 @@
-//! `lucarne serve`: a stream of a test pattern or a picture, drawn by the CPU.
+//! `lucarne serve`: a stream of a test pattern or a picture.
 
 use std::borrow::Cow;
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use lucarne::{Agreement, Extent, Format, FrameLayout, Request, Usage, cpu};
+use lucarne::{Agreement, Extent, Format, FrameLayout, Request, Usage};
 use lucarne_stream::{Allocate, Error, Producer, ProducerEvent, ProducerOptions};
 use serde::Serialize;
 
+use crate::canvas::{Canvas, DrawApi, Image};
 use crate::cli_values::{extent_value, format_value, rate};
-use crate::output::Output;
+use crate::output::{Output, nearest};
 use crate::pattern::{Drawing, Pattern};
 use crate::pixels::{self, Picture};
 use crate::stop::Stop;
@@ -26,10 +29,11 @@ const TIMEOUT: Duration = Duration::from_secs(2);
   lucarne serve test                              a moving gradient, 1280x720, 60 frames a second
   lucarne serve test --pattern bars --size 1920x1080 --rate 25
   lucarne serve logo --image logo.png             a picture; its size is the stream's
+  lucarne serve test --api gl                     a producer that has textures of OpenGL's
   lucarne snapshot test picture.png               in another terminal
 
-The CPU draws into memory that graphics APIs import: dma-bufs where the machine has /dev/udmabuf or a DMA heap, host memory
-elsewhere.")]
+The CPU computes each frame, and the API puts it into images of its own. So a consumer meets a producer as it would a renderer of that \
+API, with its memory and modifiers; the pixels are the same whichever it is.")]
 pub(crate) struct Options {
     /// The stream's name: letters, digits, `-`, `_` and `.`.
     name: String,
@@ -48,6 +52,9 @@ pub(crate) struct Options {
     /// The frames' format, instead of any of the usual 8-bit ones.
     #[arg(long, value_name = "FORMAT", value_parser = drawable)]
     format: Option<Format>,
+    /// Whose images the frames are, instead of the best that opens: Vulkan, then OpenGL, then the CPU.
+    #[arg(long, value_name = "API")]
+    api: Option<DrawApi>,
     /// Ends after so many frames.
     #[arg(long, value_name = "COUNT")]
     frames: Option<u64>,
@@ -61,7 +68,18 @@ fn drawable(text: &str) -> Result<Format, String> {
     if pixels::can_show(format) {
         return Ok(format);
     }
-    Err("the CPU draws formats of red, green and blue in one plane, with whole numbers".to_owned())
+    let drawn = Format::ALL
+        .iter()
+        .filter(|info| pixels::can_show(info.format));
+    let alike = nearest(text, drawn.map(|info| info.name)).join(", ");
+    let alike = if alike.is_empty() {
+        String::new()
+    } else {
+        format!("; such as {alike}")
+    };
+    Err(format!(
+        "frames are drawn in formats of red, green and blue in one plane, with whole numbers{alike}"
+    ))
 }
 
 #[derive(Debug, Serialize)]
@@ -69,6 +87,8 @@ fn drawable(text: &str) -> Result<Format, String> {
 enum Event {
     Started {
         name: String,
+        api: DrawApi,
+        device: String,
     },
     Joined {
         consumer: u64,
@@ -97,10 +117,13 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Fail
         Scene::Picture(picture, _) => picture.extent,
         Scene::Pattern(_) => options.size,
     };
-    let mut producer = bind(options, size)?;
+    let canvas = Rc::new(open(options)?);
+    let mut producer = bind(options, size, &canvas)?;
     tell(
         &Event::Started {
             name: options.name.clone(),
+            api: canvas.api(),
+            device: canvas.offer()?.name,
         },
         output,
     )?;
@@ -115,10 +138,10 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Fail
             Err(error) => return Err(error.into()),
         };
         let number = producer.sequence() + 1;
-        let image: &cpu::Image = slot.image();
+        let image: &Image = slot.image();
         let seconds = to_float(number) / options.rate;
         let bytes = scene.bytes(image.frame().layout(), seconds, number);
-        let done = image.write(slot.gate(), TIMEOUT, |rows| rows.write_plane(0, &bytes))?;
+        let done = canvas.write(image, slot.gate(), TIMEOUT, &bytes)?;
         producer.send(slot, done, lucarne_stream::now())?;
         next = (next + period).max(Instant::now());
         std::thread::sleep(next - Instant::now());
@@ -178,15 +201,22 @@ impl Scene {
     }
 }
 
+/// Says on stderr why it is not the API that would come first.
+fn open(options: &Options) -> Result<Canvas, Failure> {
+    let (canvas, reasons) = Canvas::open(options.api, options.format)?;
+    for reason in reasons {
+        writeln!(anstream::stderr(), "not with {reason}")?;
+    }
+    Ok(canvas)
+}
+
 fn bind(
     options: &Options,
     size: Extent,
-) -> Result<Producer<impl Allocate<Image = cpu::Image> + use<>>, Failure> {
-    let adapters = cpu::Adapter::enumerate().into_iter();
-    let mut usable = adapters.filter(|adapter| adapter.support().is_yes());
-    let device = usable.next().ok_or("no memory to draw into")?.open()?;
-    let offer = device.offer(Usage::RENDER)?;
-    let mut request = Request::new(size);
+    canvas: &Rc<Canvas>,
+) -> Result<Producer<impl Allocate<Image = Image> + use<>>, Failure> {
+    let offer = canvas.offer()?;
+    let mut request = Request::new(size).usage(canvas.usage(), Usage::SAMPLE);
     if let Some(format) = options.format {
         request = request.formats(&[format]);
     }
@@ -194,15 +224,15 @@ fn bind(
     if let Some(folder) = &options.folder {
         settings = settings.directory(folder);
     }
-    let allocate = move |agreement: &Agreement| {
-        let image = device.export(agreement)?;
-        let frame = image.frame().clone();
-        Ok((image, frame))
-    };
+    let canvas = Rc::clone(canvas);
+    let allocate = move |agreement: &Agreement| canvas.export(agreement);
     Ok(Producer::bind(&options.name, &offer, settings, allocate)?)
 }
 
-fn tell_all<A: Allocate>(producer: &mut Producer<A>, output: &mut Output) -> Result<(), Failure> {
+pub(crate) fn tell_all<A: Allocate>(
+    producer: &mut Producer<A>,
+    output: &mut Output,
+) -> Result<(), Failure> {
     while let Some(event) = producer.event() {
         let event = match event {
             ProducerEvent::Joined {
@@ -242,7 +272,9 @@ fn tell(event: &Event, output: &mut Output) -> Result<(), Failure> {
         return output.json(event);
     }
     match event {
-        Event::Started { name } => output.line(format_args!("{name:?} is on; Ctrl-C ends it")),
+        Event::Started { name, api, device } => output.line(format_args!(
+            "{name:?} is on, with {api} ({device}); Ctrl-C ends it"
+        )),
         Event::Joined {
             consumer,
             device,

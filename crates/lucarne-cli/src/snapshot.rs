@@ -45,7 +45,14 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Fail
     let folder = watch::folder(options.folder.as_ref())?;
     let timeout = Duration::from_secs_f64(options.timeout);
     let mut watch = Watch::connect(&folder, &options.name, Delivery::Latest)?;
-    let seen = watch.next(timeout)?.ok_or_else(|| {
+    let seen = watch.next(timeout).map_err(|failure| -> Failure {
+        if watch::is_end(&failure) {
+            format!("the stream {:?} ended before a frame came", options.name).into()
+        } else {
+            failure
+        }
+    });
+    let seen = seen?.ok_or_else(|| {
         format!(
             "the stream {:?} is there, but no frame came within {} seconds: its producer is paused, or draws nothing",
             options.name,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 /// Whether somebody asked the program to end.
@@ -17,6 +17,15 @@ impl Stop {
         for signal in [SIGINT, SIGTERM] {
             // Handlers run in this order: the first signal finds the flag unset.
             flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
+            flag::register(signal, Arc::clone(&stop))?;
+        }
+        Ok(Self(stop))
+    }
+
+    /// The same for a command that ends soon after the first one, and has something to put back: a second one changes nothing.
+    pub(crate) fn without_haste() -> std::io::Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
             flag::register(signal, Arc::clone(&stop))?;
         }
         Ok(Self(stop))

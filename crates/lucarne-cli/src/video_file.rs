@@ -10,10 +10,14 @@ use crate::Failure;
 use crate::new_file::NewFile;
 use crate::pixels::Picture;
 
+/// What each frame begins with.
+const FRAME: &[u8] = b"FRAME\n";
+
 /// A file that is being written, under a name of its own until it is whole.
 #[derive(Debug)]
 pub(crate) struct VideoFile {
     file: NewFile,
+    header: u64,
     extent: Extent,
     conversion: YcbcrConversion,
     planes: [Vec<u8>; 3],
@@ -23,15 +27,16 @@ impl VideoFile {
     pub(crate) fn create(path: &Path, extent: Extent, rate: f64) -> Result<Self, Failure> {
         let mut file = NewFile::create(path)?;
         // Frames a second as a fraction: 29.97 becomes 29970:1000.
-        writeln!(
-            file,
-            "YUV4MPEG2 W{} H{} F{:.0}:1000 Ip A1:1 C444 XCOLORRANGE=LIMITED",
+        let header = format!(
+            "YUV4MPEG2 W{} H{} F{:.0}:1000 Ip A1:1 C444 XCOLORRANGE=LIMITED\n",
             extent.width,
             extent.height,
             rate * 1000.0
-        )?;
+        );
+        file.write_all(header.as_bytes())?;
         Ok(Self {
             file,
+            header: header.len() as u64,
             extent,
             conversion: YcbcrConversion::new(Matrix::Bt709, Range::Limited, 8)?,
             planes: Default::default(),
@@ -51,11 +56,24 @@ impl VideoFile {
                 plane.push(u8::try_from(code).unwrap_or(u8::MAX));
             }
         }
-        self.file.write_all(b"FRAME\n")?;
+        self.file.write_all(FRAME)?;
         for plane in &self.planes {
             self.file.write_all(plane)?;
         }
         Ok(())
+    }
+
+    /// After a failure: the frames that are whole get the file's name. Says how many they are; without any there is no file.
+    pub(crate) fn keep(self) -> Result<u64, Failure> {
+        let pixels = u64::from(self.extent.width) * u64::from(self.extent.height);
+        let frame = FRAME.len() as u64 + 3 * pixels;
+        let header = self.header;
+        let frames = |length: u64| length.saturating_sub(header) / frame;
+        let kept = self.file.keep(|length| match frames(length) {
+            0 => 0,
+            count => header + count * frame,
+        })?;
+        Ok(frames(kept))
     }
 
     pub(crate) fn finish(self) -> Result<(), Failure> {
@@ -66,6 +84,23 @@ impl VideoFile {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_whole_is_kept() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("out.y4m");
+        let extent = Extent::new(2, 1);
+        let create = || VideoFile::create(&path, extent, 25.0).expect("a file");
+        assert_eq!(create().keep().expect("no file"), 0);
+        assert!(!path.exists());
+        let mut file = create();
+        file.file
+            .write_all(b"FRAME\n123456FRAME\n12")
+            .expect("written");
+        assert_eq!(file.keep().expect("kept"), 1);
+        let bytes = std::fs::read(&path).expect("a file");
+        assert!(bytes.ends_with(b"LIMITED\nFRAME\n123456"), "{bytes:?}");
+    }
 
     #[test]
     fn a_file_has_a_header_and_three_planes_a_frame() {

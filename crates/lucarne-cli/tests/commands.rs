@@ -332,17 +332,41 @@ fn a_picture_that_cannot_be_written_leaves_nothing_behind() {
     assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 1);
 }
 
+const COMMANDS: [&str; 10] = [
+    "caps", "decode", "doctor", "explain", "list", "record", "relay", "serve", "snapshot", "top",
+];
+
+#[test]
+fn help_of_each_command_has_examples_of_it() {
+    let all = answer(&["help"]);
+    for command in COMMANDS {
+        assert!(all.contains(&format!("\n  {command} ")), "{command}: {all}");
+        let help = answer(&[command, "--help"]);
+        let (_, examples) = help.split_once("Examples:\n").expect("examples");
+        assert!(
+            examples.contains(&format!("  lucarne {command} ")),
+            "{command}: {help}"
+        );
+    }
+}
+
 #[test]
 fn completions_and_man_pages_are_there() {
     for shell in ["bash", "zsh", "fish"] {
+        let said = answer(&["completions", shell]);
+        for command in COMMANDS {
+            assert!(said.contains(command), "{shell}: {command}");
+        }
         assert!(
-            answer(&["completions", shell]).contains("snapshot"),
+            said.contains("interval") && said.contains("seconds"),
             "{shell}"
         );
     }
     let folder = tempfile::tempdir().expect("a folder");
     answer(&["man", folder.path().to_str().expect("UTF-8")]);
-    let page =
-        std::fs::read_to_string(folder.path().join("lucarne-snapshot.1")).expect("a man page");
-    assert!(page.contains("picture.png"), "{page}");
+    for command in COMMANDS {
+        let page = folder.path().join(format!("lucarne-{command}.1"));
+        let page = std::fs::read_to_string(page).expect("a man page");
+        assert!(page.contains("Example"), "{page}");
+    }
 }

@@ -1,83 +1,11 @@
 //! Two commands beside each other: one serves, another watches.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::Stdio;
 
-use rustix::process::{Pid, Signal, kill_process};
-
-fn lucarne(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lucarne"));
-    command
-        .args(arguments)
-        .arg("--folder")
-        .arg(folder)
-        .stdin(Stdio::null());
-    command
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("UTF-8")
-}
-
-/// A stream in a process of its own, in a folder of its own.
-struct Served {
-    folder: tempfile::TempDir,
-    child: Child,
-    said: BufReader<ChildStdout>,
-}
-
-impl Served {
-    fn start(arguments: &[&str]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut child = lucarne(folder.path(), &["serve", "--json", "test"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("lucarne runs");
-        let mut said = BufReader::new(child.stdout.take().expect("a pipe"));
-        let mut line = String::new();
-        said.read_line(&mut line).expect("a line");
-        assert!(line.contains("started"), "{line}");
-        Self {
-            folder,
-            child,
-            said,
-        }
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        lucarne(self.folder.path(), arguments)
-            .output()
-            .expect("lucarne runs")
-    }
-
-    /// Ends it as Ctrl-C does; gives what it said. Its folder stays.
-    fn interrupt(&mut self) -> String {
-        let pid =
-            Pid::from_raw(i32::try_from(self.child.id()).expect("a number")).expect("a process");
-        kill_process(pid, Signal::INT).expect("it runs");
-        let mut said = String::new();
-        std::io::Read::read_to_string(&mut self.said, &mut said).expect("UTF-8");
-        assert_eq!(
-            self.child.wait().expect("a child").code(),
-            Some(0),
-            "{said}"
-        );
-        said
-    }
-}
-
-fn pixels(path: &Path) -> (u32, u32, Vec<u8>) {
-    let file = std::fs::File::open(path).expect("a picture");
-    let mut reader = png::Decoder::new(BufReader::new(file))
-        .read_info()
-        .expect("PNG");
-    let mut pixels = vec![0; reader.output_buffer_size().expect("a size")];
-    let info = reader.next_frame(&mut pixels).expect("PNG");
-    pixels.truncate(info.buffer_size());
-    (info.width, info.height, pixels)
-}
+#[allow(dead_code, reason = "each test program uses a part of it")]
+mod common;
+use common::*;
 
 #[test]
 fn a_pattern_is_served_seen_and_recorded() {
@@ -162,17 +90,97 @@ fn a_picture_is_served_as_it_is() {
     let folder = tempfile::tempdir().expect("a folder");
     let logo = folder.path().join("logo.png");
     let drawn = [10, 20, 30, 200, 100, 50];
-    let mut encoder = png::Encoder::new(std::fs::File::create(&logo).expect("a file"), 2, 1);
-    encoder.set_color(png::ColorType::Rgb);
-    encoder
-        .write_header()
-        .and_then(|mut file| file.write_image_data(&drawn))
-        .expect("PNG");
+    picture(&logo, 2, 1, &drawn);
     let served = Served::start(&["--image", logo.to_str().expect("UTF-8")]);
     let seen = served.folder.path().join("seen.png");
     let output = served.run(&["snapshot", "test", seen.to_str().expect("UTF-8")]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_eq!(pixels(&seen), (2, 1, drawn.to_vec()));
+}
+
+/// Each API has images of its own, and consumers see the same pixels.
+#[test]
+fn every_api_serves_the_same_pixels() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let drawn: Vec<u8> = (0..33 * 9 * 3_u32)
+        .map(|at| u8::try_from(at * 89 % 251).expect("a byte"))
+        .collect();
+    let logo = folder.path().join("logo.png");
+    picture(&logo, 33, 9, &drawn);
+    let logo = logo.to_str().expect("UTF-8");
+    for (api, device) in [("vulkan", "Vulkan on "), ("gl", "OpenGL"), ("cpu", "CPU")] {
+        for format in ["XRGB8888", "ABGR8888"] {
+            let tried = Served::try_start(&["--image", logo, "--api", api, "--format", format]);
+            let served = match tried {
+                Ok(served) => served,
+                Err(said) if api == "gl" && said.contains("for others") => {
+                    skip("mesa", &said);
+                    continue;
+                }
+                Err(said) => panic!("{api}: {said}"),
+            };
+            let seen = served.folder.path().join("seen.png");
+            let output = served.run(&["snapshot", "test", seen.to_str().expect("UTF-8")]);
+            assert_eq!(
+                output.status.code(),
+                Some(0),
+                "{api}: {}",
+                text(&output.stderr)
+            );
+            let (width, height, mut pixels) = pixels(&seen);
+            if format == "ABGR8888" {
+                pixels = pixels
+                    .chunks(4)
+                    .flat_map(|pixel| pixel[..3].to_vec())
+                    .collect();
+            }
+            assert_eq!((width, height), (33, 9));
+            assert!(pixels == drawn, "{api} {format}: other pixels");
+            let listed = served.run(&["list", "--json"]);
+            let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).expect("JSON");
+            let name = listed[0]["device"].as_str().expect("a name");
+            assert!(name.contains(device), "{api}: {name}");
+        }
+    }
+}
+
+#[test]
+fn a_producer_says_which_api_it_has() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let output = lucarne(folder.path(), &["serve", "x", "--frames", "0"]).output();
+    let output = output.expect("lucarne runs");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    // The first that there is.
+    assert!(
+        text(&output.stdout).contains("\"x\" is on, with Vulkan ("),
+        "{}",
+        text(&output.stdout)
+    );
+    let output = lucarne(folder.path(), &["serve", "x", "--frames", "0"])
+        .env("VK_DRIVER_FILES", "/nowhere")
+        .env("VK_ICD_FILENAMES", "/nowhere")
+        .output()
+        .expect("lucarne runs");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stderr).contains("not with Vulkan: "),
+        "{}",
+        text(&output.stderr)
+    );
+    assert!(
+        !text(&output.stdout).contains("with Vulkan"),
+        "{}",
+        text(&output.stdout)
+    );
+    let output = lucarne(
+        folder.path(),
+        &["serve", "x", "--frames", "0", "--api", "vulkan"],
+    )
+    .env("VK_DRIVER_FILES", "/nowhere")
+    .env("VK_ICD_FILENAMES", "/nowhere")
+    .output()
+    .expect("lucarne runs");
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
 }
 
 #[test]
