@@ -266,6 +266,11 @@ impl Viewer {
         self.running.0.try_wait().expect("a child").is_none()
     }
 
+    /// As Ctrl-C does.
+    pub(crate) fn interrupt(&self) {
+        kill_process(pid(&self.running.0), Signal::INT).expect("it runs");
+    }
+
     /// Its exit status, and what it complained of.
     pub(crate) fn ending(&mut self) -> (Option<i32>, String) {
         let (status, _, complained) = self.end();
