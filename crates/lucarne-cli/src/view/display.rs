@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use x11rb::rust_connection::RustConnection;
@@ -45,36 +46,58 @@ pub(super) fn no_window(reason: &dyn std::fmt::Display) -> String {
     format!("no window can be opened: {reason}; {OTHERWISE}")
 }
 
-/// Notices when an X server goes: a second connection, which only listens, is told. On Wayland the event loop says it.
+/// Notices when the display goes. Of an X server a second connection is told, which only listens. A compositor's end the event
+/// loop says, but drivers may fail sooner by it.
 #[derive(Debug)]
-pub(super) struct Watch(Option<RustConnection>);
+pub(super) enum Watch {
+    Wayland,
+    /// Without a connection nothing is missing but the message.
+    X11(Option<Box<RustConnection>>),
+}
 
 impl Watch {
-    /// On the display that windows open on. Without it nothing is missing but the message.
+    /// On the display that windows open on.
     pub(super) fn new() -> Self {
         if is_wayland() {
-            return Self(None);
+            return Self::Wayland;
         }
-        Self(x11rb::connect(None).ok().map(|(connection, _)| connection))
+        Self::X11(
+            x11rb::connect(None)
+                .ok()
+                .map(|(connection, _)| Box::new(connection)),
+        )
     }
 
     /// To be polled for nothing: the end of the connection is told in any case.
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.0
-            .as_ref()
-            .map(|connection| connection.stream().as_fd())
+        match self {
+            Self::Wayland => None,
+            Self::X11(connection) => Some(connection.as_ref()?.stream().as_fd()),
+        }
     }
 
     pub(super) fn is_gone(&self) -> bool {
-        self.goes_within_ms(0)
+        self.hangs_up_within_ms(0)
     }
 
-    /// Whether it is gone where something failed: one connection may hear of it before the other.
+    /// Whether it is gone where something failed: who failed may have heard of it first.
     pub(super) fn is_why(&self) -> bool {
-        self.goes_within_ms(200)
+        const LONGEST_MS: u8 = 200;
+        match self {
+            // A socket that was inherited says nothing by its end that could be asked here.
+            Self::Wayland if !is_named("WAYLAND_DISPLAY") => false,
+            Self::Wayland => (0..LONGEST_MS / 20).any(|_| {
+                let refuses = wayland_client::Connection::connect_to_env().is_err();
+                if !refuses {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                refuses
+            }),
+            Self::X11(_) => self.hangs_up_within_ms(LONGEST_MS),
+        }
     }
 
-    fn goes_within_ms(&self, ms: u8) -> bool {
+    fn hangs_up_within_ms(&self, ms: u8) -> bool {
         let Some(fd) = self.fd() else {
             return false;
         };
