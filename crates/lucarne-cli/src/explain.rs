@@ -33,7 +33,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "USAGE", default_value = "render", value_parser = usage_value)]
     producer_usage: Usage,
     /// What the consumer does with the frames.
-    #[arg(long, alias = "usage", value_name = "USAGE", default_value = "sample", value_parser = usage_value)]
+    #[arg(long, visible_alias = "usage", value_name = "USAGE", default_value = "sample", value_parser = usage_value)]
     consumer_usage: Usage,
     /// Show each format on each memory path, not only what was better than the choice.
     #[arg(long)]

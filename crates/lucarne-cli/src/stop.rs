@@ -11,10 +11,10 @@ use signal_hook::flag;
 pub(crate) struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// Takes Ctrl-C and SIGTERM as a request to end. A second one ends the program at once, with status 130.
+    /// Takes Ctrl-C, SIGTERM and the end of the terminal as a request to end. A second one ends the program at once, with status 130.
     pub(crate) fn on_signals() -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
             // Handlers run in this order: the first signal finds the flag unset.
             flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
             flag::register(signal, Arc::clone(&stop))?;

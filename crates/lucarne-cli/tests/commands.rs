@@ -332,8 +332,9 @@ fn a_picture_that_cannot_be_written_leaves_nothing_behind() {
     assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 1);
 }
 
-const COMMANDS: [&str; 10] = [
+const COMMANDS: [&str; 11] = [
     "caps", "decode", "doctor", "explain", "list", "record", "relay", "serve", "snapshot", "top",
+    "view",
 ];
 
 #[test]

@@ -24,6 +24,12 @@ pub(super) struct DeviceLine {
 }
 
 impl DeviceLine {
+    /// Faults of this driver that are worked around. Guards that are on everywhere tell nothing of it.
+    pub(super) fn faults(&self) -> impl Iterator<Item = &String> {
+        let quirks = self.quirks.iter();
+        quirks.filter(|quirk| !quirk.ends_with("(always on)"))
+    }
+
     pub(super) fn of(device: Device) -> Self {
         let software = device.offer.device.software;
         Self {

@@ -111,11 +111,14 @@ fn absent(path: &str) -> String {
 
 /// Which group may open it.
 fn forbidden(path: &str) -> String {
-    let group = fs::metadata(path)
-        .ok()
-        .and_then(|metadata| group_name(metadata.gid()));
-    match group.as_deref() {
-        Some("root") | None => format!(
+    let Ok(group) = fs::metadata(path).map(|metadata| metadata.gid()) else {
+        return format!("{path} cannot be looked at: the container or sandbox hides it");
+    };
+    match group_name(group).as_deref() {
+        None => format!(
+            "it belongs to group number {group}, which has no name here. In a container: docker run --group-add {group}"
+        ),
+        Some("root") => format!(
             "only root may open it; a udev rule changes that: {path} is to belong to a group of yours, mode 0660"
         ),
         Some(group) => format!("sudo usermod -aG {group} \"$USER\", and log in again"),

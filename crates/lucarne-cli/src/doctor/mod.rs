@@ -201,7 +201,7 @@ impl Verdict {
             Self::CopiesOnly => {
                 "Frames can be shared here, but not between graphics APIs without a copy."
             }
-            Self::Nothing => "No way to share frames works here.",
+            Self::Nothing => "No graphics API can share frames here.",
             Self::NotTried => "Nothing was tried; without --no-trials it is.",
         }
     }
@@ -230,11 +230,29 @@ fn ask(api: Api, patience: Duration) -> Caps {
             Some(caps) => return caps,
             None => format!("asking {api} gave no answer"),
         },
+        ended @ (Ended::Crashed { .. } | Ended::Hung { .. }) => {
+            format!("asking {api} {ended}. {}", which_driver(api))
+        }
         ended => format!("asking {api} {ended}"),
     };
     Caps {
         devices: Vec::new(),
         missing: vec![Missing { api, reason }],
+    }
+}
+
+/// How to find the driver that is broken, and what to do without it.
+fn which_driver(api: Api) -> &'static str {
+    match api {
+        Api::Vulkan => {
+            "Leave one driver out at a time: VK_LOADER_DRIVERS_DISABLE='NAME*', where NAME begins a file's name in \
+             /usr/share/vulkan/icd.d. Without the broken one the others work; a newer one may be mended"
+        }
+        Api::Egl => {
+            "Take one driver at a time: __EGL_VENDOR_LIBRARY_FILENAMES=FILE, a file of /usr/share/glvnd/egl_vendor.d. \
+             A newer driver may be mended"
+        }
+        Api::Gbm | Api::Cpu => "A newer driver may be mended",
     }
 }
 
@@ -271,7 +289,7 @@ fn verdict(trials: &[Trial]) -> Verdict {
         Verdict::ZeroCopy
     } else if free(true) {
         Verdict::ZeroCopyEmulated
-    } else if cells().any(|(_, cell)| cell.passed()) {
+    } else if cells().any(|(trial, cell)| cell.passed() && trial.has_graphics()) {
         Verdict::CopiesOnly
     } else {
         Verdict::Nothing

@@ -83,7 +83,10 @@ impl Report {
         ];
         let mut lines = asked.into_iter().flatten().peekable();
         if lines.peek().is_none() {
-            return output.field("display", "none");
+            return output.field(
+                "display",
+                "none: neither WAYLAND_DISPLAY nor DISPLAY is set\n→ sharing needs none; for a window, log in to a desktop",
+            );
         }
         for text in lines {
             output.field("display", text)?;
@@ -106,6 +109,9 @@ impl Report {
                     advice.unwrap_or_default()
                 ),
             )?;
+            for fault in device.faults() {
+                output.field("", format_args!("fault worked around: {fault}"))?;
+            }
         }
         for missing in &self.missing {
             output.field(

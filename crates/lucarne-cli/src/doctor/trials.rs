@@ -105,6 +105,11 @@ impl Trial {
     pub(super) fn is_graphics(&self) -> bool {
         self.from.api != Api::Cpu && self.to.api != Api::Cpu
     }
+
+    /// Whether one end at least is a graphics API's.
+    pub(super) fn has_graphics(&self) -> bool {
+        self.from.api != Api::Cpu || self.to.api != Api::Cpu
+    }
 }
 
 /// Tries every pair, each in a process of its own, a few at once. `progress` hears how many are done, and of how many.

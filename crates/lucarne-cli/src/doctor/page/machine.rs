@@ -26,9 +26,7 @@ pub(super) fn devices(report: &Report) -> Markup {
 }
 
 fn device(device: &DeviceLine) -> Markup {
-    // Guards that are on everywhere tell nothing of this device.
-    let quirks = device.quirks.iter();
-    let quirks: Vec<&String> = quirks.filter(|one| !one.ends_with("(always on)")).collect();
+    let quirks: Vec<&String> = device.faults().collect();
     let formats: usize = device.lists.iter().map(|group| group.formats.len()).sum();
     html! {
         article {
