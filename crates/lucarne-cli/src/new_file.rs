@@ -1,4 +1,5 @@
-//! Files that are whole or not there: a full disk leaves nothing cut off, and what was there stays until then.
+//! Files that are whole or not there: a full disk leaves nothing cut off, and what was there stays until then. What is there and no
+//! file (a pipe, a device) is written to as it is.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -11,12 +12,21 @@ use tempfile::TempPath;
 pub(crate) struct NewFile {
     place: PathBuf,
     file: BufWriter<File>,
-    /// Where it is meanwhile; removed where it is not given its place.
-    path: TempPath,
+    /// Where it is meanwhile; removed where it is not given its place. `None` for what is no file.
+    path: Option<TempPath>,
 }
 
 impl NewFile {
     pub(crate) fn create(place: &Path) -> std::io::Result<Self> {
+        // A link stays, and what it leads to is replaced.
+        let place = &std::fs::canonicalize(place).unwrap_or_else(|_| place.to_owned());
+        if std::fs::metadata(place).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+            return Ok(Self {
+                place: place.to_owned(),
+                file: BufWriter::new(File::options().write(true).open(place)?),
+                path: None,
+            });
+        }
         let folder = match place.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
@@ -31,7 +41,7 @@ impl NewFile {
         Ok(Self {
             place: place.to_owned(),
             file: BufWriter::new(file),
-            path,
+            path: Some(path),
         })
     }
 
@@ -39,22 +49,27 @@ impl NewFile {
     pub(crate) fn finish(self) -> std::io::Result<()> {
         let written = self.file.into_inner();
         written.map_err(std::io::IntoInnerError::into_error)?;
-        self.path.persist(self.place)?;
+        if let Some(path) = self.path {
+            path.persist(self.place)?;
+        }
         Ok(())
     }
 }
 
 impl NewFile {
     /// Gives it its place after a failure, cut off where `whole` says for the length that it has. Without anything whole there is
-    /// no file. Says how much was kept.
+    /// no file. Says how much was kept; nothing of what is no file.
     pub(crate) fn keep(mut self, whole: impl FnOnce(u64) -> u64) -> std::io::Result<u64> {
         // As far as there is room.
         let _ = self.file.flush();
         let (file, _left) = self.file.into_parts();
+        let Some(path) = self.path else {
+            return Ok(0);
+        };
         let kept = whole(file.metadata()?.len());
         if kept > 0 {
             file.set_len(kept)?;
-            self.path.persist(self.place)?;
+            path.persist(self.place)?;
         }
         Ok(kept)
     }
@@ -67,5 +82,43 @@ impl Write for NewFile {
 
     fn flush(&mut self) -> std::io::Result<()> {
         self.file.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::FileTypeExt as _;
+
+    use rustix::fs::{CWD, FileType, Mode};
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_stays_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        rustix::fs::mknodat(CWD, &pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || std::fs::read_to_string(pipe).unwrap()
+        });
+        let mut file = NewFile::create(&pipe).unwrap();
+        file.write_all(b"frames").unwrap();
+        file.finish().unwrap();
+        assert_eq!(reader.join().unwrap(), "frames");
+        assert!(std::fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    }
+
+    #[test]
+    fn a_link_stays_and_its_file_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link] = ["file", "link"].map(|name| folder.path().join(name));
+        std::fs::write(&file, "before").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let mut new = NewFile::create(&link).unwrap();
+        new.write_all(b"after").unwrap();
+        new.finish().unwrap();
+        assert!(std::fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "after");
     }
 }

@@ -1,4 +1,7 @@
 //! Frames that are handed over before their work is done: whether the reader waits.
+//!
+//! The writer does its work again and again, and writes the frame's pixels the last time only. Before that it writes other
+//! bytes: a reader who ignores the fence sees those, or an older frame.
 
 use lucarne::negotiate::{Agreement, FencePath};
 use lucarne::{Error, Fence};
@@ -16,7 +19,8 @@ const WORK: [u32; 4] = [8, 64, 512, 4096];
 #[serde(rename_all = "kebab-case", tag = "outcome")]
 #[non_exhaustive]
 pub enum Late {
-    /// The fence had not signalled when the frame was handed over, and every pixel was right.
+    /// The fence had not signalled when the frame was handed over, and every pixel was right: the last work's, as all before
+    /// it wrote other bytes.
     Waited,
     /// Each fence had signalled by then, so that nothing was shown; the pixels were right.
     AlreadySignalled,
@@ -126,6 +130,8 @@ mod tests {
             assert!(matches!(gate, Fence::Signaled), "the reader is done");
             let fd = eventfd(0, EventfdFlags::CLOEXEC).expect("an eventfd");
             let own = fd.try_clone().expect("a descriptor");
+            // All work but the last is done at once.
+            *self.memory.pixels.borrow_mut() = pixels.iter().map(|byte| !byte).collect();
             *self.memory.work.borrow_mut() = Some((pixels.to_vec(), fd));
             if self.quick.get() > 0 {
                 self.quick.set(self.quick.get() - 1);

@@ -7,6 +7,8 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 const STEP: Duration = Duration::from_millis(5);
+/// How long a child that was ended may take to go.
+const DYING: Duration = Duration::from_secs(1);
 
 /// More than any device has to say; a child that prints more is ended.
 const MOST_BYTES: u64 = 64 << 20;
@@ -80,7 +82,11 @@ fn try_run(arguments: &[&str], patience: Duration) -> std::io::Result<Ended> {
         let talks = out.metadata()?.len().max(err.metadata()?.len()) > MOST_BYTES;
         if talks || Instant::now() > until {
             child.kill()?;
-            child.wait()?;
+            // One that the kernel does not let go of is left behind.
+            let dead_by = Instant::now() + DYING;
+            while child.try_wait()?.is_none() && Instant::now() < dead_by {
+                std::thread::sleep(STEP);
+            }
             if talks {
                 return Ok(Ended::Failed {
                     printed: text(&mut out)?,

@@ -116,7 +116,7 @@ fn forbidden(path: &str) -> String {
     };
     match group_name(group).as_deref() {
         None => format!(
-            "it belongs to group number {group}, which has no name here. In a container: docker run --group-add {group}"
+            "it belongs to group number {group}: join that; in a container: docker run --group-add {group}"
         ),
         Some("root") => format!(
             "only root may open it; a udev rule changes that: {path} is to belong to a group of yours, mode 0660"
@@ -125,13 +125,15 @@ fn forbidden(path: &str) -> String {
     }
 }
 
+/// The group's name, where that is the system's own and not a person's.
 fn group_name(wanted: u32) -> Option<String> {
     let groups = fs::read_to_string("/etc/group").ok()?;
     groups.lines().find_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;
         let number: u32 = fields.nth(1)?.parse().ok()?;
-        (number == wanted).then(|| name.to_owned())
+        let is_system = number < 1000 || ["kvm", "render", "video"].contains(&name);
+        (number == wanted && is_system).then(|| name.to_owned())
     })
 }
 

@@ -51,8 +51,9 @@ fn is_public(path: &str) -> bool {
         path.strip_prefix(*folder)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    // The second slash of an address, or a slash alone.
-    path.starts_with("//") || path == "/" || PUBLIC.iter().any(of)
+    // The slashes of an address, or a slash alone. Three of them are a file's address.
+    let is_address = path.starts_with("//") && !path.starts_with("///");
+    is_address || path == "/" || PUBLIC.iter().any(of)
 }
 
 #[cfg(test)]
@@ -79,6 +80,7 @@ mod tests {
             ("cannot open /root/a.so: no", "cannot open (a path): no"),
             ("at /usrlocal/x", "at (a path)"),
             ("LD=/opt/a:/home/b", "LD=(a path):(a path)"),
+            ("file:///home/alice/x", "file:(a path)"),
         ] {
             assert_eq!(without_folders(text), left);
         }

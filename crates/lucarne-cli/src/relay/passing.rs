@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use lucarne::Fence;
 use lucarne::vulkan::{Redraw, RedrawSource};
 use lucarne_stream::wire::FarewellReason;
-use lucarne_stream::{Consumer, ConsumerEvent, Error, Producer, Received};
+use lucarne_stream::{Consumer, ConsumerEvent, Error, Producer, Reading, Received};
 
 use super::event::{Event, input, made, tell};
 use super::out::{Images, Out, Wanted};
@@ -22,6 +22,8 @@ const TICK: Duration = Duration::from_millis(20);
 const TIMEOUT: Duration = Duration::from_secs(2);
 /// How often the rate is told.
 const INTERVAL: Duration = Duration::from_secs(1);
+/// How many frames in a row may be too late before the relay gives up.
+const MOST_LATE: usize = 3;
 
 struct Counts {
     frames: u64,
@@ -66,6 +68,9 @@ pub(super) struct Relay {
     out: Out,
     counts: Counts,
     told: Told,
+    /// Frames whose drawing was not seen to finish: the device may still read them, until a later drawing succeeds. Dropped
+    /// last, when OUT's images have waited for it.
+    late: Vec<Reading<RedrawSource>>,
 }
 
 impl Relay {
@@ -76,6 +81,7 @@ impl Relay {
             out,
             counts: Counts::new(),
             told: Told::default(),
+            late: Vec::new(),
         }
     }
 
@@ -177,11 +183,33 @@ impl Relay {
                 producer.send(slot, done, timestamp)?;
                 self.counts.frames += 1;
             }
-            // A fence that does not signal in time: the frame is lost, and the next one may be better.
-            Err(lucarne::Error::Timeout { .. }) => self.counts.missed += 1,
-            Err(error) => return Err(error.into()),
+            Err(error) => return self.keep(reading, error),
+        }
+        // A drawing that succeeds has waited for those before it.
+        for late in self.late.drain(..) {
+            late.release(Fence::Signaled)?;
         }
         Ok(reading.release(Fence::Signaled)?)
+    }
+
+    /// Keeps a frame that the device may still read. A timeout loses the frame, and the next one may be better.
+    fn keep(
+        &mut self,
+        reading: Reading<RedrawSource>,
+        error: lucarne::Error,
+    ) -> Result<(), Failure> {
+        self.late.push(reading);
+        match error {
+            lucarne::Error::Timeout { .. } if self.late.len() < MOST_LATE => {
+                self.counts.missed += 1;
+                Ok(())
+            }
+            lucarne::Error::Timeout { .. } => {
+                let what = format!("{MOST_LATE} frames in a row were not drawn in time: {error}");
+                Err(what.into())
+            }
+            error => Err(error.into()),
+        }
     }
 
     /// Serves OUT's consumers, who are told that it is paused, until IN is back.

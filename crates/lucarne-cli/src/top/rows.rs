@@ -26,7 +26,7 @@ pub(super) struct Row {
     /// Frames a second; `None` until there were two looks.
     pub(super) rate: Option<f64>,
     pub(super) frames: u64,
-    /// Frames a second that some consumer did not get. `None` where the producer does not tell.
+    /// Frames a second that the worst consumer did not get. `None` where the producer does not tell.
     pub(super) drops: Option<f64>,
     /// The worst consumer's.
     pub(super) latency_ms: Option<f64>,
@@ -88,8 +88,7 @@ fn row(before: Option<&Found>, now: &Found) -> Row {
         frames: about.frames,
         drops: each.is_some().then(|| {
             let drops = readers.clone().filter_map(|one| one.drops);
-            // The sum of nothing is -0.
-            drops.sum::<f64>() + 0.0
+            drops.fold(0.0, f64::max)
         }),
         latency_ms: readers
             .filter_map(|one| one.latency_ms)
@@ -294,6 +293,20 @@ pub(super) mod tests {
         // A quarter of 120 frames, in two seconds.
         assert_eq!(rows[0].drops, Some(15.0));
         assert_eq!(rows[0].latency_ms, Some(2.34));
+    }
+
+    #[test]
+    fn drops_are_the_worst_consumers_and_no_sum() {
+        let look = |age, frames, dropped| {
+            let mut look = found("a", age, frames);
+            if let Some(details) = &mut look.details {
+                details.consumers.push(consumer(8, frames, dropped));
+            }
+            look
+        };
+        // One misses 15 a second, as above, and the other 5.
+        let rows = of(&[look(10.0, 100, 5)], &[look(12.0, 220, 15)]);
+        assert_eq!(rows[0].drops, Some(15.0));
     }
 
     #[test]

@@ -111,7 +111,7 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Fail
     // What is wrong with the name is said before a window opens.
     let found = match describe(&folder, &options.name) {
         Ok(found) => Some(found.description.extent),
-        Err(Error::NotFound { .. }) if options.wait => None,
+        Err(error) if options.wait && stream::is_not_there(&error) => None,
         Err(Error::NotFound { .. }) => {
             let found = watch::not_found(&options.name, &folder);
             return Err(format!("{found}; --wait waits for it").into());

@@ -102,10 +102,7 @@ impl<S: Screen> Stream<S> {
                 state.connected();
                 Ok(true)
             }
-            // Gone again already, or on its way.
-            Err(Error::NotFound { .. } | Error::PeerGone) => Ok(false),
-            // It is stopped, or very busy.
-            Err(Error::Os { source, .. }) if source.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) if is_not_there(&error) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -134,6 +131,17 @@ impl<S: Screen> Stream<S> {
     }
 }
 
+/// Whether an error says that no producer answers yet: looking again later may help.
+pub(super) fn is_not_there(error: &Error) -> bool {
+    match error {
+        // On its way, or gone again already.
+        Error::NotFound { .. } | Error::PeerGone => true,
+        // It is stopped, or very busy.
+        Error::Os { source, .. } => source.kind() == ErrorKind::WouldBlock,
+        _ => false,
+    }
+}
+
 /// The frame in the window. It stays lent until the next one is there.
 pub(super) struct Held<I> {
     reading: Reading<I>,
@@ -156,8 +164,13 @@ impl<I> Held<I> {
         Shown {
             image: self.reading.image(),
             acquire: &self.acquire,
-            is_fresh: self.read.is_none(),
+            is_fresh: !self.is_drawn(),
         }
+    }
+
+    /// Whether it was in the window.
+    pub(super) fn is_drawn(&self) -> bool {
+        self.read.is_some()
     }
 
     pub(super) fn frame(&self) -> &Frame {
@@ -184,5 +197,23 @@ impl<I> Held<I> {
     /// Gives it back. What nobody read goes back with the fence that it came with.
     pub(super) fn release(self) -> Result<(), Failure> {
         Ok(self.reading.release(self.read.unwrap_or(self.acquire))?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_busy_or_gone_may_answer_later_and_others_do_not() {
+        let refused = |kind: ErrorKind| Error::Os {
+            operation: "connecting to a stream",
+            source: kind.into(),
+            help: "",
+        };
+        assert!(is_not_there(&refused(ErrorKind::WouldBlock)));
+        assert!(is_not_there(&Error::PeerGone));
+        assert!(!is_not_there(&refused(ErrorKind::PermissionDenied)));
+        assert!(!is_not_there(&Error::Ended));
     }
 }

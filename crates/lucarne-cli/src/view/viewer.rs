@@ -184,6 +184,8 @@ impl<S: Screen> Viewer<'_, S> {
         };
         self.state.dropped += received.dropped();
         if let Some(before) = self.held.replace(Held::new(received)) {
+            // There was nothing to draw it into.
+            self.state.dropped += u64::from(!before.is_drawn());
             before.release()?;
         }
         self.is_stale = true;

@@ -1,5 +1,6 @@
 //! Pixels in and out of shared images, for programs without a renderer: tests, snapshots, first steps.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -40,7 +41,8 @@ impl Device {
     /// As [`Device::upload`], and does not wait: the fence need not have signalled when this returns.
     ///
     /// The copy is made `times` times, one after the other, so that a fence which would signal at once stays unsignalled
-    /// for a while: for trials of who waits for whom. No times is once.
+    /// for a while: for trials of who waits for whom. All copies but the last write other bytes, those of `pixels` with
+    /// every bit inverted, so that a reader who does not wait is found out. No times is once.
     ///
     /// # Errors
     ///
@@ -58,22 +60,31 @@ impl Device {
             let limit = format!("{bytes} for {}", image.frame().layout());
             return Err(Error::invalid("pixels.len()", pixels.len(), limit));
         }
-        let buffer = HostBuffer::new(self.inner(), bytes, vk::BufferUsageFlags::TRANSFER_SRC)?;
+        let others_at = others_at(image, bytes);
+        let staged = match times {
+            0 | 1 => Cow::Borrowed(pixels),
+            _ => Cow::Owned(with_others(pixels, others_at)),
+        };
+        let size = staged.len();
+        let buffer = HostBuffer::new(self.inner(), size, vk::BufferUsageFlags::TRANSFER_SRC)?;
         buffer.access(|address| {
-            // SAFETY: ptr::copy_nonoverlapping: the mapping holds `bytes` bytes and is not `pixels`.
-            unsafe { std::ptr::copy_nonoverlapping(pixels.as_ptr(), address, bytes) };
+            // SAFETY: ptr::copy_nonoverlapping: the mapping holds `size` bytes, as `staged` does, and is not `staged`.
+            unsafe { std::ptr::copy_nonoverlapping(staged.as_ptr(), address, size) };
         })?;
-        let region = region(image);
+        let last = region(image);
+        let others = last.buffer_offset(others_at as u64);
         let access = Access::TransferDestination;
         // Whatever comes of the turn, the buffer may not go before its copies have finished.
         let copying = InUse::new(Copying { image, buffer });
         let raw = copying.buffer.buffer.raw();
         let fence = self.write(image, gate, timeout, access, |commands| {
-            for time in 0..times.max(1) {
-                if time > 0 {
+            for time in 1..=times.max(1) {
+                if time > 1 {
                     self.one_after_the_other(commands);
                 }
-                // SAFETY: vkCmdCopyBufferToImage: the image is in this layout (`Device::write`), the buffer holds every row.
+                let region = if time < times { others } else { last };
+                // SAFETY: vkCmdCopyBufferToImage: the image is in this layout (`Device::write`), the buffer holds every row,
+                // and where there is more than one copy every row of the others too, from `others_at` on.
                 unsafe {
                     self.raw().cmd_copy_buffer_to_image(
                         commands,
@@ -183,6 +194,22 @@ fn image_bytes(image: &Image) -> Result<usize> {
         .map(|(row, rows)| u64::from(row) * u64::from(rows))
         .and_then(|bytes| usize::try_from(bytes).ok());
     bytes.ok_or_else(|| Error::invalid("extent", extent, "small enough for this machine's memory"))
+}
+
+/// Where the bytes that are not the pixels lie, behind the `bytes` of those: at a whole block, and at four bytes as a queue
+/// that does nothing but copy asks for.
+fn others_at(image: &Image, bytes: usize) -> usize {
+    let block = image.frame().layout().format_info().planes[0].block_bytes;
+    bytes.next_multiple_of(4 * usize::from(block))
+}
+
+/// The pixels, and from `others_at` on the same with every bit inverted.
+fn with_others(pixels: &[u8], others_at: usize) -> Vec<u8> {
+    let mut both = Vec::with_capacity(others_at + pixels.len());
+    both.extend_from_slice(pixels);
+    both.resize(others_at, 0);
+    both.extend(pixels.iter().map(|byte| !byte));
+    both
 }
 
 fn region(image: &Image) -> vk::BufferImageCopy {

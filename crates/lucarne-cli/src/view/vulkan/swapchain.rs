@@ -22,6 +22,8 @@ pub(super) struct Swapchain {
     acquired: vk::Fence,
     raw: vk::SwapchainKHR,
     extent: vk::Extent2D,
+    /// The window's size that it was made for. The surface's limits may make it another one.
+    window: Extent,
     /// It does not fit its window any more.
     is_old: bool,
     device: Rc<Device>,
@@ -81,6 +83,7 @@ impl Swapchain {
             acquired: vk::Fence::null(),
             raw: create(device, &can, extent, old.as_ref())?,
             extent,
+            window,
             is_old: false,
             device: Rc::clone(device),
         };
@@ -135,9 +138,9 @@ impl Swapchain {
         Ok(())
     }
 
-    /// Whether it is the window's size, as far as is known.
+    /// Whether it was made for this size of the window, and is not known to be out of date.
     pub(super) fn fits(&self, window: Extent) -> bool {
-        !self.is_old && (self.extent.width, self.extent.height) == (window.width, window.height)
+        !self.is_old && self.window == window
     }
 
     /// The next image to draw into. `None` where the display keeps all for now, or this does not fit any more.
@@ -209,12 +212,9 @@ fn create(
     } else {
         can.max_image_count
     };
-    let opaque = vk::CompositeAlphaFlagsKHR::OPAQUE;
-    let alpha = if can.supported_composite_alpha.contains(opaque) {
-        opaque
-    } else {
-        vk::CompositeAlphaFlagsKHR::INHERIT
-    };
+    // The lowest bit that the surface lists: it has one at least, and OPAQUE is the lowest of all.
+    let bits = can.supported_composite_alpha.as_raw();
+    let alpha = vk::CompositeAlphaFlagsKHR::from_raw(bits & bits.wrapping_neg());
     let info = vk::SwapchainCreateInfoKHR::default()
         .surface(device.surface())
         .min_image_count((can.min_image_count + 1).min(most))

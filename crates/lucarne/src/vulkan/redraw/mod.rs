@@ -25,8 +25,9 @@ use pass::{Pass, Pending, State};
 ///
 /// Matrix, range and siting are those of the source's colour description. Nothing else of it is touched: numbers stay encoded as they
 /// are, with their primaries, alpha and orientation, so the target's description is the source's with the matrix
-/// [`Identity`](crate::color::Matrix::Identity) and full range. Pixels between others are interpolated; where the target is smaller, down to a
-/// sixteenth, each of its pixels is the mean of those that it covers. Computed in the shader, so that rounding alone makes a difference. A source without alpha gives alpha 1.
+/// [`Identity`](crate::color::Matrix::Identity) and full range. Pixels between others are interpolated. Where the target is smaller, down to a
+/// sixteenth, each of its pixels has the mean of those that it covers: exact for even ratios, the same on both axes, of an RGB source;
+/// near it otherwise. Computed in the shader, and not by samplers, whose places have few bits. A source without alpha gives alpha 1.
 pub struct Redraw {
     objects: InUse<Objects>,
     device: Device,
@@ -65,14 +66,19 @@ impl Device {
 
 impl Redraw {
     /// Draws a source into a target, and takes the turns of both: waits for `acquire`, the source's acquire fence, and for `gate`,
-    /// the target's release fence. Returns the target's acquire fence. The source is done with when this returns: give it back
-    /// with [`Fence::Signaled`].
+    /// the target's release fence. Returns the target's acquire fence.
     ///
-    /// Blocks until the drawing has finished, and each wait ends after `timeout`. The target needs [`Usage::RENDER`].
+    /// Blocks until this pass's last drawing, and then this one, has finished; each wait ends after `timeout`. The target needs
+    /// [`Usage::RENDER`].
+    ///
+    /// The source is done with when this returns `Ok`, and only then: give it back with [`Fence::Signaled`]. After an error, a
+    /// timeout among others, the device may still read it. Keep it until a later `draw` of this pass has returned `Ok`, which
+    /// waits for the drawing before it.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for another device's source or target; otherwise as for [`Device::write`].
+    /// [`Error::Invalid`] for another device's source or target; [`Error::Timeout`] also while the last drawing has not finished;
+    /// otherwise as for [`Device::write`].
     pub fn draw(
         &self,
         source: &RedrawSource,
@@ -83,6 +89,10 @@ impl Redraw {
     ) -> Result<Fence> {
         let inner = self.device.inner();
         target.check_device(inner)?;
+        let state = self.objects.state.lock();
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        // Before anything of the source's is touched: a drawing that came late may still read the same buffers.
+        state.finish(timeout)?;
         let mut taken = take(source, inner, acquire, timeout)?;
         if !target.usage().contains(Usage::RENDER) {
             let limit = "made for rendering too";
@@ -96,9 +106,6 @@ impl Redraw {
                 gate.clone()
             }
         };
-        let state = self.objects.state.lock();
-        let mut state = state.unwrap_or_else(PoisonError::into_inner);
-        state.finish(timeout)?;
         let pass = &self.objects.pass;
         let to = pass.target(&mut state, target)?;
         let views = source.views()?;
@@ -132,7 +139,8 @@ impl Redraw {
     }
 }
 
-/// Takes the turns of a source's images, without a submission of their own.
+/// Takes the turns of a source's images, without a submission of their own. The pass's last drawing has finished: the image's
+/// own commands know nothing of it.
 fn take<'a>(
     source: &'a RedrawSource,
     device: &std::sync::Arc<super::inner::DeviceInner>,
