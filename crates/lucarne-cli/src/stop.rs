@@ -22,10 +22,11 @@ impl Stop {
         Ok(Self(stop))
     }
 
-    /// The same for a command that ends soon after the first one, and has something to put back: a second one changes nothing.
+    /// The same for a command that ends soon after the first one, and has a terminal to put back: a second one changes nothing. The
+    /// end of the terminal ends the program at once.
     pub(crate) fn without_haste() -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        for signal in [SIGINT, SIGTERM] {
             flag::register(signal, Arc::clone(&stop))?;
         }
         Ok(Self(stop))

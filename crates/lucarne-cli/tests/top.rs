@@ -236,6 +236,48 @@ fn keys_work_and_the_terminal_is_put_back() {
     assert!(terminal.child.wait().expect("a child").success());
 }
 
+/// The one child of this process.
+fn only_child(of: &str) -> rustix::process::Pid {
+    let children = format!("/proc/{of}/task/{of}/children");
+    let child = std::fs::read_to_string(children).expect("its children");
+    let pid = child.trim().parse().ok();
+    pid.and_then(rustix::process::Pid::from_raw)
+        .expect("one child")
+}
+
+#[test]
+fn it_ends_with_its_terminal() {
+    let served = Served::start(&["--size", "64x32", "--api", "cpu"]);
+    // With the signal that a terminal's end sends, and without it.
+    for prefix in ["", "trap '' HUP; "] {
+        let command = format!("{prefix}{}", in_between(served.folder.path()));
+        let Some(mut terminal) = Terminal::open(&command) else {
+            return;
+        };
+        let place = settings(&mut terminal, "at ");
+        let shell = place.split_whitespace().nth(1).expect("a process");
+        terminal.until(TAKEN);
+        let pid = only_child(shell);
+        terminal.child.kill().expect("it runs");
+        terminal.child.wait().expect("a child");
+        let begun = Instant::now();
+        // Whoever inherits it may not ask how it ended.
+        let status = format!("/proc/{}/status", pid.as_raw_nonzero());
+        let runs = || {
+            let status = std::fs::read_to_string(&status).unwrap_or_default();
+            status.contains("State:") && !status.contains("State:\tZ")
+        };
+        while runs() {
+            let is_over = begun.elapsed() > PATIENCE;
+            if is_over {
+                let _ = rustix::process::kill_process(pid, Signal::KILL);
+            }
+            assert!(!is_over, "{prefix:?}: it goes on without a terminal");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
 #[test]
 fn a_signal_and_an_error_put_the_terminal_back() {
     let served = Served::start(&["--size", "64x32", "--api", "cpu"]);
@@ -250,14 +292,7 @@ fn a_signal_and_an_error_put_the_terminal_back() {
         let shell = place.split_whitespace().nth(1).expect("a process");
         terminal.until("makes");
         if how == "signal" {
-            let children = format!("/proc/{shell}/task/{shell}/children");
-            let child = std::fs::read_to_string(children).expect("the shell's children");
-            let pid = child
-                .trim()
-                .parse()
-                .ok()
-                .and_then(rustix::process::Pid::from_raw);
-            rustix::process::kill_process(pid.expect("one child"), Signal::TERM).expect("it runs");
+            rustix::process::kill_process(only_child(shell), Signal::TERM).expect("it runs");
         } else {
             // No folder any more, but a file.
             std::fs::remove_dir(&path).expect("empty");

@@ -12,6 +12,8 @@ use std::time::Duration;
 use clap::Args;
 use lucarne_stream::{Found, streams_in};
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::cli_values::seconds;
@@ -154,6 +156,24 @@ impl Drop for Terminal {
     }
 }
 
+/// Whether the terminal goes before it has something to say. crossterm would read from it for ever.
+fn hangs_up(within: Duration) -> Result<bool, Failure> {
+    let stdin = std::io::stdin();
+    if !stdin.is_terminal() {
+        // The keys come from /dev/tty.
+        event::poll(within)?;
+        return Ok(false);
+    }
+    let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
+    let within = Timespec::try_from(within).ok();
+    match rustix::event::poll(&mut fds, within.as_ref()) {
+        Ok(_) => Ok(fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)),
+        // The window's size has changed.
+        Err(Errno::INTR) => Ok(false),
+        Err(errno) => Err(std::io::Error::from(errno).into()),
+    }
+}
+
 fn show(mut terminal: Terminal, mut view: View, looks: &Looks, stop: &Stop) -> Result<(), Failure> {
     let mut is_stale = true;
     while !stop.asked() {
@@ -165,7 +185,10 @@ fn show(mut terminal: Terminal, mut view: View, looks: &Looks, stop: &Stop) -> R
             terminal.0.draw(|frame| screen::draw(frame, &view))?;
             is_stale = false;
         }
-        if !event::poll(TICK)? {
+        if hangs_up(TICK)? {
+            return Err("the terminal has gone".into());
+        }
+        if !event::poll(Duration::ZERO)? {
             continue;
         }
         match event::read()? {
