@@ -11,6 +11,15 @@ use super::{failed, handoff};
 use crate::error::Result;
 use crate::frame::Fence;
 
+/// One fence for two. Fences of different kinds do not merge: then this waits for the first, and the second is left.
+pub(super) fn both(first: &Fence, second: &Fence, timeout: Duration) -> Result<Fence> {
+    if let Ok(both) = Fence::merge(&[first.clone(), second.clone()]) {
+        return Ok(both);
+    }
+    first.wait(timeout)?;
+    Ok(second.clone())
+}
+
 /// What holds submissions back until a fence signals.
 pub(super) struct Gate {
     /// `None` where this device's CPU waits.

@@ -9,6 +9,7 @@ use ash::vk;
 use super::access::Access;
 use super::conv;
 use super::exclusive::{Exclusive, Held};
+use super::failed;
 use super::inner::DeviceInner;
 use super::object::Owned;
 use super::owner::{Owner, family_of_others};
@@ -182,6 +183,15 @@ impl Image {
     /// Whether the image lies in host memory.
     pub(super) fn in_host_memory(&self) -> bool {
         self.objects.bound.in_place.is_some()
+    }
+
+    /// A view for an access that the image was made for.
+    pub(super) fn view(&self, access: Access) -> Result<Owned<vk::ImageView>> {
+        let create = self.view_info(access);
+        // SAFETY: vkCreateImageView: the image's own format, and it has the usage, for which callers answer.
+        let view = unsafe { self.device.device.create_image_view(&create, None) }
+            .map_err(failed("vkCreateImageView"))?;
+        Ok(Owned::new(&self.device, view))
     }
 
     pub(super) fn staging(&self) -> Option<&Staging> {

@@ -31,6 +31,7 @@ mod pixels;
 mod planes;
 mod redraw;
 mod semaphore;
+mod shader;
 mod srgb;
 mod staging;
 mod submission;

@@ -158,8 +158,7 @@ impl Semaphore {
 
 impl Finish for Objects {
     fn finish(&mut self, timeout: Duration) -> Result<()> {
-        let done = self.done.get_mut();
-        done.unwrap_or_else(PoisonError::into_inner).finish(timeout)
+        self.done.finish(timeout)
     }
 }
 

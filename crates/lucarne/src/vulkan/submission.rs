@@ -4,7 +4,7 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::slice;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ash::vk;
@@ -25,6 +25,15 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) trait Finish {
     /// Waits until no submitted work uses it any more.
     fn finish(&mut self, timeout: Duration) -> Result<()>;
+}
+
+impl<T: Finish> Finish for Mutex<T> {
+    fn finish(&mut self, timeout: Duration) -> Result<()> {
+        let inner = self.get_mut();
+        inner
+            .unwrap_or_else(PoisonError::into_inner)
+            .finish(timeout)
+    }
 }
 
 /// Objects that are dropped once their work has finished, and leaked if it does not: a device that does not finish may still
@@ -66,6 +75,8 @@ pub(super) struct Done {
     fence: Owned<vk::Fence>,
     /// Submitted, and not known to have finished.
     pending: bool,
+    /// Work was submitted that may never be known to have finished.
+    lost: bool,
     waiting_for: &'static str,
 }
 
@@ -82,6 +93,7 @@ impl Done {
         Ok(Self {
             fence: Owned::new(device, fence),
             pending: false,
+            lost: false,
             waiting_for,
         })
     }
@@ -103,11 +115,26 @@ impl Done {
         self.pending = true;
         Ok(())
     }
+
+    /// Signals after everything that the queue was given so far. Where that fails, nobody can tell when it has finished.
+    pub(super) fn mark(&mut self) -> Result<()> {
+        let marked = self.submit(&[]);
+        self.lost = marked.is_err();
+        marked
+    }
+
+    /// Work may be under way that nothing tells the end of: `finish` fails from now on.
+    pub(super) fn lose(&mut self) {
+        self.lost = true;
+    }
 }
 
 impl Finish for Done {
     #[inline]
     fn finish(&mut self, timeout: Duration) -> Result<()> {
+        if self.lost {
+            return Err(Error::driver("vkQueueSubmit", "work that never finished"));
+        }
         if self.pending {
             wait(
                 self.fence.device(),

@@ -13,6 +13,7 @@ use super::access::Access;
 use super::barrier::{record_acquire, record_release};
 use super::device::Device;
 use super::exclusive::Held;
+use super::gate::both;
 use super::image::Image;
 use super::owner::Owner;
 use super::submission::{Commands, Finish, InUse};
@@ -41,10 +42,7 @@ struct Objects {
 
 impl Finish for Objects {
     fn finish(&mut self, timeout: Duration) -> Result<()> {
-        let state = self.state.get_mut();
-        state
-            .unwrap_or_else(PoisonError::into_inner)
-            .finish(timeout)
+        self.state.finish(timeout)
     }
 }
 
@@ -89,28 +87,20 @@ impl Redraw {
     ) -> Result<Fence> {
         let inner = self.device.inner();
         target.check_device(inner)?;
+        if !target.usage().contains(Usage::RENDER) {
+            let limit = "made for rendering too";
+            return Err(Error::invalid("target.usage", target.usage(), limit));
+        }
         let state = self.objects.state.lock();
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         // Before anything of the source's is touched: a drawing that came late may still read the same buffers.
         state.finish(timeout)?;
         let mut taken = take(source, inner, acquire, timeout)?;
-        if !target.usage().contains(Usage::RENDER) {
-            let limit = "made for rendering too";
-            return Err(Error::invalid("target.usage", target.usage(), limit));
-        }
-        let both = match Fence::merge(&[acquire.clone(), gate.clone()]) {
-            Ok(both) => both,
-            // Fences of different kinds do not merge: one of them is waited for here.
-            Err(_) => {
-                acquire.wait(timeout)?;
-                gate.clone()
-            }
-        };
+        let both = both(acquire, gate, timeout)?;
         let pass = &self.objects.pass;
         let to = pass.target(&mut state, target)?;
-        let views = source.views()?;
-        pass.describe(&state, &views);
-        state.keep(Pending::new(source, views, &to));
+        pass.describe(&state, source.views());
+        state.keep(Pending::new(source, &to));
         let family = self.device.queue_family();
         let mut recorded = false;
         let access = Access::ColorAttachment;

@@ -1,25 +1,24 @@
 //! The objects of the pass: shaders, pipelines for each format, and what one drawing uses.
 
-use std::io::Cursor;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ash::vk;
 
-use super::source::RedrawSource;
+use super::source::{Planes, RedrawSource};
 use crate::error::{Error, Requirement, Result};
 use crate::layout::Extent;
 use crate::vulkan::access::Access;
-use crate::vulkan::failed;
 use crate::vulkan::image::Image;
 use crate::vulkan::inner::DeviceInner;
 use crate::vulkan::object::Owned;
 use crate::vulkan::submission::{Done, Finish};
+use crate::vulkan::{failed, shader};
 
 /// Bytes of the shader's `Redraw`: every device has room for 128.
 const PUSH_BYTES: u8 = 80;
 /// Textures that the shader knows: a plane each.
-const TEXTURES: u32 = 3;
+const TEXTURES: [vk::DescriptorType; 3] = [vk::DescriptorType::SAMPLED_IMAGE; 3];
 /// The most samples along each axis of a pixel, each the mean of two: down to a sixteenth of the source's size, all of it counts.
 const MOST_TAPS: u32 = 8;
 
@@ -42,8 +41,6 @@ struct Way {
 pub(super) struct State {
     done: Done,
     pending: Option<Pending>,
-    /// Submitted work may never be known to have finished.
-    is_lost: bool,
     ways: Vec<Way>,
     _pool: Owned<vk::DescriptorPool>,
     set: vk::DescriptorSet,
@@ -52,8 +49,7 @@ pub(super) struct State {
 /// What a drawing uses until it has finished. Dropped in this order.
 pub(super) struct Pending {
     _framebuffer: Arc<Framebuffer>,
-    _views: Vec<Owned<vk::ImageView>>,
-    _images: Arc<[Image]>,
+    _planes: Arc<Planes>,
 }
 
 struct Framebuffer {
@@ -70,26 +66,20 @@ pub(super) struct Target {
 }
 
 impl Pending {
-    pub(super) fn new(
-        source: &RedrawSource,
-        views: Vec<Owned<vk::ImageView>>,
-        target: &Target,
-    ) -> Self {
+    pub(super) fn new(source: &RedrawSource, target: &Target) -> Self {
         Self {
             _framebuffer: Arc::clone(&target.framebuffer),
-            _views: views,
-            _images: source.shared_images(),
+            _planes: source.shared(),
         }
     }
 }
 
 impl State {
     pub(super) fn new(device: &Arc<DeviceInner>, pass: &Pass) -> Result<Self> {
-        let (pool, set) = descriptor_set(device, pass)?;
+        let (pool, set) = shader::descriptor_set(device, &pass.set_layout, &TEXTURES)?;
         Ok(Self {
             done: Done::new(device, "the end of the last drawing")?,
             pending: None,
-            is_lost: false,
             ways: Vec::new(),
             _pool: pool,
             set,
@@ -103,18 +93,12 @@ impl State {
 
     /// The drawing may have been submitted.
     pub(super) fn submitted(&mut self) -> Result<()> {
-        let submitted = self.done.submit(&[]);
-        // Without it nobody can tell when its objects may go.
-        self.is_lost = submitted.is_err();
-        submitted
+        self.done.mark()
     }
 }
 
 impl Finish for State {
     fn finish(&mut self, timeout: Duration) -> Result<()> {
-        if self.is_lost {
-            return Err(Error::driver("vkQueueSubmit", "work that never finished"));
-        }
         self.done.finish(timeout)?;
         self.pending = None;
         Ok(())
@@ -124,29 +108,11 @@ impl Finish for State {
 impl Pass {
     pub(super) fn new(device: &Arc<DeviceInner>) -> Result<Self> {
         check_queue(device)?;
-        let set_layout = set_layout(device)?;
-        let sets = [set_layout.raw()];
-        let ranges = [vk::PushConstantRange::default()
-            .stage_flags(vk::ShaderStageFlags::FRAGMENT)
-            .size(u32::from(PUSH_BYTES))];
-        let create = vk::PipelineLayoutCreateInfo::default()
-            .set_layouts(&sets)
-            .push_constant_ranges(&ranges);
-        let raw = &device.device;
-        // SAFETY: vkCreatePipelineLayout: every device has 128 bytes of push constants, and three sampled images for a stage.
-        let layout = unsafe { raw.create_pipeline_layout(&create, None) }
-            .map_err(failed("vkCreatePipelineLayout"))?;
-        let layout = Owned::new(device, layout);
-        let code = include_bytes!("redraw.spv");
-        let words = ash::util::read_spv(&mut Cursor::new(&code[..]))
-            .map_err(|error| Error::os("reading a shader of this crate", error))?;
-        let create = vk::ShaderModuleCreateInfo::default().code(&words);
-        // SAFETY: vkCreateShaderModule: SPIR-V 1.0 that the shader compiler has validated.
-        let module = unsafe { raw.create_shader_module(&create, None) }
-            .map_err(failed("vkCreateShaderModule"))?;
+        let stage = vk::ShaderStageFlags::FRAGMENT;
+        let set_layout = shader::set_layout(device, stage, &TEXTURES)?;
         Ok(Self {
-            module: Owned::new(device, module),
-            layout,
+            module: shader::module(device, include_bytes!("redraw.spv"))?,
+            layout: shader::pipeline_layout(device, &set_layout, stage, PUSH_BYTES)?,
             set_layout,
             device: Arc::clone(device),
         })
@@ -166,11 +132,7 @@ impl Pass {
         let way = &state.ways[at];
         let extent = image.frame().layout().extent();
         let raw = &self.device.device;
-        let create = image.view_info(Access::ColorAttachment);
-        // SAFETY: vkCreateImageView: the image's own format, and it was made with RENDER usage (`Redraw::draw` has looked).
-        let view =
-            unsafe { raw.create_image_view(&create, None) }.map_err(failed("vkCreateImageView"))?;
-        let view = Owned::new(&self.device, view);
+        let view = image.view(Access::ColorAttachment)?;
         let views = [view.raw()];
         let create = vk::FramebufferCreateInfo::default()
             .render_pass(way.render_pass.raw())
@@ -205,7 +167,7 @@ impl Pass {
     /// Puts the source into the descriptor set, which no pending commands use.
     pub(super) fn describe(&self, state: &State, views: &[Owned<vk::ImageView>]) {
         // A frame of fewer planes fills the other places with its last.
-        let images: Vec<_> = (0..TEXTURES as usize)
+        let images: Vec<_> = (0..TEXTURES.len())
             .filter_map(|at| views.get(at).or(views.last()))
             .map(|view| {
                 vk::DescriptorImageInfo::default()
@@ -326,51 +288,6 @@ fn check_queue(device: &DeviceInner) -> Result<()> {
     let what = format!("drawing on {}", device.adapter.name());
     let missing = Requirement::QueueFamily { kind: "graphics" };
     Err(Error::unsupported(what, vec![missing]))
-}
-
-fn set_layout(device: &Arc<DeviceInner>) -> Result<Owned<vk::DescriptorSetLayout>> {
-    let binding = |index, kind| {
-        vk::DescriptorSetLayoutBinding::default()
-            .binding(index)
-            .descriptor_type(kind)
-            .descriptor_count(1)
-            .stage_flags(vk::ShaderStageFlags::FRAGMENT)
-    };
-    let bindings: Vec<_> = (0..TEXTURES)
-        .map(|index| binding(index, vk::DescriptorType::SAMPLED_IMAGE))
-        .collect();
-    let create = vk::DescriptorSetLayoutCreateInfo::default().bindings(&bindings);
-    // SAFETY: vkCreateDescriptorSetLayout with bindings of one descriptor each.
-    let layout = unsafe { device.device.create_descriptor_set_layout(&create, None) }
-        .map_err(failed("vkCreateDescriptorSetLayout"))?;
-    Ok(Owned::new(device, layout))
-}
-
-fn descriptor_set(
-    device: &Arc<DeviceInner>,
-    pass: &Pass,
-) -> Result<(Owned<vk::DescriptorPool>, vk::DescriptorSet)> {
-    let sizes = [vk::DescriptorPoolSize::default()
-        .ty(vk::DescriptorType::SAMPLED_IMAGE)
-        .descriptor_count(TEXTURES)];
-    let create = vk::DescriptorPoolCreateInfo::default()
-        .max_sets(1)
-        .pool_sizes(&sizes);
-    // SAFETY: vkCreateDescriptorPool with one set.
-    let pool = unsafe { device.device.create_descriptor_pool(&create, None) }
-        .map_err(failed("vkCreateDescriptorPool"))?;
-    let pool = Owned::new(device, pool);
-    let layouts = [pass.set_layout.raw()];
-    let allocate = vk::DescriptorSetAllocateInfo::default()
-        .descriptor_pool(pool.raw())
-        .set_layouts(&layouts);
-    // SAFETY: vkAllocateDescriptorSets: the pool has room for exactly this set.
-    let sets = unsafe { device.device.allocate_descriptor_sets(&allocate) }
-        .map_err(failed("vkAllocateDescriptorSets"))?;
-    let set = sets
-        .first()
-        .ok_or_else(|| Error::driver("vkAllocateDescriptorSets", "success, but no set"))?;
-    Ok((pool, *set))
 }
 
 /// All of the target is drawn, so that what was there before does not matter.

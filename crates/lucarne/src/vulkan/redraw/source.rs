@@ -13,7 +13,6 @@ use crate::frame::{Components, Frame, component_formats};
 use crate::layout::{Extent, Tiling};
 use crate::negotiate::{MemoryPath, Offer, OfferEntry, Usage};
 use crate::vulkan::access::Access;
-use crate::vulkan::failed;
 use crate::vulkan::image::Image;
 use crate::vulkan::object::Owned;
 
@@ -22,11 +21,17 @@ const COLOURS: u32 = u32::MAX;
 
 /// A frame that a [`Redraw`] can draw.
 pub struct RedrawSource {
-    images: Arc<[Image]>,
+    planes: Arc<Planes>,
     frame: Frame,
     pub(super) rows: [[f64; 4]; 3],
     pub(super) chroma: [f64; 4],
     pub(super) places: u32,
+}
+
+/// One image, or one for each plane, as the shader reads them. Dropped in this order.
+pub(super) struct Planes {
+    views: Vec<Owned<vk::ImageView>>,
+    images: Vec<Image>,
 }
 
 impl Redraw {
@@ -62,13 +67,13 @@ impl Redraw {
         let info = frame.layout().format_info();
         if info.color != ColorKind::Yuv {
             let image = self.device.import(frame, Usage::SAMPLE)?;
-            return Ok(RedrawSource::new(frame, vec![image]));
+            return RedrawSource::new(frame, vec![image]);
         }
         let components = frame.components()?;
         let conversion = YcbcrConversion::of(info, &frame.layout().color())?;
         let views = components.frames().iter();
         let images = views.map(|view| self.device.import(view, Usage::SAMPLE));
-        let mut source = RedrawSource::new(frame, images.collect::<Result<_>>()?);
+        let mut source = RedrawSource::new(frame, images.collect::<Result<_>>()?)?;
         source.rows = conversion.rgb_matrix(components.codes_per_one());
         source.places = places(&components);
         source.chroma = chroma(frame, &components);
@@ -137,14 +142,17 @@ fn chroma(frame: &Frame, components: &Components) -> [f64; 4] {
 }
 
 impl RedrawSource {
-    fn new(frame: &Frame, images: Vec<Image>) -> Self {
-        Self {
-            images: images.into(),
+    /// The images were imported for sampling.
+    fn new(frame: &Frame, images: Vec<Image>) -> Result<Self> {
+        let views = images.iter().map(|image| image.view(Access::Sampled));
+        let views = views.collect::<Result<_>>()?;
+        Ok(Self {
+            planes: Arc::new(Planes { views, images }),
             frame: frame.clone(),
             rows: [[0.0; 4]; 3],
             chroma: [1.0, 1.0, 0.0, 0.0],
             places: COLOURS,
-        }
+        })
     }
 
     /// The frame that is drawn.
@@ -154,28 +162,20 @@ impl RedrawSource {
 
     /// How often this side copies each frame, see [`Image::copies_per_frame`].
     pub fn copies_per_frame(&self) -> u32 {
-        let copies = self.images.iter().map(Image::copies_per_frame);
+        let copies = self.images().iter().map(Image::copies_per_frame);
         copies.max().unwrap_or(0)
     }
 
     pub(super) fn images(&self) -> &[Image] {
-        &self.images
+        &self.planes.images
     }
 
-    pub(super) fn shared_images(&self) -> Arc<[Image]> {
-        Arc::clone(&self.images)
+    pub(super) fn views(&self) -> &[Owned<vk::ImageView>] {
+        &self.planes.views
     }
 
-    pub(super) fn views(&self) -> Result<Vec<Owned<vk::ImageView>>> {
-        let views = self.images.iter().map(|image| {
-            let device = image.device();
-            let create = image.view_info(Access::Sampled);
-            // SAFETY: vkCreateImageView: the image's own format, and `import` made it with SAMPLED usage.
-            let view = unsafe { device.device.create_image_view(&create, None) }
-                .map_err(failed("vkCreateImageView"))?;
-            Ok(Owned::new(device, view))
-        });
-        views.collect()
+    pub(super) fn shared(&self) -> Arc<Planes> {
+        Arc::clone(&self.planes)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ash::vk;
 
-use super::rgb_to_ycbcr::{Parameters, Pass};
+use super::rgb_to_ycbcr::{KINDS, Parameters, Pass};
 use crate::color::{ChromaLocation, ColorDescription, YcbcrConversion};
 use crate::error::{Error, Requirement, Result};
 use crate::format::{Component, Format};
@@ -21,7 +21,7 @@ use crate::vulkan::object::Owned;
 use crate::vulkan::owner::family_of_others;
 use crate::vulkan::staging::{self, Direction, Staging};
 use crate::vulkan::submission::{Done, Finish, InUse};
-use crate::vulkan::{failed, handoff, support};
+use crate::vulkan::{failed, handoff, shader, support};
 
 /// Two planes, of luma and of chroma pairs, for each two by two pixels one.
 const FORMATS: [Format; 5] = [
@@ -73,8 +73,6 @@ struct State {
     /// Signals after the last conversion, which the image's own commands have run: a sync_file would say so too, but is
     /// not something that Vulkan counts as proof.
     done: Done,
-    /// Submitted work may never be known to have finished.
-    lost: bool,
 }
 
 /// A conversion that is being recorded.
@@ -111,7 +109,6 @@ impl YcbcrBuffer {
         let state = State {
             view: None,
             done: Done::new(device, "the end of the frame's last conversion")?,
-            lost: false,
         };
         let objects = Objects {
             state: Mutex::new(state),
@@ -191,7 +188,7 @@ impl YcbcrBuffer {
         let mut state = self.state();
         let device = self.device();
         state.finish(timeout)?;
-        let view = image_view(device, image)?;
+        let view = image_view(image)?;
         let images = [vk::DescriptorImageInfo::default()
             .image_view(view.raw())
             .image_layout(vk::ImageLayout::SHADER_READ_ONLY_OPTIMAL)];
@@ -278,10 +275,7 @@ impl Turn<'_> {
     /// Remembers the fence of the submission; returns the acquire fence for readers.
     pub(super) fn end(&mut self, fence: &Fence, timeout: Duration) -> Result<Fence> {
         // After everything that the queue was given so far.
-        let submitted = self.state.done.submit(&[]);
-        // Without it nobody can tell when the target may go.
-        self.state.lost = submitted.is_err();
-        submitted?;
+        self.state.done.mark()?;
         let Store::Host(staging) = &self.target.objects.store else {
             return Ok(fence.clone());
         };
@@ -295,26 +289,22 @@ impl Turn<'_> {
 
     /// After a failure: with `finished`, nothing is pending.
     pub(super) fn abandon(&mut self, finished: bool) {
-        self.state.lost = !finished;
+        if !finished {
+            self.state.done.lose();
+        }
     }
 }
 
 impl Finish for State {
     /// Waits until the last conversion has finished.
     fn finish(&mut self, timeout: Duration) -> Result<()> {
-        if self.lost {
-            return Err(Error::driver("vkQueueSubmit", "work that never finished"));
-        }
         self.done.finish(timeout)
     }
 }
 
 impl Finish for Objects {
     fn finish(&mut self, timeout: Duration) -> Result<()> {
-        let state = self.state.get_mut();
-        state
-            .unwrap_or_else(PoisonError::into_inner)
-            .finish(timeout)
+        self.state.finish(timeout)
     }
 }
 
@@ -407,33 +397,7 @@ fn descriptor_set(
     pass: &Pass,
     buffer: vk::Buffer,
 ) -> Result<(Owned<vk::DescriptorPool>, vk::DescriptorSet)> {
-    let raw = &device.device;
-    let size = |kind| {
-        vk::DescriptorPoolSize::default()
-            .ty(kind)
-            .descriptor_count(1)
-    };
-    let sizes = [
-        size(vk::DescriptorType::SAMPLED_IMAGE),
-        size(vk::DescriptorType::STORAGE_BUFFER),
-    ];
-    let create = vk::DescriptorPoolCreateInfo::default()
-        .max_sets(1)
-        .pool_sizes(&sizes);
-    // SAFETY: vkCreateDescriptorPool with one set.
-    let pool = unsafe { raw.create_descriptor_pool(&create, None) }
-        .map_err(failed("vkCreateDescriptorPool"))?;
-    let pool = Owned::new(device, pool);
-    let layouts = [pass.set_layout.raw()];
-    let allocate = vk::DescriptorSetAllocateInfo::default()
-        .descriptor_pool(pool.raw())
-        .set_layouts(&layouts);
-    // SAFETY: vkAllocateDescriptorSets: the pool has room for exactly this set.
-    let sets = unsafe { raw.allocate_descriptor_sets(&allocate) }
-        .map_err(failed("vkAllocateDescriptorSets"))?;
-    let set = *sets
-        .first()
-        .ok_or_else(|| Error::driver("vkAllocateDescriptorSets", "success, but no set"))?;
+    let (pool, set) = shader::descriptor_set(device, &pass.set_layout, &KINDS)?;
     let buffers = [vk::DescriptorBufferInfo::default()
         .buffer(buffer)
         .range(vk::WHOLE_SIZE)];
@@ -444,20 +408,16 @@ fn descriptor_set(
         .buffer_info(&buffers);
     // SAFETY: vkUpdateDescriptorSets of a set that no commands use yet; the buffer's size is within the device's
     // limit (`check_size`).
-    unsafe { raw.update_descriptor_sets(&[write], &[]) };
+    unsafe { device.device.update_descriptor_sets(&[write], &[]) };
     Ok((pool, set))
 }
 
-fn image_view(device: &Arc<DeviceInner>, image: &Image) -> Result<Owned<vk::ImageView>> {
+fn image_view(image: &Image) -> Result<Owned<vk::ImageView>> {
     if !image.usage().contains(Usage::SAMPLE) {
         let limit = "made for sampling too";
         return Err(Error::invalid("image.usage", image.usage(), limit));
     }
-    let create = image.view_info(Access::Sampled);
-    // SAFETY: vkCreateImageView: the image's own format, and it was made with SAMPLED usage.
-    let view = unsafe { device.device.create_image_view(&create, None) }
-        .map_err(failed("vkCreateImageView"))?;
-    Ok(Owned::new(device, view))
+    image.view(Access::Sampled)
 }
 
 fn record_barrier(

@@ -1,7 +1,6 @@
 //! The stage before every video encoder: red, green and blue to `Y'CbCr` in a compute shader.
 
 use std::fmt;
-use std::io::Cursor;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,13 +15,19 @@ use crate::layout::Extent;
 use crate::negotiate::MemoryPath;
 use crate::vulkan::access::Access;
 use crate::vulkan::device::Device;
-use crate::vulkan::failed;
+use crate::vulkan::gate::both;
 use crate::vulkan::image::Image;
 use crate::vulkan::inner::DeviceInner;
 use crate::vulkan::object::Owned;
+use crate::vulkan::{failed, shader};
 
 /// Bytes of the shader's `Pass`: every device has room for 128.
 const PUSH_BYTES: u8 = 96;
+/// What it reads and writes: the image, and the frame's buffer.
+pub(super) const KINDS: [vk::DescriptorType; 2] = [
+    vk::DescriptorType::SAMPLED_IMAGE,
+    vk::DescriptorType::STORAGE_BUFFER,
+];
 /// Invocations in a workgroup, along each axis.
 const WORKGROUP: u32 = 8;
 
@@ -152,14 +157,7 @@ impl RgbToYcbcr {
         }
         let device = Device::of_inner(&pass.device);
         let mut turn = target.begin(image, gate, timeout)?;
-        let both = match Fence::merge(&[acquire.clone(), gate.clone()]) {
-            Ok(both) => both,
-            // Fences of different kinds do not merge: one of them is waited for here.
-            Err(_) => {
-                gate.wait(timeout)?;
-                acquire.clone()
-            }
-        };
+        let both = both(gate, acquire, timeout)?;
         let mut recorded = false;
         let read = device.read(image, &both, timeout, Access::Sampled, |commands| {
             recorded = true;
@@ -183,42 +181,10 @@ impl RgbToYcbcr {
 
 impl Pass {
     fn new(device: &Arc<DeviceInner>) -> Result<Self> {
-        let raw = &device.device;
-        let binding = |index, kind| {
-            vk::DescriptorSetLayoutBinding::default()
-                .binding(index)
-                .descriptor_type(kind)
-                .descriptor_count(1)
-                .stage_flags(vk::ShaderStageFlags::COMPUTE)
-        };
-        let bindings = [
-            binding(0, vk::DescriptorType::SAMPLED_IMAGE),
-            binding(1, vk::DescriptorType::STORAGE_BUFFER),
-        ];
-        let create = vk::DescriptorSetLayoutCreateInfo::default().bindings(&bindings);
-        // SAFETY: vkCreateDescriptorSetLayout with two bindings of one descriptor each.
-        let set_layout = unsafe { raw.create_descriptor_set_layout(&create, None) }
-            .map_err(failed("vkCreateDescriptorSetLayout"))?;
-        let set_layout = Owned::new(device, set_layout);
-        let ranges = [vk::PushConstantRange::default()
-            .stage_flags(vk::ShaderStageFlags::COMPUTE)
-            .size(u32::from(PUSH_BYTES))];
-        let sets = [set_layout.raw()];
-        let create = vk::PipelineLayoutCreateInfo::default()
-            .set_layouts(&sets)
-            .push_constant_ranges(&ranges);
-        // SAFETY: vkCreatePipelineLayout: every device has 128 bytes of push constants.
-        let layout = unsafe { raw.create_pipeline_layout(&create, None) }
-            .map_err(failed("vkCreatePipelineLayout"))?;
-        let layout = Owned::new(device, layout);
-        let code = include_bytes!("rgb_to_ycbcr.spv");
-        let words = ash::util::read_spv(&mut Cursor::new(&code[..]))
-            .map_err(|error| Error::os("reading a shader of this crate", error))?;
-        let create = vk::ShaderModuleCreateInfo::default().code(&words);
-        // SAFETY: vkCreateShaderModule: SPIR-V 1.0 that the shader compiler has validated.
-        let module = unsafe { raw.create_shader_module(&create, None) }
-            .map_err(failed("vkCreateShaderModule"))?;
-        let module = Owned::new(device, module);
+        let stage = vk::ShaderStageFlags::COMPUTE;
+        let set_layout = shader::set_layout(device, stage, &KINDS)?;
+        let layout = shader::pipeline_layout(device, &set_layout, stage, PUSH_BYTES)?;
+        let module = shader::module(device, include_bytes!("rgb_to_ycbcr.spv"))?;
         Ok(Self {
             luma: pipeline(device, &layout, &module, c"luma")?,
             chroma: pipeline(device, &layout, &module, c"chroma")?,
