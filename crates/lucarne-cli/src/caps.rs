@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use lucarne::negotiate::OfferEntry;
-use lucarne::{Format, Support, Tiling, Usage};
+use lucarne::{Format, Support, Usage};
 use serde::{Deserialize, Serialize};
 
 use crate::cli_values::{format_value, usage_value};
-use crate::devices::{self, Api, Device};
+use crate::devices::{self, Api, Device, faults};
 use crate::new_file::NewFile;
-use crate::output::{Output, bold, format_name, table};
+use crate::output::{Output, bold, format_name, layout_name, table};
 use crate::{Answer, Failure};
 
 #[derive(Args, Debug)]
@@ -112,9 +112,8 @@ fn print(device: &Device, output: &mut Output) -> Result<(), Failure> {
             format_args!("{}, {format}: {}", strike.path, strike.reason),
         )?;
     }
-    // Guards that are on everywhere tell nothing of this device; JSON has them all.
-    let of_this_device = |quirk: &&String| !quirk.ends_with("(always on)");
-    for quirk in device.quirks.iter().filter(of_this_device) {
+    // JSON has the others too.
+    for quirk in faults(&device.quirks) {
         output.field("quirk", quirk)?;
     }
     let rows = Group::of_entries(&offer.entries);
@@ -179,13 +178,9 @@ impl Shape {
         if entry.external_only {
             can.push("external-only");
         }
-        let layout = match entry.tiling {
-            Tiling::Explicit(modifier) => modifier.to_string(),
-            _ => "the driver's own".to_owned(),
-        };
         Self {
             memory: entry.path.name().to_owned(),
-            layout,
+            layout: layout_name(entry.tiling),
             can: can.join(", "),
             usage: entry.usage.to_string().to_lowercase().replace(" | ", ", "),
             largest: entry.max_extent.to_string(),

@@ -66,6 +66,12 @@ pub(crate) struct Device {
     pub(crate) offer: Offer,
 }
 
+/// The faults among `quirks` that this driver has. Guards that are on everywhere tell nothing of it.
+pub(crate) fn faults(quirks: &[String]) -> impl Iterator<Item = &String> {
+    let all = quirks.iter();
+    all.filter(|quirk| !quirk.ends_with("(always on)"))
+}
+
 /// Every device of an API, for images used as `usage` says; and why others could not be asked.
 pub(crate) fn all(api: Api, usage: Usage) -> (Vec<Device>, Vec<String>) {
     let asked = match api {

@@ -10,6 +10,7 @@ mod decode;
 mod devices;
 mod doctor;
 mod explain;
+mod hang_up;
 mod list;
 mod new_file;
 mod output;

@@ -5,7 +5,7 @@ use std::io::{IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
 use comfy_table::{ContentArrangement, Table, presets};
-use lucarne::Format;
+use lucarne::{Format, Tiling};
 use serde::Serialize;
 
 use crate::Failure;
@@ -119,6 +119,14 @@ pub(crate) fn progress(line: &str) {
 pub(crate) fn counted(count: usize, what: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
     format!("{count} {what}{s}")
+}
+
+/// A modifier's meaning.
+pub(crate) fn layout_name(tiling: Tiling) -> String {
+    match tiling {
+        Tiling::Explicit(modifier) => modifier.to_string(),
+        Tiling::Implicit => "the driver's own".to_owned(),
+    }
 }
 
 /// The kernel's name for a format, or its code.

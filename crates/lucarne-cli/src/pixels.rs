@@ -98,18 +98,31 @@ fn divide_by_alpha(pixel: &mut [u16; 4]) {
     }
 }
 
-/// Undoes how the picture was turned before it was stored: mirrored, then rotated counter-clockwise.
+/// What was done to a picture before it was stored: mirrored, then rotated counter-clockwise.
+pub(crate) struct Turns {
+    pub(crate) mirrored: bool,
+    pub(crate) quarters: u8,
+}
+
+impl Turns {
+    pub(crate) fn of(orientation: Orientation) -> Self {
+        let (mirrored, quarters) = match orientation {
+            Orientation::Rotated90 => (false, 1),
+            Orientation::Rotated180 => (false, 2),
+            Orientation::Rotated270 => (false, 3),
+            Orientation::Flipped => (true, 0),
+            Orientation::Flipped90 => (true, 1),
+            Orientation::Flipped180 => (true, 2),
+            Orientation::Flipped270 => (true, 3),
+            _ => (false, 0),
+        };
+        Self { mirrored, quarters }
+    }
+}
+
+/// Undoes how the picture was turned before it was stored.
 fn upright(picture: Picture, orientation: Orientation) -> Picture {
-    let (mirrored, quarters) = match orientation {
-        Orientation::Rotated90 => (false, 1),
-        Orientation::Rotated180 => (false, 2),
-        Orientation::Rotated270 => (false, 3),
-        Orientation::Flipped => (true, 0),
-        Orientation::Flipped90 => (true, 1),
-        Orientation::Flipped180 => (true, 2),
-        Orientation::Flipped270 => (true, 3),
-        _ => (false, 0),
-    };
+    let Turns { mirrored, quarters } = Turns::of(orientation);
     let mut picture = picture;
     for _ in 0..quarters {
         picture = clockwise(picture);

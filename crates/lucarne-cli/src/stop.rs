@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
+/// What asks a program to end.
+const ENDS: [i32; 2] = [SIGINT, SIGTERM];
+
 /// Whether somebody asked the program to end.
 #[derive(Clone, Debug)]
 pub(crate) struct Stop(Arc<AtomicBool>);
@@ -14,7 +17,7 @@ impl Stop {
     /// Takes Ctrl-C, SIGTERM and the end of the terminal as a request to end. A second one ends the program at once, with status 130.
     pub(crate) fn on_signals() -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM, SIGHUP] {
+        for signal in [SIGHUP].into_iter().chain(ENDS) {
             // Handlers run in this order: the first signal finds the flag unset.
             flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))?;
             flag::register(signal, Arc::clone(&stop))?;
@@ -26,7 +29,7 @@ impl Stop {
     /// end of the terminal ends the program at once.
     pub(crate) fn without_haste() -> std::io::Result<Self> {
         let stop = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
+        for signal in ENDS {
             flag::register(signal, Arc::clone(&stop))?;
         }
         Ok(Self(stop))

@@ -1,5 +1,6 @@
 //! A stream as pictures, read by the CPU: no graphics driver is needed.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -95,7 +96,23 @@ pub(crate) fn showable(mut offer: Offer) -> Offer {
     offer
 }
 
-pub(crate) fn not_found(name: &str, folder: &Path) -> String {
+/// For commands that can wait.
+pub(crate) fn not_found_yet(name: &str, folder: &Path) -> Failure {
+    format!("{}; --wait waits for it", not_found(name, folder)).into()
+}
+
+/// Whether an error says that no producer answers yet: looking again later may help.
+pub(crate) fn is_not_there(error: &Error) -> bool {
+    match error {
+        // On its way, or gone again already.
+        Error::NotFound { .. } | Error::PeerGone => true,
+        // It is stopped, or very busy.
+        Error::Os { source, .. } => source.kind() == ErrorKind::WouldBlock,
+        _ => false,
+    }
+}
+
+fn not_found(name: &str, folder: &Path) -> String {
     let names: Vec<String> = streams_in(folder)
         .unwrap_or_default()
         .into_iter()
@@ -115,4 +132,22 @@ pub(crate) fn not_found(name: &str, folder: &Path) -> String {
         "there is no stream {name:?}; there are: {}{alike}",
         names.join(", ")
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_busy_or_gone_may_answer_later_and_others_do_not() {
+        let refused = |kind: ErrorKind| Error::Os {
+            operation: "connecting to a stream",
+            source: kind.into(),
+            help: "",
+        };
+        assert!(is_not_there(&refused(ErrorKind::WouldBlock)));
+        assert!(is_not_there(&Error::PeerGone));
+        assert!(!is_not_there(&refused(ErrorKind::PermissionDenied)));
+        assert!(!is_not_there(&Error::Ended));
+    }
 }

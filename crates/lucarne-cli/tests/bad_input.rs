@@ -141,7 +141,7 @@ fn with_small_disk(disk: &Path, script: &str) -> Option<Output> {
         Ok(output)
             if output.status.code() == Some(77) || text(&output.stderr).starts_with("unshare:") =>
         {
-            skip(
+            support::skip(
                 "privilege",
                 &format!("no disk of its own: {}", text(&output.stderr).trim()),
             );
@@ -149,7 +149,7 @@ fn with_small_disk(disk: &Path, script: &str) -> Option<Output> {
         }
         Ok(output) => Some(output),
         Err(error) => {
-            skip("tool", &format!("unshare: {error}"));
+            support::skip("tool", &format!("unshare: {error}"));
             None
         }
     }
@@ -239,13 +239,7 @@ fn a_full_disk_leaves_the_picture_that_was_there() {
 #[test]
 fn a_wrong_format_has_neighbours() {
     let folder = tempfile::tempdir().expect("a folder");
-    let complaint = |arguments: &[&str]| {
-        let output = lucarne(folder.path(), arguments)
-            .output()
-            .expect("lucarne runs");
-        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
-        text(&output.stderr).to_owned()
-    };
+    let complaint = |arguments: &[&str]| complaint(folder.path(), arguments);
     let said = complaint(&["serve", "x", "--format", "XRGB888"]);
     assert!(said.contains("did you mean XRGB8888"), "{said}");
     let said = complaint(&["serve", "x", "--format", "ABGR16161616F"]);

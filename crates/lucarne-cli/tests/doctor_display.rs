@@ -1,14 +1,17 @@
 //! What the doctor learns of display servers: real ones, a made-up one, and those that lie or say nothing.
 
 mod compositor;
+#[allow(dead_code, reason = "each test program uses a part of it")]
+mod support;
 
 use std::io::Read;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use compositor::{ROW, Says, serve};
+use support::{Running, server};
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -39,39 +42,6 @@ fn displays(output: &Output) -> serde_json::Value {
         "the devices are asked all the same: {report}"
     );
     report["displays"].clone()
-}
-
-/// A program that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Starts a display server; `None` (said aloud) where it is not installed.
-fn server(command: &mut Command, package: &str) -> Option<Running> {
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    match command.spawn() {
-        Ok(child) => Some(Running(child)),
-        Err(error) => {
-            let program = command.get_program().to_string_lossy();
-            let reason = format!("{program}: {error} (package {package})");
-            let required = std::env::var("LUCARNE_REQUIRE").unwrap_or_default();
-            assert!(
-                !required.split(',').any(|kind| kind == "window"),
-                "{reason}"
-            );
-            eprintln!("skipped: window: {reason}");
-            None
-        }
-    }
 }
 
 /// Waits for a socket or a lock.
@@ -108,7 +78,7 @@ fn weston_says_what_it_takes() {
     command
         .args(["--socket=lucarne", "--no-config", "--idle-time=0"])
         .env("XDG_RUNTIME_DIR", folder.path());
-    let Some(mut weston) = server(&mut command, "weston") else {
+    let Some(mut weston) = server(command.stdout(Stdio::null()), "weston") else {
         return;
     };
     let socket = folder.path().join("lucarne");
@@ -148,16 +118,7 @@ fn xvfb_has_no_dri3() {
         "-nolisten",
         "tcp",
     ]);
-    let child = command
-        .stdin(Stdio::null())
-        .stdout(stdin)
-        .stderr(Stdio::null())
-        .spawn();
-    let Some(_server) = child
-        .map(Running)
-        .ok()
-        .or_else(|| server(&mut command, "xvfb"))
-    else {
+    let Some(_server) = server(command.stdout(stdin), "xvfb") else {
         return;
     };
     let begun = Instant::now();

@@ -114,7 +114,7 @@ fn every_api_serves_the_same_pixels() {
             let served = match tried {
                 Ok(served) => served,
                 Err(said) if api == "gl" && said.contains("for others") => {
-                    skip("mesa", &said);
+                    support::skip("mesa", &said);
                     continue;
                 }
                 Err(said) => panic!("{api}: {said}"),
@@ -215,13 +215,7 @@ fn arrivals_and_departures_are_told() {
 #[test]
 fn mistakes_are_named() {
     let folder = tempfile::tempdir().expect("a folder");
-    let complaint = |arguments: &[&str]| {
-        let output = lucarne(folder.path(), arguments)
-            .output()
-            .expect("lucarne runs");
-        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
-        text(&output.stderr).to_owned()
-    };
+    let complaint = |arguments: &[&str]| complaint(folder.path(), arguments);
     let said = complaint(&["serve", "../x"]);
     assert!(
         said.contains("../x") && said.contains("begins with a dot"),

@@ -103,6 +103,15 @@ impl Cell {
         producer.saturating_add(consumer)
     }
 
+    /// What is said of pixels that were right.
+    pub(super) fn ok(&self) -> String {
+        match self.all_copies() {
+            0 => "ok".to_owned(),
+            1 => "ok, 1 copy".to_owned(),
+            copies => format!("ok, {copies} copies"),
+        }
+    }
+
     /// Gives it texts that a terminal, a page and a reader can bear, whatever a driver has made of them.
     pub(super) fn tame(&mut self) {
         self.reason = self.reason.as_deref().map(tame);

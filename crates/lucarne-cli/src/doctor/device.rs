@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cell::tame;
 use crate::caps::Group;
-use crate::devices::{Api, Device};
+use crate::devices::{Api, Device, faults};
 
 /// The first Mesa whose software drivers share dma-bufs.
 const MESA_NEEDED: [u32; 2] = [24, 3];
@@ -24,10 +24,9 @@ pub(super) struct DeviceLine {
 }
 
 impl DeviceLine {
-    /// Faults of this driver that are worked around. Guards that are on everywhere tell nothing of it.
+    /// Faults of this driver that are worked around.
     pub(super) fn faults(&self) -> impl Iterator<Item = &String> {
-        let quirks = self.quirks.iter();
-        quirks.filter(|quirk| !quirk.ends_with("(always on)"))
+        faults(&self.quirks)
     }
 
     pub(super) fn of(device: Device) -> Self {

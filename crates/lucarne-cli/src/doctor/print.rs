@@ -189,17 +189,8 @@ fn told<T>(kind: Kind, asked: &Asked<T>, lines: impl Fn(&T) -> Vec<String>) -> O
 fn short(cell: &Cell) -> String {
     match cell.outcome {
         Came::Passed => {
-            let copies = match cell.all_copies() {
-                0 => "ok".to_owned(),
-                1 => "ok, 1 copy".to_owned(),
-                copies => format!("ok, {copies} copies"),
-            };
-            let copies = copies + late_word(cell);
-            if cell.emulated {
-                format!("{copies} (emulated)")
-            } else {
-                copies
-            }
+            let emulated = if cell.emulated { " (emulated)" } else { "" };
+            format!("{}{}{emulated}", cell.ok(), late_word(cell))
         }
         Came::NotOffered => "-".to_owned(),
         Came::Failed => "FAILED".to_owned(),

@@ -110,11 +110,8 @@ fn connect(
         let import: Import = Box::new(move |frame| redraw.import(frame));
         match Consumer::connect(&options.from, &offer, settings.clone(), import) {
             Ok(consumer) => return Ok(Some(consumer)),
-            Err(Error::NotFound { .. }) if options.wait => std::thread::sleep(LOOK),
-            Err(Error::NotFound { .. }) => {
-                let not_found = watch::not_found(&options.from, folder);
-                return Err(format!("{not_found}; --wait waits for it").into());
-            }
+            Err(error) if options.wait && watch::is_not_there(&error) => std::thread::sleep(LOOK),
+            Err(Error::NotFound { .. }) => return Err(watch::not_found_yet(&options.from, folder)),
             Err(error) => return Err(error.into()),
         }
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use lucarne::color::{AlphaMode, ColorDescription};
+use lucarne::negotiate::OfferEntry;
 use lucarne::{Agreement, Extent, Format, Frame, FrameLayout, Offer, Request, Usage, vulkan};
 use lucarne_stream::{Allocate, Producer, ProducerOptions};
 
@@ -17,10 +18,7 @@ pub(super) fn check(
     format: Option<Format>,
     size: Option<Extent>,
 ) -> Result<(), Failure> {
-    let renderable = || {
-        let entries = offer.standing();
-        entries.filter(|entry| entry.exportable && entry.usage.contains(Usage::RENDER))
-    };
+    let renderable = || offer.standing().filter(|entry| is_drawn(entry));
     if let Some(format) = format
         && !renderable().any(|entry| entry.format == format)
     {
@@ -56,6 +54,11 @@ pub(super) fn check(
     }
 }
 
+/// Whether frames of it can be drawn, for others to have.
+fn is_drawn(entry: &OfferEntry) -> bool {
+    entry.exportable && entry.usage.contains(Usage::RENDER)
+}
+
 /// How the stream that is made is made.
 pub(super) struct Out {
     pub(super) name: String,
@@ -80,9 +83,7 @@ impl Out {
     pub(super) fn wanted(&self, layout: &FrameLayout) -> Wanted {
         let drawn = |format: &Format| {
             let mut entries = self.offer.standing();
-            entries.any(|entry| {
-                entry.format == *format && entry.exportable && entry.usage.contains(Usage::RENDER)
-            })
+            entries.any(|entry| entry.format == *format && is_drawn(entry))
         };
         Wanted {
             extent: self.size.unwrap_or(layout.extent()),

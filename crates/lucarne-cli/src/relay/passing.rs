@@ -14,7 +14,7 @@ use super::{Import, LOOK, Options};
 use crate::output::{Output, progress};
 use crate::serve::tell_all;
 use crate::stop::Stop;
-use crate::{Answer, Failure};
+use crate::{Answer, Failure, watch};
 
 /// How long a wait for a frame lasts before the other side and Ctrl-C are looked at.
 const TICK: Duration = Duration::from_millis(20);
@@ -265,7 +265,7 @@ fn note_pauses(event: &ConsumerEvent, making: Option<&mut (Producer<Images>, Wan
 /// Whether another producer of the name would help.
 fn comes_back(error: &Error) -> bool {
     match error {
-        Error::Ended | Error::PeerGone | Error::NotFound { .. } => true,
+        Error::Ended => true,
         Error::Refused(farewell) => matches!(
             farewell.reason,
             FarewellReason::Ended
@@ -273,8 +273,6 @@ fn comes_back(error: &Error) -> bool {
                 | FarewellReason::Resources
                 | FarewellReason::Done
         ),
-        // Its queue is full, as it is stopped for instance.
-        Error::Os { source, .. } => source.kind() == std::io::ErrorKind::WouldBlock,
-        _ => false,
+        error => watch::is_not_there(error),
     }
 }

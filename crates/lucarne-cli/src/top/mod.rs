@@ -5,6 +5,7 @@ mod screen;
 mod view;
 
 use std::io::IsTerminal;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::Duration;
@@ -12,14 +13,13 @@ use std::time::Duration;
 use clap::Args;
 use lucarne_stream::{Found, streams_in};
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
-use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::io::Errno;
+use rustix::event::PollFlags;
 use serde::Serialize;
 
 use crate::cli_values::seconds;
 use crate::output::{Output, table};
 use crate::stop::Stop;
-use crate::{Answer, Failure, watch};
+use crate::{Answer, Failure, hang_up, watch};
 use rows::Row;
 use view::{Next, View};
 
@@ -164,14 +164,8 @@ fn hangs_up(within: Duration) -> Result<bool, Failure> {
         event::poll(within)?;
         return Ok(false);
     }
-    let mut fds = [PollFd::new(&stdin, PollFlags::IN)];
-    let within = Timespec::try_from(within).ok();
-    match rustix::event::poll(&mut fds, within.as_ref()) {
-        Ok(_) => Ok(fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)),
-        // The window's size has changed.
-        Err(Errno::INTR) => Ok(false),
-        Err(errno) => Err(std::io::Error::from(errno).into()),
-    }
+    hang_up::hangs_up(stdin.as_fd(), PollFlags::IN, within)
+        .map_err(|errno| std::io::Error::from(errno).into())
 }
 
 fn show(mut terminal: Terminal, mut view: View, looks: &Looks, stop: &Stop) -> Result<(), Failure> {

@@ -11,6 +11,7 @@ use ratatui::widgets::{Cell, Paragraph, Row as TableRow, Table, TableState};
 use super::rows::{COLUMNS, Column, READERS, Row, meaning, milliseconds, or_dash, tenths};
 use super::view::{Page, View};
 use crate::list::age;
+use crate::output::counted;
 
 /// Between two columns.
 const GAP: usize = 2;
@@ -60,10 +61,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View) {
 }
 
 fn title(view: &View) -> Line<'static> {
-    let count = match view.rows.len() {
-        1 => "1 stream".to_owned(),
-        count => format!("{count} streams"),
-    };
+    let count = counted(view.rows.len(), "stream");
     let sort = view.sort.name();
     Line::from(vec![
         "lucarne top".bold(),

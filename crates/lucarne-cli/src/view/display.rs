@@ -4,8 +4,10 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::event::PollFlags;
 use x11rb::rust_connection::RustConnection;
+
+use crate::hang_up;
 
 /// What is said when it goes.
 pub(super) const GONE: &str = "the display has gone, and the window with it";
@@ -77,37 +79,29 @@ impl Watch {
     }
 
     pub(super) fn is_gone(&self) -> bool {
-        self.hangs_up_within_ms(0)
+        self.hangs_up(Duration::ZERO)
     }
 
     /// Whether it is gone where something failed: who failed may have heard of it first.
     pub(super) fn is_why(&self) -> bool {
-        const LONGEST_MS: u8 = 200;
+        const LONGEST: Duration = Duration::from_millis(200);
         match self {
             // A socket that was inherited says nothing by its end that could be asked here.
             Self::Wayland if !is_named("WAYLAND_DISPLAY") => false,
-            Self::Wayland => (0..LONGEST_MS / 20).any(|_| {
+            Self::Wayland => (0..10).any(|_| {
                 let refuses = wayland_client::Connection::connect_to_env().is_err();
                 if !refuses {
-                    std::thread::sleep(Duration::from_millis(20));
+                    std::thread::sleep(LONGEST / 10);
                 }
                 refuses
             }),
-            Self::X11(_) => self.hangs_up_within_ms(LONGEST_MS),
+            Self::X11(_) => self.hangs_up(LONGEST),
         }
     }
 
-    fn hangs_up_within_ms(&self, ms: u8) -> bool {
-        let Some(fd) = self.fd() else {
-            return false;
-        };
-        let mut fds = [PollFd::from_borrowed_fd(fd, PollFlags::empty())];
-        let time = Timespec {
-            tv_sec: 0,
-            tv_nsec: i64::from(ms) * 1_000_000,
-        };
-        let polled = rustix::event::poll(&mut fds, Some(&time));
-        polled.is_ok() && fds[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+    fn hangs_up(&self, within: Duration) -> bool {
+        let gone = |fd| hang_up::hangs_up(fd, PollFlags::empty(), within);
+        self.fd().is_some_and(|fd| gone(fd).unwrap_or(false))
     }
 
     /// winit panics where the X server goes in the middle of a call. The user is told what happened instead.

@@ -111,11 +111,8 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Fail
     // What is wrong with the name is said before a window opens.
     let found = match describe(&folder, &options.name) {
         Ok(found) => Some(found.description.extent),
-        Err(error) if options.wait && stream::is_not_there(&error) => None,
-        Err(Error::NotFound { .. }) => {
-            let found = watch::not_found(&options.name, &folder);
-            return Err(format!("{found}; --wait waits for it").into());
-        }
+        Err(error) if options.wait && watch::is_not_there(&error) => None,
+        Err(Error::NotFound { .. }) => return Err(watch::not_found_yet(&options.name, &folder)),
         // A producer that is too busy to describe itself.
         Err(Error::Timeout { .. }) => None,
         Err(error) => return Err(error.into()),

@@ -3,6 +3,8 @@
 use lucarne::Extent;
 use lucarne::color::Orientation;
 
+use crate::pixels::Turns;
+
 /// A rectangle of the window, in pixels from its upper left corner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
@@ -48,13 +50,13 @@ impl Place {
 }
 
 /// Sizes of windows are far below what a float counts exactly.
-fn float(pixels: u32) -> f32 {
+pub(super) fn float(pixels: u32) -> f32 {
     f32::from(u16::try_from(pixels).unwrap_or(u16::MAX))
 }
 
 /// The size of a stored picture once it is upright.
 pub(super) fn upright(stored: Extent, orientation: Orientation) -> Extent {
-    if turns(orientation).quarters % 2 == 1 {
+    if Turns::of(orientation).quarters % 2 == 1 {
         Extent::new(stored.height, stored.width)
     } else {
         stored
@@ -81,7 +83,7 @@ impl Corners {
     };
 
     pub(super) fn of(orientation: Orientation) -> Self {
-        let turns = turns(orientation);
+        let turns = Turns::of(orientation);
         let corner = turns.stored([0.0, 0.0]);
         let from_corner = |to: [f32; 2]| [to[0] - corner[0], to[1] - corner[1]];
         Self {
@@ -90,26 +92,6 @@ impl Corners {
             down: from_corner(turns.stored([0.0, 1.0])),
         }
     }
-}
-
-/// What was done to a picture before it was stored: mirrored, then rotated counter-clockwise.
-struct Turns {
-    mirrored: bool,
-    quarters: u8,
-}
-
-fn turns(orientation: Orientation) -> Turns {
-    let (mirrored, quarters) = match orientation {
-        Orientation::Rotated90 => (false, 1),
-        Orientation::Rotated180 => (false, 2),
-        Orientation::Rotated270 => (false, 3),
-        Orientation::Flipped => (true, 0),
-        Orientation::Flipped90 => (true, 1),
-        Orientation::Flipped180 => (true, 2),
-        Orientation::Flipped270 => (true, 3),
-        _ => (false, 0),
-    };
-    Turns { mirrored, quarters }
 }
 
 impl Turns {

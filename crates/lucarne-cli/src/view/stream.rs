@@ -1,6 +1,5 @@
 //! The window's end of the stream: finds it, follows it, and finds it again.
 
-use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -13,7 +12,7 @@ use lucarne_stream::{
 
 use super::screen::{Importer, Screen, Shown};
 use super::state::State;
-use crate::Failure;
+use crate::{Failure, watch};
 
 /// How often a producer is looked for that is not there.
 const LOOK: Duration = Duration::from_millis(200);
@@ -102,7 +101,7 @@ impl<S: Screen> Stream<S> {
                 state.connected();
                 Ok(true)
             }
-            Err(error) if is_not_there(&error) => Ok(false),
+            Err(error) if watch::is_not_there(&error) => Ok(false),
             Err(error) => Err(error.into()),
         }
     }
@@ -128,17 +127,6 @@ impl<S: Screen> Stream<S> {
             }
             error => Err(error.into()),
         }
-    }
-}
-
-/// Whether an error says that no producer answers yet: looking again later may help.
-pub(super) fn is_not_there(error: &Error) -> bool {
-    match error {
-        // On its way, or gone again already.
-        Error::NotFound { .. } | Error::PeerGone => true,
-        // It is stopped, or very busy.
-        Error::Os { source, .. } => source.kind() == ErrorKind::WouldBlock,
-        _ => false,
     }
 }
 
@@ -197,23 +185,5 @@ impl<I> Held<I> {
     /// Gives it back. What nobody read goes back with the fence that it came with.
     pub(super) fn release(self) -> Result<(), Failure> {
         Ok(self.reading.release(self.read.unwrap_or(self.acquire))?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_is_busy_or_gone_may_answer_later_and_others_do_not() {
-        let refused = |kind: ErrorKind| Error::Os {
-            operation: "connecting to a stream",
-            source: kind.into(),
-            help: "",
-        };
-        assert!(is_not_there(&refused(ErrorKind::WouldBlock)));
-        assert!(is_not_there(&Error::PeerGone));
-        assert!(!is_not_there(&refused(ErrorKind::PermissionDenied)));
-        assert!(!is_not_there(&Error::Ended));
     }
 }

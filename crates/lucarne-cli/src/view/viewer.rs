@@ -319,11 +319,8 @@ impl<S: Screen> Viewer<'_, S> {
         } else {
             time = MOMENT;
         }
-        let time = Timespec {
-            tv_sec: 0,
-            tv_nsec: time.subsec_nanos().into(),
-        };
-        match rustix::event::poll(&mut fds, Some(&time)) {
+        let time = Timespec::try_from(time).ok();
+        match rustix::event::poll(&mut fds, time.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
             Err(errno) => Err(format!("waiting for frames: {errno}").into()),
         }

@@ -6,6 +6,10 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "../support/mod.rs"]
+pub(crate) mod support;
+
 pub(crate) fn lucarne(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lucarne"));
     command
@@ -28,6 +32,13 @@ pub(crate) fn interrupt(child: &Child) {
 pub(crate) fn signal(child: &Child, signal: Signal) {
     let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
     kill_process(pid.expect("a process"), signal).expect("it runs");
+}
+
+/// What it complains of, with status 2.
+pub(crate) fn complaint(folder: &Path, arguments: &[&str]) -> String {
+    let output = lucarne(folder, arguments).output().expect("lucarne runs");
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stdout));
+    text(&output.stderr).to_owned()
 }
 
 /// A stream in a process of its own, in a folder of its own.
@@ -99,21 +110,6 @@ impl Drop for Served {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Says that something was not tried, and why; fails where `LUCARNE_REQUIRE` demands it.
-pub(crate) fn skip(kind: &str, reason: &str) {
-    let required = std::env::var("LUCARNE_REQUIRE").unwrap_or_default();
-    assert!(
-        !required.split(',').any(|one| one.trim() == kind),
-        "LUCARNE_REQUIRE demands {kind}, but: {reason}"
-    );
-    // Straight to the stream: the test harness would swallow it in a passing test.
-    std::io::Write::write_all(
-        &mut std::io::stderr(),
-        format!("skipped: {kind}: {reason}\n").as_bytes(),
-    )
-    .expect("standard error is open");
 }
 
 /// A picture's size, and its bytes: three or four for each pixel.

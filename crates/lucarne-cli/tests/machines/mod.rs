@@ -1,6 +1,9 @@
 //! Machines that lack something: mount namespaces of their own, and libraries that are stubs.
 
 pub(crate) mod egl;
+#[allow(dead_code, reason = "each test program uses a part of it")]
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -56,12 +59,7 @@ fn namespace(script: &str) -> Option<Command> {
     let allowed = may.stderr(Stdio::null()).status();
     if !allowed.is_ok_and(|status| status.success()) {
         let reason = "only root may mount, in a namespace of its own (unshare --mount)";
-        let required = std::env::var("LUCARNE_REQUIRE").unwrap_or_default();
-        assert!(
-            !required.split(',').any(|kind| kind == "privilege"),
-            "{reason}"
-        );
-        eprintln!("skipped: privilege: {reason}");
+        support::skip("privilege", reason);
         return None;
     }
     unshare.args([script, env!("CARGO_BIN_EXE_lucarne")]);

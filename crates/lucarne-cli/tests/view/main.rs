@@ -3,6 +3,8 @@
 
 mod changing;
 mod served;
+#[path = "../support/mod.rs"]
+mod support;
 mod x11;
 
 use std::path::Path;
@@ -10,25 +12,14 @@ use std::path::Path;
 use changing::Changing;
 use lucarne::vulkan;
 use served::{Picture, Served, view, viewing};
-use x11::{Running, Shot, X11, until};
+use support::{Running, server, skip};
+use x11::{Shot, X11, until};
 
 /// Keys by their X11 names.
 const ESCAPE: u32 = 0xff1b;
 
 fn key(letter: char) -> u32 {
     letter.into()
-}
-
-/// Says that a test did not run, and fails it where `LUCARNE_REQUIRE` says that it must.
-fn skip(kind: &str, reason: &str) {
-    use std::io::Write;
-    // Past the harness, which hides what a passing test prints.
-    writeln!(std::io::stderr(), "skipped: {kind}: {reason}").expect("standard error is open");
-    let required = std::env::var("LUCARNE_REQUIRE").unwrap_or_default();
-    assert!(
-        !required.split(',').any(|one| one == kind),
-        "{kind} is required here: {reason}"
-    );
 }
 
 const APIS: [&str; 2] = ["gl", "vulkan"];
@@ -499,7 +490,7 @@ fn weston(runtime: &Path, backend: &[&str], display: &str) -> Option<Running> {
     weston
         .env("XDG_RUNTIME_DIR", runtime)
         .env("DISPLAY", display);
-    let mut weston = x11::server(&mut weston, "weston")?;
+    let mut weston = server(&mut weston, "weston")?;
     until("weston's start", || {
         let ended = weston.0.try_wait().expect("a child");
         assert!(ended.is_none(), "weston ended at its start: {ended:?}");

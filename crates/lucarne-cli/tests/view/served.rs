@@ -7,7 +7,8 @@ use std::thread::JoinHandle;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::x11::{Running, until};
+use super::support::Running;
+use super::x11::until;
 
 /// A picture, red, green and blue.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! An X server of the test's own: what it shows, and keys.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use x11rb::connection::{Connection, RequestConnection};
@@ -12,31 +12,10 @@ use x11rb::protocol::xproto::{
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
 
+use super::support::{Running, server};
+
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A program that ends with the test.
-pub(crate) struct Running(pub(crate) Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Starts a display server; `None` (said aloud) where it is not installed.
-pub(crate) fn server(command: &mut Command, package: &str) -> Option<Running> {
-    match command.stdin(Stdio::null()).stderr(Stdio::null()).spawn() {
-        Ok(child) => Some(Running(child)),
-        Err(error) => {
-            let program = command.get_program().to_string_lossy();
-            super::skip("window", &format!("{program}: {error} (package {package})"));
-            None
-        }
-    }
-}
 
 /// Asks again and again until the answer is there.
 pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {

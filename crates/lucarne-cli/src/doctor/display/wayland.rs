@@ -18,7 +18,7 @@ use wayland_protocols::wp::linux_dmabuf::zv1::client::zwp_linux_dmabuf_v1::{
 
 use super::dev;
 use crate::Failure;
-use crate::output::{counted, format_name};
+use crate::output::{counted, format_name, layout_name};
 use table::{Pair, Table};
 
 /// From this version on the compositor says which device it wants.
@@ -104,10 +104,7 @@ impl Layout {
     fn grouped(pairs: &[Pair]) -> Vec<Self> {
         let mut groups: Vec<Self> = Vec::new();
         for pair in pairs {
-            let layout = match Tiling::from_code(pair.modifier) {
-                Tiling::Explicit(modifier) => modifier.to_string(),
-                _ => "the driver's own".to_owned(),
-            };
+            let layout = layout_name(Tiling::from_code(pair.modifier));
             let format = format_name(Format::from_fourcc(pair.format));
             match groups.iter_mut().find(|group| group.layout == layout) {
                 Some(group) if group.formats.contains(&format) => {}

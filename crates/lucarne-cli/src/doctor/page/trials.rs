@@ -116,11 +116,7 @@ fn mark(cell: &Cell) -> &'static str {
 fn word(cell: &Cell) -> String {
     match cell.outcome {
         Came::Passed if cell.failed_late() => "LATE FAILED".to_owned(),
-        Came::Passed => match cell.all_copies() {
-            0 => "ok".to_owned(),
-            1 => "ok, 1 copy".to_owned(),
-            copies => format!("ok, {copies} copies"),
-        },
+        Came::Passed => cell.ok(),
         Came::NotOffered => "not offered".to_owned(),
         Came::NotTried => "not tried".to_owned(),
         Came::Failed => "FAILED".to_owned(),

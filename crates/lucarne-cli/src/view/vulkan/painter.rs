@@ -9,9 +9,9 @@ use std::rc::Rc;
 use ash::vk;
 
 use super::device::{Device, refused};
-use super::swapchain::{self, Target};
+use super::swapchain::{self, Pass, Target};
 use crate::Failure;
-use crate::view::scale::Corners;
+use crate::view::scale::{Corners, float};
 use crate::view::screen::PANELS;
 
 /// Rectangles of one picture: the frame and the panels.
@@ -50,6 +50,8 @@ impl Quad {
 /// A pipeline and what it needs. Everything waits for its use when it ends.
 pub(super) struct Painter {
     pass: vk::RenderPass,
+    /// The format that the pass draws into.
+    format: vk::SurfaceFormatKHR,
     samplers: [vk::Sampler; 2],
     set_layout: vk::DescriptorSetLayout,
     pool: vk::DescriptorPool,
@@ -63,6 +65,7 @@ impl Painter {
     pub(super) fn new(device: &Rc<Device>) -> Result<Self, Failure> {
         let mut painter = Self {
             pass: vk::RenderPass::null(),
+            format: swapchain::format(device)?,
             samplers: [vk::Sampler::null(); 2],
             set_layout: vk::DescriptorSetLayout::null(),
             pool: vk::DescriptorPool::null(),
@@ -79,8 +82,11 @@ impl Painter {
         Ok(painter)
     }
 
-    pub(super) fn pass(&self) -> vk::RenderPass {
-        self.pass
+    pub(super) fn pass(&self) -> Pass {
+        Pass {
+            raw: self.pass,
+            format: self.format,
+        }
     }
 
     /// Records a picture: black, and the rectangles on it, the lowest first. The last picture is done.
@@ -162,7 +168,7 @@ impl Painter {
 
     fn create_pass(&mut self) -> Result<(), Failure> {
         let attachments = [vk::AttachmentDescription::default()
-            .format(swapchain::format(&self.device)?.format)
+            .format(self.format.format)
             .samples(vk::SampleCountFlags::TYPE_1)
             .load_op(vk::AttachmentLoadOp::CLEAR)
             .store_op(vk::AttachmentStoreOp::STORE)
@@ -323,11 +329,6 @@ impl Painter {
 
 fn both_stages() -> vk::ShaderStageFlags {
     vk::ShaderStageFlags::VERTEX | vk::ShaderStageFlags::FRAGMENT
-}
-
-/// Sizes of windows are far below what a float counts exactly.
-fn float(pixels: u32) -> f32 {
-    f32::from(u16::try_from(pixels).unwrap_or(u16::MAX))
 }
 
 impl Drop for Painter {

@@ -29,6 +29,13 @@ pub(super) struct Swapchain {
     device: Rc<Device>,
 }
 
+/// What its images are drawn by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pass {
+    pub(super) raw: vk::RenderPass,
+    pub(super) format: vk::SurfaceFormatKHR,
+}
+
 /// One of them.
 struct Shown {
     framebuffer: vk::Framebuffer,
@@ -59,7 +66,7 @@ impl Swapchain {
     /// `None` while the window has no pixels. What `old` showed stays until something new is drawn.
     pub(super) fn new(
         device: &Rc<Device>,
-        pass: vk::RenderPass,
+        pass: Pass,
         window: Extent,
         old: Option<Self>,
     ) -> Result<Option<Self>, Failure> {
@@ -81,7 +88,7 @@ impl Swapchain {
         let mut chain = Self {
             images: Vec::new(),
             acquired: vk::Fence::null(),
-            raw: create(device, &can, extent, old.as_ref())?,
+            raw: create(device, &can, extent, pass.format, old.as_ref())?,
             extent,
             window,
             is_old: false,
@@ -99,10 +106,9 @@ impl Swapchain {
         Ok(Some(chain))
     }
 
-    fn add_images(&mut self, pass: vk::RenderPass) -> Result<(), Failure> {
+    fn add_images(&mut self, pass: Pass) -> Result<(), Failure> {
         // SAFETY: vkGetSwapchainImagesKHR: the swapchain is alive.
         let images = unsafe { self.device.swapchains.get_swapchain_images(self.raw) };
-        let format = format(&self.device)?.format;
         for image in images.map_err(refused("vkGetSwapchainImagesKHR"))? {
             let whole = vk::ImageSubresourceRange::default()
                 .aspect_mask(vk::ImageAspectFlags::COLOR)
@@ -111,12 +117,12 @@ impl Swapchain {
             let info = vk::ImageViewCreateInfo::default()
                 .image(image)
                 .view_type(vk::ImageViewType::TYPE_2D)
-                .format(format)
+                .format(pass.format.format)
                 .subresource_range(whole);
             let view = View::new(&self.device, &info)?;
             let attachments = [view.raw()];
             let info = vk::FramebufferCreateInfo::default()
-                .render_pass(pass)
+                .render_pass(pass.raw)
                 .attachments(&attachments)
                 .width(self.extent.width)
                 .height(self.extent.height)
@@ -200,9 +206,9 @@ fn create(
     device: &Device,
     can: &vk::SurfaceCapabilitiesKHR,
     extent: vk::Extent2D,
+    format: vk::SurfaceFormatKHR,
     old: Option<&Swapchain>,
 ) -> Result<vk::SwapchainKHR, Failure> {
-    let format = format(device)?;
     let modes = device.present_modes()?;
     // The stream gives the pace; every driver has FIFO.
     let wanted = [vk::PresentModeKHR::MAILBOX, vk::PresentModeKHR::IMMEDIATE];
