@@ -67,14 +67,5 @@ fn build(workspace: &Workspace, verbose: bool) -> Result<()> {
         "lucarne-bench",
     ]);
     let log = workspace.log("bench-build");
-    let title = "building the benchmark in release";
-    let ended =
-        Job::new(title, cargo, log.clone(), verbose).run(|line| Some(line.trim().to_owned()))?;
-    if ended.success() {
-        return Ok(());
-    }
-    Err(Error::failed(format!(
-        "the benchmark does not build:\n{}",
-        process::complaints(&log)
-    )))
+    Job::new("building the benchmark in release", cargo, log, verbose).succeed()
 }

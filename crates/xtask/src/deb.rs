@@ -74,12 +74,5 @@ fn documents(program: &Path, folder: &Path) -> Result<()> {
 fn job(workspace: &Workspace, title: &str, arguments: &[&str], verbose: bool) -> Result<()> {
     let mut cargo = process::cargo();
     cargo.current_dir(&workspace.root).args(arguments);
-    let log = workspace.log("deb");
-    let ended =
-        Job::new(title, cargo, log.clone(), verbose).run(|line| Some(line.trim().to_owned()))?;
-    if ended.success() {
-        return Ok(());
-    }
-    let said = process::complaints(&log);
-    Err(Error::failed(format!("{title} failed:\n{said}")))
+    Job::new(title, cargo, workspace.log("deb"), verbose).succeed()
 }

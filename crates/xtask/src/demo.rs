@@ -132,15 +132,7 @@ fn build_programs(
         cargo.args(["--bin", name]);
     }
     let log = workspace.log("demo-build");
-    let ended = Job::new("building the demo", cargo, log.clone(), verbose)
-        .run(|line| Some(line.trim().to_owned()))?;
-    if ended.success() {
-        return Ok(());
-    }
-    Err(Error::failed(format!(
-        "the demo does not build:\n{}",
-        process::complaints(&log)
-    )))
+    Job::new("building the demo", cargo, log, verbose).succeed()
 }
 
 #[cfg(test)]

@@ -37,6 +37,16 @@ impl Ended {
 }
 
 impl Job {
+    /// Runs a program that has to succeed, with its lines as progress. The error has what it complains of.
+    pub(crate) fn succeed(self) -> Result<()> {
+        let (title, log) = (self.title.clone(), self.log.clone());
+        if self.run(|line| Some(line.trim().to_owned()))?.success() {
+            return Ok(());
+        }
+        let said = complaints(&log);
+        Err(Error::failed(format!("{title} failed:\n{said}")))
+    }
+
     pub(crate) fn new(title: &str, command: Command, log: PathBuf, verbose: bool) -> Self {
         Self {
             title: title.to_owned(),

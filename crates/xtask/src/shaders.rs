@@ -29,12 +29,7 @@ pub(crate) fn run(workspace: &Workspace, options: Options) -> Result<u8> {
         "shaders",
     ]);
     let log = workspace.log("shaders-build");
-    let ended = Job::new("building the shader compiler", build, log.clone(), false)
-        .run(|line| Some(line.trim().to_owned()))?;
-    if !ended.success() {
-        let message = format!("it does not build:\n{}", process::complaints(&log));
-        return Err(Error::failed(message));
-    }
+    Job::new("building the shader compiler", build, log, false).succeed()?;
     let mut cargo = process::cargo();
     cargo.current_dir(&workspace.root).args([
         "run",

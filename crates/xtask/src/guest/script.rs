@@ -141,13 +141,17 @@ mod tests {
         assert_eq!(with_udmabuf("udmabuf,gpu"), "udmabuf,gpu");
     }
 
-    #[test]
-    fn scripts_are_scripts() {
-        let kernel = Kernel {
+    fn kernel() -> Kernel {
+        Kernel {
             release: "6.12.1".to_owned(),
             image: "/k/vmlinuz".into(),
             modules: "/k/it's here".into(),
-        };
+        }
+    }
+
+    #[test]
+    fn scripts_are_scripts() {
+        let kernel = kernel();
         let tests = [TestProgram {
             name: "kernel".to_owned(),
             program: "/t/deps/kernel-0".into(),
@@ -175,11 +179,7 @@ mod tests {
 
     #[test]
     fn a_step_is_run_by_one_guest() {
-        let kernel = Kernel {
-            release: "6.12.1".to_owned(),
-            image: "/k/vmlinuz".into(),
-            modules: "/k".into(),
-        };
+        let kernel = kernel();
         let plan = Plan {
             kernel: &kernel,
             tests: &[],
