@@ -67,9 +67,16 @@ impl Gate {
         } else {
             self.got / strays / strays
         };
+        let by_chance_alone = holds(if self.at_least {
+            self.got * strays
+        } else {
+            self.got / strays
+        });
         let can_tell = !timed || calm && holds(if self.at_least { 1.0 / strays } else { strays });
         self.verdict = match (holds(self.got), can_tell) {
             (true, true) => Verdict::Holds,
+            // No more beyond the limit than the same code is beyond itself.
+            (false, true) if chance.is_some() && by_chance_alone => Verdict::Undecided,
             (false, true) => Verdict::Fails,
             // Worse than chance explains.
             (false, false) if chance.is_some() && !holds(better) => Verdict::Fails,
@@ -356,6 +363,9 @@ mod tests {
     fn a_machine_that_cannot_tell_passes_nothing() {
         assert_eq!(p50(1.05, 1.01, true), Verdict::Holds);
         assert_eq!(p50(1.15, 1.01, true), Verdict::Fails);
+        // As much beyond the limit as the same code is beyond itself, and more.
+        assert_eq!(p50(1.15, 1.06, true), Verdict::Undecided);
+        assert_eq!(p50(1.18, 1.06, true), Verdict::Fails);
         // The same code differs from itself by more than the gate allows.
         assert_eq!(p50(1.05, 1.2, true), Verdict::Undecided);
         assert_eq!(p50(1.05, 0.8, true), Verdict::Undecided);

@@ -7,6 +7,9 @@ use crate::messages::{Fault, Mode, Order, Ready, Shape, Variant};
 use crate::pairs::{Pair, PairPlan, Slice};
 use crate::stats::Random;
 
+/// Frames per second where the slowest are looked for: both sides still sleep between two.
+const OFTEN: f64 = 1000.0;
+
 /// What is measured, and for how long.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -34,6 +37,8 @@ pub(crate) struct Series {
     /// Copies of each frame, on both sides.
     pub(crate) copies: u32,
     pub(crate) paced: Vec<Slice>,
+    /// Empty at large sizes, too.
+    pub(crate) often: Vec<Slice>,
     /// Empty at large sizes.
     pub(crate) free: Vec<Slice>,
 }
@@ -79,11 +84,16 @@ pub(crate) fn run(
                 mode,
                 warm_up: plan.warm_up,
                 seconds: plan.seconds,
-                rate: plan.rate,
+                rate: if mode == Mode::Often {
+                    OFTEN
+                } else {
+                    plan.rate
+                },
             };
             let slice = pair.run(order, rounds)?;
             match mode {
                 Mode::Free => series.free.push(slice),
+                Mode::Often => series.often.push(slice),
                 Mode::Paced | Mode::Counted => series.paced.push(slice),
             }
         }
@@ -144,6 +154,7 @@ fn pairs(plan: &Plan) -> Result<(Vec<Measured>, Vec<String>)> {
             extent,
             copies: pair.ready.iter().map(|ready| ready.copies).sum(),
             paced: Vec::new(),
+            often: Vec::new(),
             free: Vec::new(),
         };
         pairs.push(Measured {
@@ -173,6 +184,9 @@ fn slices(pairs: &[Measured], round: u32) -> Vec<(usize, Mode)> {
     for (index, one) in pairs.iter().enumerate().filter(|(_, one)| due(one)) {
         if !one.series.variant.within() {
             slices.push((index, Mode::Paced));
+            if !one.large {
+                slices.push((index, Mode::Often));
+            }
         }
         if !one.large {
             slices.push((index, Mode::Free));

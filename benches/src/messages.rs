@@ -109,6 +109,8 @@ pub(crate) enum Fault {
     Leak,
     /// The consumer sleeps for a millisecond before it looks at a frame.
     Sleep,
+    /// The same with one frame in fifty: no median shows it.
+    Hiccup,
 }
 
 /// What a stream has more or fewer of than usual; the floor alone knows about all of it.
@@ -204,6 +206,8 @@ impl Role {
 pub(crate) enum Mode {
     /// So many a second, as a display wants them.
     Paced,
+    /// Paced too, and many a second: a hundredth of the frames is enough to say something of.
+    Often,
     /// As fast as both sides can.
     Free,
     /// Paced, and each frame within the function that callgrind counts.

@@ -54,7 +54,7 @@ fn head(report: &Report) -> String {
     };
     let _ = writeln!(
         text,
-        "  machine   {processor}, {cores} cores, Linux {kernel}; {pinned}\n  Vulkan    {vulkan}\n  OpenGL    {opengl}\n  memory    {memory}\n  run       {} rounds in random order (seed {}), {} s each; paced at {} frames per second, then free",
+        "  machine   {processor}, {cores} cores, Linux {kernel}; {pinned}\n  Vulkan    {vulkan}\n  OpenGL    {opengl}\n  memory    {memory}\n  run       {} rounds in random order (seed {}), {} s each; paced at {} frames per second, a thousand times a second for p99, and free",
         report.rounds, report.seed, report.seconds, report.rate
     );
     if let Some(fault) = report.broken {

@@ -23,6 +23,7 @@ pub(super) struct Faults {
     importer: Option<Importer>,
     leaked: u64,
     limit: u64,
+    frames: u64,
 }
 
 impl Faults {
@@ -45,6 +46,7 @@ impl Faults {
             importer: is(Fault::Import).then(Importer::new).transpose()?,
             leaked: 0,
             limit,
+            frames: 0,
         })
     }
 
@@ -63,6 +65,12 @@ impl Faults {
             }
             Some(Fault::Leak) => {}
             Some(Fault::Sleep) => std::thread::sleep(Duration::from_millis(1)),
+            Some(Fault::Hiccup) => {
+                self.frames += 1;
+                if self.frames.is_multiple_of(50) {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
         }
         Ok(())
     }
