@@ -18,7 +18,7 @@ const PATHS: [&str; 3] = ["dma-buf", "opaque-fd", "host-memory"];
 
 /// What cargo checks. The documentation of the two libraries that others build is made with the features that others choose:
 /// a link to what a feature leaves out is an error there.
-const CARGO_CHECKS: [(&str, &str); 7] = [
+const CARGO_CHECKS: [(&str, &str); 8] = [
     ("fmt", "fmt --all --check"),
     ("clippy", "clippy --workspace --all-targets -- -D warnings"),
     (
@@ -26,6 +26,8 @@ const CARGO_CHECKS: [(&str, &str); 7] = [
         "clippy --package lucarne --no-default-features -- -D warnings",
     ),
     ("doc", "doc --workspace --no-deps"),
+    // Runs no library: it compares lucarne.h with its sources.
+    ("header", "test --package lucarne-capi --test c_header"),
     (
         "doc, default features",
         "doc --no-deps --package lucarne --package lucarne-stream",

@@ -36,8 +36,9 @@ const DEMO: [&str; 16] = [
 /// Counts instructions.
 const BENCH: [&str; 1] = ["valgrind"];
 
-/// Validation, windows and a bus to test in, the headers that constants are compared with, and what the guest is made of.
-const TEST: [&str; 15] = [
+/// Validation, windows and a bus to test in, the headers that constants are compared with and C programs include, and what the guest is
+/// made of.
+const TEST: [&str; 18] = [
     "vulkan-validationlayers",
     "vulkan-tools",
     "xvfb",
@@ -45,6 +46,9 @@ const TEST: [&str; 15] = [
     "dbus-daemon",
     "libdrm-dev",
     "linux-libc-dev",
+    "libvulkan-dev",
+    "libegl-dev",
+    "g++",
     "strace",
     "qemu-system-x86",
     "busybox-static",

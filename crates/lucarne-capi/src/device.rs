@@ -1,0 +1,129 @@
+//! One device for three APIs.
+
+use std::rc::Rc;
+
+use lucarne::{Agreement, Frame, Offer, Usage, cpu, egl, vulkan};
+
+use crate::convert;
+use crate::failure::{Failure, Result};
+use crate::ffi::{LUCARNE_BACKEND_CPU, LUCARNE_BACKEND_EGL, LUCARNE_BACKEND_VULKAN};
+use crate::image::{Image, Pixels};
+
+/// An open device. Cloning shares it.
+#[derive(Clone, Debug)]
+pub(crate) enum Device {
+    Vulkan(vulkan::Device),
+    Gl(Rc<egl::Device>),
+    Cpu(cpu::Device),
+}
+
+impl Device {
+    /// The CPU, with the first of these allocators that opens.
+    pub(crate) fn open_cpu(allocator: u32) -> Result<Self> {
+        let adapters = convert::allocators(allocator)?;
+        let mut refused = None;
+        for adapter in adapters {
+            match adapter.open() {
+                Ok(device) => return Ok(Self::Cpu(device)),
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        let none = || Failure::argument("allocator", allocator, "one that this machine has");
+        Err(refused.map_or_else(none, Failure::from))
+    }
+
+    /// A Vulkan device of Lucarne's own: a GPU before a software rasteriser.
+    pub(crate) fn open_vulkan() -> Result<Self> {
+        let instance = vulkan::Instance::new(&vulkan::InstanceOptions::default())?;
+        let mut adapters = instance.adapters()?;
+        adapters.sort_by_key(|adapter| adapter.id().software);
+        // `adapters` answers with an error where it would list nothing.
+        let first = adapters.first().ok_or_else(|| no_device("Vulkan"))?;
+        Ok(Self::Vulkan(first.open()?))
+    }
+
+    /// A context of Lucarne's own without a window, current on this thread: a GPU before a software rasteriser.
+    pub(crate) fn open_gl() -> Result<Self> {
+        let mut adapters = egl::Adapter::enumerate()?;
+        adapters.sort_by_key(egl::Adapter::is_software);
+        let first = adapters.first().ok_or_else(|| no_device("EGL"))?;
+        Ok(Self::Gl(Rc::new(first.open()?)))
+    }
+
+    pub(crate) fn backend(&self) -> u32 {
+        match self {
+            Self::Vulkan(_) => LUCARNE_BACKEND_VULKAN,
+            Self::Gl(_) => LUCARNE_BACKEND_EGL,
+            Self::Cpu(_) => LUCARNE_BACKEND_CPU,
+        }
+    }
+
+    pub(crate) fn offer(&self, usage: Usage) -> Result<Offer> {
+        Ok(match self {
+            Self::Vulkan(device) => device.offer(usage),
+            Self::Gl(device) => device.offer(usage),
+            Self::Cpu(device) => device.offer(usage),
+        }?)
+    }
+
+    /// In the core's own error, as a stream wants it of its allocator.
+    pub(crate) fn export(&self, agreement: &Agreement) -> lucarne::Result<Image> {
+        let pixels = match self {
+            Self::Vulkan(device) => {
+                let image = device.export(agreement)?;
+                Pixels::Vulkan(device.clone(), Box::new(image))
+            }
+            Self::Gl(device) => {
+                let texture = device.export(agreement)?;
+                Pixels::Gl(Rc::clone(device), Rc::new(texture))
+            }
+            Self::Cpu(device) => Pixels::Cpu(Box::new(device.export(agreement)?)),
+        };
+        Ok(Image::new(pixels))
+    }
+
+    /// `usage` is for Vulkan: a texture is sampled, and the CPU reads and writes.
+    pub(crate) fn import(&self, frame: &Frame, usage: Usage) -> lucarne::Result<Image> {
+        let pixels = match self {
+            Self::Vulkan(device) => {
+                let image = device.import(frame, usage)?;
+                Pixels::Vulkan(device.clone(), Box::new(image))
+            }
+            Self::Gl(device) => Pixels::Gl(Rc::clone(device), device.import(frame)?),
+            Self::Cpu(device) => Pixels::Cpu(Box::new(device.import(frame)?)),
+        };
+        Ok(Image::new(pixels))
+    }
+
+    pub(crate) fn vulkan(&self) -> Result<&vulkan::Device> {
+        match self {
+            Self::Vulkan(device) => Ok(device),
+            other => Err(wrong("device", other.name(), "Vulkan's")),
+        }
+    }
+
+    pub(crate) fn gl(&self) -> Result<&Rc<egl::Device>> {
+        match self {
+            Self::Gl(device) => Ok(device),
+            other => Err(wrong("device", other.name(), "EGL's")),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Vulkan(_) => "Vulkan's",
+            Self::Gl(_) => "EGL's",
+            Self::Cpu(_) => "the CPU's",
+        }
+    }
+}
+
+fn no_device(api: &str) -> Failure {
+    let message = format!("{api} lists no device");
+    Failure::new(crate::ffi::lucarne_status::Unsupported, message)
+}
+
+/// A handle of another API than the call is about.
+pub(crate) fn wrong(what: &str, got: &str, wanted: &str) -> Failure {
+    Failure::argument(what, got, wanted)
+}

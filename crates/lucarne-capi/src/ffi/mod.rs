@@ -1,0 +1,46 @@
+//! The entry points: what `lucarne.h` declares.
+//!
+//! Each file here is a part of the header, in the order of `FILES` in `tests/c_header.rs`. The comments are written for readers of C.
+
+#![expect(non_camel_case_types, reason = "these are the names that C sees")]
+
+mod barrier;
+mod consumer;
+mod descriptor;
+mod device;
+mod discovery;
+mod egl;
+mod error;
+mod event;
+mod fence;
+mod frame;
+mod guard;
+mod image;
+mod log;
+mod offer;
+mod producer;
+mod reasons;
+mod request;
+mod turn;
+mod vulkan;
+mod words;
+
+pub use barrier::*;
+pub use consumer::*;
+pub use descriptor::LUCARNE_NO_FD;
+pub use device::*;
+pub use discovery::*;
+pub use egl::*;
+pub use error::*;
+pub use event::*;
+pub use fence::*;
+pub use frame::*;
+pub use image::*;
+pub use log::*;
+pub use offer::*;
+pub use producer::*;
+pub use reasons::*;
+pub use request::*;
+pub use turn::*;
+pub use vulkan::*;
+pub use words::*;

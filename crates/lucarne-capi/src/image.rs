@@ -1,0 +1,156 @@
+//! One image for three APIs, and its pixels.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use lucarne::{Fence, Frame, cpu, egl, vulkan};
+
+use crate::device::wrong;
+use crate::failure::{Failure, Result};
+use crate::ffi::lucarne_status;
+
+/// An image that was exported or imported.
+#[derive(Debug)]
+pub(crate) struct Image {
+    pixels: Pixels,
+}
+
+/// Whose it is.
+#[derive(Debug)]
+pub(crate) enum Pixels {
+    Vulkan(vulkan::Device, Box<vulkan::Image>),
+    Gl(Rc<egl::Device>, Rc<egl::Texture>),
+    Cpu(Box<cpu::Image>),
+}
+
+impl Image {
+    pub(crate) fn new(pixels: Pixels) -> Self {
+        Self { pixels }
+    }
+
+    pub(crate) fn frame(&self) -> &Frame {
+        match &self.pixels {
+            Pixels::Vulkan(_, image) => image.frame(),
+            Pixels::Gl(_, texture) => texture.frame(),
+            Pixels::Cpu(image) => image.frame(),
+        }
+    }
+
+    pub(crate) fn copies_per_frame(&self) -> u32 {
+        match &self.pixels {
+            Pixels::Vulkan(_, image) => image.copies_per_frame(),
+            Pixels::Gl(_, texture) => texture.copies_per_frame(),
+            Pixels::Cpu(image) => image.copies_per_frame(),
+        }
+    }
+
+    pub(crate) fn vulkan(&self) -> Result<(&vulkan::Device, &vulkan::Image)> {
+        match &self.pixels {
+            Pixels::Vulkan(device, image) => Ok((device, image)),
+            Pixels::Gl(..) => Err(wrong("image", "EGL's", "Vulkan's")),
+            Pixels::Cpu(_) => Err(wrong("image", "the CPU's", "Vulkan's")),
+        }
+    }
+
+    pub(crate) fn gl(&self) -> Result<(&egl::Device, &egl::Texture)> {
+        match &self.pixels {
+            Pixels::Gl(device, texture) => Ok((device, texture)),
+            Pixels::Vulkan(..) => Err(wrong("image", "Vulkan's", "EGL's")),
+            Pixels::Cpu(_) => Err(wrong("image", "the CPU's", "EGL's")),
+        }
+    }
+
+    /// Writes a plane's rows without padding, and says when that is done.
+    pub(crate) fn write_plane(
+        &self,
+        gate: &Fence,
+        timeout: Duration,
+        plane: usize,
+        bytes: &[u8],
+    ) -> Result<Fence> {
+        match &self.pixels {
+            Pixels::Cpu(image) => {
+                Ok(image.write(gate, timeout, |rows| rows.write_plane(plane, bytes))?)
+            }
+            Pixels::Vulkan(device, image) => {
+                only_plane(plane)?;
+                Ok(device.upload(image, gate, timeout, bytes)?)
+            }
+            Pixels::Gl(device, texture) => {
+                only_plane(plane)?;
+                device.wait(gate, timeout)?;
+                device.upload(texture, bytes)?;
+                Ok(device.fence(timeout)?)
+            }
+        }
+    }
+
+    /// Reads a plane's rows without padding, and says when that is done.
+    pub(crate) fn read_plane(
+        &self,
+        acquire: &Fence,
+        timeout: Duration,
+        plane: usize,
+        bytes: &mut [u8],
+    ) -> Result<Fence> {
+        match &self.pixels {
+            Pixels::Cpu(image) => {
+                Ok(image.read(acquire, timeout, |rows| rows.read_plane(plane, bytes))?)
+            }
+            Pixels::Vulkan(device, image) => {
+                only_plane(plane)?;
+                check_length(bytes.len(), self.plane_bytes(0))?;
+                let pixels = device.download(image, acquire, timeout)?;
+                check_length(bytes.len(), pixels.len())?;
+                bytes.copy_from_slice(&pixels);
+                Ok(Fence::Signaled)
+            }
+            Pixels::Gl(..) => Err(Failure::new(
+                lucarne_status::Unsupported,
+                "OpenGL gives no bytes of a texture: lucarne_egl_download says what a shader reads",
+            )),
+        }
+    }
+
+    fn plane_bytes(&self, plane: usize) -> usize {
+        plane_size(self.frame(), plane).map_or(0, |size| size.bytes())
+    }
+}
+
+/// The rows of one plane of a format, without padding.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlaneSize {
+    pub(crate) row_bytes: u32,
+    pub(crate) rows: u32,
+}
+
+impl PlaneSize {
+    pub(crate) fn bytes(self) -> usize {
+        let bytes = u64::from(self.row_bytes) * u64::from(self.rows);
+        usize::try_from(bytes).unwrap_or(0)
+    }
+}
+
+/// `None` for a plane that the frame's format has not.
+pub(crate) fn plane_size(frame: &Frame, plane: usize) -> Option<PlaneSize> {
+    let (info, extent) = (frame.layout().format_info(), frame.layout().extent());
+    Some(PlaneSize {
+        row_bytes: info.row_bytes(plane, extent.width)?,
+        rows: info.rows(plane, extent.height)?,
+    })
+}
+
+fn only_plane(plane: usize) -> Result<()> {
+    if plane == 0 {
+        return Ok(());
+    }
+    let limit = "0: Vulkan and OpenGL take images of one plane here";
+    Err(Failure::argument("plane", plane, limit))
+}
+
+fn check_length(got: usize, wanted: usize) -> Result<()> {
+    if got == wanted {
+        return Ok(());
+    }
+    Err(Failure::argument("size", got, format!("{wanted} bytes")))
+}

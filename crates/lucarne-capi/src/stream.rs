@@ -1,0 +1,146 @@
+//! Both ends of a stream, with a device's images in the slots.
+
+use std::ffi::CString;
+
+use lucarne::{Agreement, Frame, Usage};
+use lucarne_stream::{Allocate, ConsumerEvent, Import, ProducerEvent};
+
+use crate::convert;
+use crate::device::Device;
+use crate::ffi::{
+    LUCARNE_EVENT_ENDED, LUCARNE_EVENT_GENERATION, LUCARNE_EVENT_IMPORT_FAILED,
+    LUCARNE_EVENT_JOINED, LUCARNE_EVENT_LEFT, LUCARNE_EVENT_LOST, LUCARNE_EVENT_PAUSED,
+    LUCARNE_EVENT_RESUMED, lucarne_event_info, lucarne_image,
+};
+use crate::reasons::{self, Line};
+use crate::text::c_text;
+
+/// Makes a producer's images with its device.
+#[derive(Debug)]
+pub(crate) struct Exporter(pub(crate) Device);
+
+impl Allocate for Exporter {
+    type Image = lucarne_image;
+
+    fn allocate(&mut self, agreement: &Agreement) -> lucarne::Result<(lucarne_image, Frame)> {
+        let image = self.0.export(agreement)?;
+        let frame = image.frame().clone();
+        Ok((lucarne_image::new(image), frame))
+    }
+}
+
+/// Imports a consumer's frames into its device.
+#[derive(Debug)]
+pub(crate) struct Importer {
+    pub(crate) device: Device,
+    pub(crate) usage: Usage,
+}
+
+impl Import for Importer {
+    type Image = lucarne_image;
+
+    fn import(&mut self, frame: &Frame) -> lucarne::Result<lucarne_image> {
+        let image = self.device.import(frame, self.usage)?;
+        Ok(lucarne_image::new(image))
+    }
+}
+
+/// Something that happened to a stream, as C reads it.
+#[derive(Debug, Default)]
+pub(crate) struct Event {
+    pub(crate) info: lucarne_event_info,
+    /// The reason, or the name of who came.
+    pub(crate) text: CString,
+    /// Why better rungs were refused.
+    pub(crate) refused: Vec<Line>,
+}
+
+impl Event {
+    fn of(kind: u32, text: &str) -> Self {
+        Self {
+            info: lucarne_event_info {
+                kind,
+                ..lucarne_event_info::default()
+            },
+            text: c_text(text),
+            refused: Vec::new(),
+        }
+    }
+
+    /// `None` for one that C has no word for.
+    pub(crate) fn of_producer(event: ProducerEvent) -> Option<Self> {
+        Some(match event {
+            ProducerEvent::Joined {
+                consumer,
+                credentials,
+                name,
+                delivery,
+            } => {
+                let mut event = Self::of(LUCARNE_EVENT_JOINED, &name);
+                event.info.consumer = consumer;
+                event.info.pid = credentials.pid.unwrap_or_default();
+                event.info.delivery = convert::delivery_code(delivery);
+                event
+            }
+            ProducerEvent::Left { consumer, reason } => {
+                let mut event = Self::of(LUCARNE_EVENT_LEFT, &reason);
+                event.info.consumer = consumer;
+                event
+            }
+            ProducerEvent::Generation {
+                number,
+                extent,
+                format,
+                rung,
+            } => {
+                let mut event = Self::of(LUCARNE_EVENT_GENERATION, "");
+                event.info.generation = number;
+                event.info.width = extent.width;
+                event.info.height = extent.height;
+                event.info.format = format.fourcc();
+                event.info.rung = u32::from(rung.number());
+                event
+            }
+            _ => return None,
+        })
+    }
+
+    /// `None` for one that C has no word for.
+    pub(crate) fn of_consumer(event: ConsumerEvent) -> Option<Self> {
+        Some(match event {
+            ConsumerEvent::Generation {
+                number,
+                extent,
+                format,
+                rung,
+                refused,
+                needs_trust,
+                acquire,
+                release,
+                ..
+            } => {
+                let mut event = Self::of(LUCARNE_EVENT_GENERATION, "");
+                event.info.generation = number;
+                event.info.width = extent.width;
+                event.info.height = extent.height;
+                event.info.format = format.fourcc();
+                event.info.rung = u32::from(rung.number());
+                event.info.needs_trust = u32::from(needs_trust);
+                event.info.acquire_fence = convert::fence_path(&acquire);
+                event.info.release_fence = convert::fence_path(&release);
+                event.refused = reasons::lines(&refused);
+                event
+            }
+            ConsumerEvent::ImportFailed { number, reason } => {
+                let mut event = Self::of(LUCARNE_EVENT_IMPORT_FAILED, &reason);
+                event.info.generation = number;
+                event
+            }
+            ConsumerEvent::Paused => Self::of(LUCARNE_EVENT_PAUSED, ""),
+            ConsumerEvent::Resumed => Self::of(LUCARNE_EVENT_RESUMED, ""),
+            ConsumerEvent::Ended => Self::of(LUCARNE_EVENT_ENDED, ""),
+            ConsumerEvent::Lost { reason } => Self::of(LUCARNE_EVENT_LOST, &reason),
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,286 @@
+//! The programs of `examples/c`: compiled by the lines of their README, as C and as C++, and run in all pairs, under valgrind and
+//! with AddressSanitizer. Each compares its pixels by itself.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use common::{Installed, exists, root, skip, skip_case, succeed, told};
+
+const FRAMES: &str = "12";
+/// Programs by what they are compiled with besides the library: the header, and its package.
+const HEADERS: [(&str, &str, &str); 2] = [
+    ("-lvulkan", "vulkan/vulkan.h", "libvulkan-dev"),
+    ("-lEGL", "EGL/eglext.h", "libegl-dev"),
+];
+
+/// One line of the README.
+struct Line {
+    program: String,
+    text: String,
+}
+
+fn lines() -> Vec<Line> {
+    let page = std::fs::read_to_string(root().join("examples/c/README.md")).expect("the README");
+    let lines = page.lines().filter(|line| line.starts_with("cc "));
+    let lines = lines.map(|line| {
+        let (_, program) = line.rsplit_once(" -o ").expect("a program's name");
+        Line {
+            program: program.to_owned(),
+            text: line.to_owned(),
+        }
+    });
+    lines.collect()
+}
+
+/// The header that a line needs and this machine lacks.
+fn lacks(line: &Line) -> Option<(&'static str, &'static str)> {
+    let needed = HEADERS.iter().filter(|(flag, ..)| line.text.contains(flag));
+    let mut missing = needed.filter(|(_, header, _)| {
+        let mut compiler = Command::new("cc");
+        compiler.args(["-E", "-include", header, "-x", "c", "/dev/null"]);
+        !compiler
+            .output()
+            .is_ok_and(|output| output.status.success())
+    });
+    missing
+        .next()
+        .map(|(_, header, package)| (*header, *package))
+}
+
+/// Runs a line in the sources' folder, by another compiler, and has the program put elsewhere.
+fn compile(installed: &Installed, line: &Line, compiler: &str, flags: &str) -> PathBuf {
+    let place = installed.path().join(&line.program);
+    let source = format!("{}.c", line.program);
+    let is_cpp = compiler.ends_with("++");
+    let text = line
+        .text
+        .replacen("cc ", &format!("{compiler} {flags} "), 1);
+    let text = text.replace(
+        &format!("-o {}", line.program),
+        &format!("-o '{}'", place.display()),
+    );
+    let text = if is_cpp {
+        text.replace("-std=c11", "-std=c++17").replace(
+            &format!(" {source} "),
+            &format!(" -x c++ {source} -x none "),
+        )
+    } else {
+        text
+    };
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &text])
+        .current_dir(root().join("examples/c"))
+        .env("PREFIX", installed.path());
+    succeed(&mut shell);
+    place
+}
+
+/// The programs that this machine can compile; a skipped case for each other.
+fn compile_all(installed: &Installed, compiler: &str, flags: &str) -> Vec<PathBuf> {
+    let mut programs = Vec::new();
+    for line in lines() {
+        match lacks(&line) {
+            None => programs.push(compile(installed, &line, compiler, flags)),
+            Some((header, package)) => {
+                let reason = format!("{}: {header} is not there ({package})", line.program);
+                skip_case("headers", &reason);
+            }
+        }
+    }
+    assert!(programs.len() >= 2, "those of the CPU need no header");
+    programs
+}
+
+#[test]
+fn the_readme_has_a_line_for_each_program() {
+    let entries = std::fs::read_dir(root().join("examples/c")).expect("the folder");
+    let names = entries.map(|entry| entry.expect("an entry").path());
+    let sources = names.filter(|path| path.extension().is_some_and(|one| one == "c"));
+    let mut sources: Vec<String> = sources
+        .map(|path| {
+            path.file_stem()
+                .expect("a name")
+                .to_string_lossy()
+                .into_owned()
+        })
+        .collect();
+    sources.sort();
+    let mut listed: Vec<String> = lines().into_iter().map(|line| line.program).collect();
+    listed.sort();
+    assert_eq!(listed, sources);
+}
+
+#[test]
+fn they_compile_as_c_and_as_cpp_with_each_compiler() {
+    for (compiler, kind) in [
+        ("gcc", "gcc"),
+        ("g++", "gcc"),
+        ("clang", "clang"),
+        ("clang++", "clang"),
+    ] {
+        if exists(compiler) {
+            compile_all(&Installed::new(), compiler, "");
+        } else {
+            skip_case(kind, &format!("{compiler} is not installed"));
+        }
+    }
+}
+
+/// The code of docs/c.md, alone or in a function of its own.
+#[test]
+fn the_guides_code_compiles() {
+    let page = std::fs::read_to_string(root().join("docs/c.md")).expect("the guide");
+    let blocks: Vec<&str> = page.split("```c\n").skip(1).collect();
+    assert_eq!(blocks.len(), 2, "blocks of C");
+    let installed = Installed::new();
+    for (number, block) in blocks.iter().enumerate() {
+        let (code, _) = block.split_once("```").expect("an end");
+        let code = if code.starts_with("#include") {
+            code.to_owned()
+        } else {
+            format!(
+                "#include <lucarne.h>\n#include <stdio.h>\nvoid f(lucarne_error *error);\nvoid f(lucarne_error *error)\n{{\n{code}}}\n"
+            )
+        };
+        let place = installed.path().join(format!("guide-{number}.c"));
+        std::fs::write(&place, code).expect("written");
+        let mut compiler = Command::new("cc");
+        compiler.args([
+            "-std=c11",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-fsyntax-only",
+            "-I",
+        ]);
+        compiler.arg(installed.path().join("include")).arg(&place);
+        succeed(&mut compiler);
+    }
+}
+
+/// Something that runs a program.
+type Runner<'a> = &'a dyn Fn(&Path) -> Command;
+
+/// A stream of one program, watched by another.
+fn stream(installed: &Installed, run: Runner<'_>, producer: &Path, consumer: &Path) {
+    let folder = installed.path().join("streams");
+    let start = |program: &Path| -> Child {
+        let mut command = run(program);
+        command.args(["c-stream", FRAMES]).arg(&folder);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    };
+    let (producing, consuming) = (start(producer), start(consumer));
+    let consumed = consuming.wait_with_output().expect("it ends");
+    let produced = producing.wait_with_output().expect("it ends");
+    for (program, output) in [(producer, &produced), (consumer, &consumed)] {
+        let name = program.file_name().expect("a name").to_string_lossy();
+        assert!(
+            output.status.success(),
+            "{name}: {}\n{}",
+            told(output),
+            told(&consumed)
+        );
+    }
+    assert!(
+        told(&consumed).contains(" 0 wrong pixels"),
+        "{}",
+        told(&consumed)
+    );
+    assert!(
+        told(&produced).contains(&format!("sent {FRAMES} frames")),
+        "{}",
+        told(&produced)
+    );
+}
+
+/// All that a machine can run, in all pairs.
+fn run_all(installed: &Installed, run: Runner<'_>, programs: &[PathBuf]) {
+    let named = |ending: &str| {
+        let ending = ending.to_owned();
+        programs
+            .iter()
+            .filter(move |one| one.to_string_lossy().ends_with(&ending))
+    };
+    for producer in named("-producer") {
+        for consumer in named("cpu-reader").chain(named("gl-consumer")) {
+            stream(installed, run, producer, consumer);
+        }
+    }
+    for program in named("vulkan-to-gl") {
+        let output: Output = run(program).output().expect("it runs");
+        assert!(output.status.success(), "{}", told(&output));
+        assert!(
+            told(&output).contains("576000 of 576000 pixels are right"),
+            "{}",
+            told(&output)
+        );
+    }
+}
+
+#[test]
+fn every_pixel_is_right_in_every_pair() {
+    let installed = Installed::new();
+    let programs = compile_all(&installed, "cc", "");
+    run_all(&installed, &|program| installed.command(program), &programs);
+}
+
+/// Memory that no program of ours leaks: what drivers keep is named in `valgrind.supp`.
+#[test]
+fn valgrind_finds_nothing() {
+    if !exists("valgrind") {
+        return skip("valgrind", "valgrind is not installed");
+    }
+    let installed = Installed::new();
+    let programs = compile_all(&installed, "cc", "-g");
+    let suppressions = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/valgrind.supp");
+    let run = |program: &Path| {
+        let mut command = installed.command("valgrind");
+        command
+            .args(["--quiet", "--error-exitcode=99", "--leak-check=full"])
+            .args([
+                "--errors-for-leak-kinds=definite",
+                "--show-leak-kinds=definite",
+            ])
+            .arg(format!("--suppressions={}", suppressions.display()))
+            .arg(program)
+            // The emulation replaces calls that valgrind has replaced already.
+            .env_remove("LD_PRELOAD");
+        command
+    };
+    let of_the_cpu = |path: &&PathBuf| path.to_string_lossy().contains("/cpu-");
+    let programs: Vec<PathBuf> = programs.iter().filter(of_the_cpu).cloned().collect();
+    run_all(&installed, &run, &programs);
+}
+
+#[test]
+fn address_sanitizer_finds_nothing() {
+    let installed = Installed::new();
+    let probe = "int main(void) { return 0; }";
+    let place = installed.path().join("probe.c");
+    std::fs::write(&place, probe).expect("written");
+    let mut compiler = Command::new("cc");
+    compiler
+        .arg("-fsanitize=address")
+        .arg(&place)
+        .arg("-o")
+        .arg(installed.path().join("probe"));
+    if !compiler.output().expect("cc runs").status.success() {
+        return skip("asan", "cc has no AddressSanitizer");
+    }
+    let programs = compile_all(&installed, "cc", "-g -fsanitize=address");
+    let run = |program: &Path| {
+        let mut command = installed.command(program);
+        // The emulation's library is loaded first where it is preloaded.
+        command.env("ASAN_OPTIONS", "verify_asan_link_order=0:detect_leaks=1");
+        command
+    };
+    let of_the_cpu = |path: &&PathBuf| path.to_string_lossy().contains("/cpu-");
+    let programs: Vec<PathBuf> = programs.iter().filter(of_the_cpu).cloned().collect();
+    run_all(&installed, &run, &programs);
+}

@@ -1,0 +1,189 @@
+//! What the tests of the C interface share: the library as it would be installed, and compilers.
+
+#![allow(dead_code, reason = "each test program uses a part of it")]
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+/// The committed header.
+pub(crate) const HEADER: &str = include_str!("../../include/lucarne.h");
+
+/// Prints that something was not tested, and why; `cargo xtask test` counts the line.
+pub(crate) fn skip(kind: &str, reason: &str) {
+    say("skipped", kind, reason);
+}
+
+/// As [`skip`], for a test that ran and left a case out.
+pub(crate) fn skip_case(kind: &str, reason: &str) {
+    say("skipped case", kind, reason);
+}
+
+fn say(what: &str, kind: &str, reason: &str) {
+    let list = std::env::var("LUCARNE_REQUIRE").unwrap_or_default();
+    let required = list.split(',').any(|one| one.trim() == kind);
+    assert!(!required, "LUCARNE_REQUIRE demands {kind}, but: {reason}");
+    // Straight to the stream: the test harness would swallow it in a passing test.
+    use std::io::Write as _;
+    let line = format!("{what}: {kind}: {reason}\n");
+    let written = std::io::stderr().write_all(line.as_bytes());
+    written.expect("standard error is open");
+}
+
+/// The repository.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// The shared library that cargo has built beside this test.
+pub(crate) fn library() -> PathBuf {
+    let program = std::env::current_exe().expect("this program's path");
+    let folder = program.parent().expect("a folder");
+    let library = folder.join("liblucarne_capi.so");
+    assert!(library.is_file(), "{} is not there", library.display());
+    library
+}
+
+/// A folder as an installation leaves it.
+pub(crate) struct Installed {
+    pub(crate) folder: TempDir,
+}
+
+impl Installed {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let make = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::create_dir(&path).expect("a folder");
+            path
+        };
+        let (include, lib) = (make("include"), make("lib"));
+        std::fs::write(include.join("lucarne.h"), HEADER).expect("written");
+        for name in ["liblucarne.so", "liblucarne.so.0.1"] {
+            std::os::unix::fs::symlink(library(), lib.join(name)).expect("a link");
+        }
+        Self { folder }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A program that finds the library.
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.env("LD_LIBRARY_PATH", self.path().join("lib"));
+        command
+    }
+
+    /// Compiles a text and runs what comes out.
+    pub(crate) fn run_c(&self, name: &str, source: &str) -> Output {
+        let (text, program) = (
+            self.path().join(format!("{name}.c")),
+            self.path().join(name),
+        );
+        std::fs::write(&text, source).expect("written");
+        let mut compiler = Command::new("cc");
+        compiler.args([
+            "-std=c11",
+            "-Wall",
+            "-Wextra",
+            "-Wpedantic",
+            "-Werror",
+            "-I",
+        ]);
+        compiler.arg(self.path().join("include")).arg(&text);
+        compiler.arg("-L").arg(self.path().join("lib"));
+        compiler.args(["-llucarne", "-o"]).arg(&program);
+        succeed(&mut compiler);
+        self.command(&program).output().expect("it runs")
+    }
+}
+
+/// Runs a program that has to succeed.
+pub(crate) fn succeed(command: &mut Command) -> Output {
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    assert!(output.status.success(), "{command:?}\n{}", told(&output));
+    output
+}
+
+/// All that a program has said.
+pub(crate) fn told(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (out, errors) = (text(&output.stdout), text(&output.stderr));
+    format!("{}\n{out}{errors}", output.status)
+}
+
+/// Whether a program is on this machine.
+pub(crate) fn exists(program: &str) -> bool {
+    Command::new(program).arg("--version").output().is_ok()
+}
+
+/// A parameter of a function in the header.
+#[derive(Clone, Debug)]
+pub(crate) struct Parameter {
+    /// Without blanks before `*`.
+    pub(crate) kind: String,
+    pub(crate) name: String,
+}
+
+/// A function that the header declares.
+#[derive(Clone, Debug)]
+pub(crate) struct Function {
+    pub(crate) returns: String,
+    pub(crate) name: String,
+    pub(crate) parameters: Vec<Parameter>,
+}
+
+/// Every function of the header.
+pub(crate) fn functions() -> Vec<Function> {
+    let code: Vec<&str> = HEADER
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or(""))
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .collect();
+    let code = code.join(" ");
+    let statements = code.split(';').map(|one| {
+        // What stands before a function is another thing's end.
+        let from = one.rfind(['{', '}']).map_or(0, |at| at + 1);
+        one[from..].split_whitespace().collect::<Vec<_>>().join(" ")
+    });
+    statements.filter_map(|one| function(&one)).collect()
+}
+
+fn function(statement: &str) -> Option<Function> {
+    if statement.starts_with("typedef") || statement.contains("_assert") {
+        return None;
+    }
+    let (before, rest) = statement.split_once('(')?;
+    let (returns, name) = split_name(before);
+    let list = rest.strip_suffix(')')?;
+    let parameters = list.split(',').map(str::trim).filter(|one| *one != "void");
+    let parameter = |one: &str| {
+        let (kind, name) = split_name(one);
+        Parameter { kind, name }
+    };
+    name.starts_with("lucarne_").then(|| Function {
+        returns,
+        name,
+        parameters: parameters.map(parameter).collect(),
+    })
+}
+
+/// A type and the name behind it.
+fn split_name(text: &str) -> (String, String) {
+    let at = text.rfind([' ', '*']).map_or(0, |at| at + 1);
+    let kind = text[..at].trim().replace(" *", "*");
+    (kind, text[at..].to_owned())
+}
+
+/// The structures that the header shows from inside.
+pub(crate) fn plain_structs() -> Vec<&'static str> {
+    let lines = HEADER.lines();
+    let ends = lines.filter_map(|line| line.strip_prefix("} ")?.strip_suffix(';'));
+    ends.filter(|name| name.starts_with("lucarne_")).collect()
+}

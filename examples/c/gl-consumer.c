@@ -1,0 +1,56 @@
+/*
+ * Watches a stream of the other examples in OpenGL, and compares every pixel that a shader reads.
+ *
+ *     gl-consumer NAME FRAMES [FOLDER]
+ */
+#include "check.h"
+#include "context.h"
+#include "pattern.h"
+
+int main(int argc, char **argv)
+{
+    if (argc < 3) {
+        fprintf(stderr, "usage: %s NAME FRAMES [FOLDER]\n", argv[0]);
+        return 2;
+    }
+    const unsigned long frames = strtoul(argv[2], NULL, 10);
+    const char *folder = argc > 3 ? argv[3] : NULL;
+
+    /* A toolkit has done this already. */
+    struct context context = context_create();
+    lucarne_device *device;
+    CHECK(lucarne_egl_device_from_current, &device);
+
+    lucarne_consumer_options options = {0, 0, 0, 0, 0};
+    options.delivery = LUCARNE_DELIVERY_EVERY;
+    lucarne_consumer *consumer;
+    CHECK(lucarne_consumer_connect, folder, argv[1], device, LUCARNE_USAGE_SAMPLE, &options,
+          4 * TIMEOUT, &consumer);
+
+    unsigned wrong = 0;
+    for (unsigned long seen = 0; seen < frames; seen++) {
+        lucarne_reading *reading;
+        CHECK(lucarne_consumer_receive, consumer, 4 * TIMEOUT, &reading);
+        const lucarne_image *image = lucarne_reading_image(reading);
+        lucarne_frame_info info;
+        CHECK(lucarne_reading_describe, reading, &info);
+
+        /* Wait for the writer, draw with the texture, and say when that is done. */
+        CHECK(lucarne_egl_read, image, lucarne_reading_acquire(reading), TIMEOUT);
+        lucarne_gl_texture texture;
+        CHECK(lucarne_image_gl_texture, image, &texture);
+        static float pixels[PICTURE_BYTES];
+        /* A program with something to show would bind `texture.name` to `texture.target` here. */
+        CHECK(lucarne_egl_download, image, pixels, PICTURE_BYTES);
+        lucarne_fence *done;
+        CHECK(lucarne_egl_fence, device, TIMEOUT, &done);
+        CHECK(lucarne_reading_release, reading, done);
+        lucarne_fence_free(done);
+        wrong += pattern_wrong_floats(info.sequence, pixels);
+    }
+    lucarne_consumer_free(consumer);
+    lucarne_device_free(device);
+    context_destroy(&context);
+    printf("drew %lu frames, %u wrong pixels\n", frames, wrong);
+    return wrong == 0 ? 0 : 1;
+}
