@@ -15,10 +15,11 @@ mod source;
 
 use crates::{BACKENDS, CRATES, Contents};
 
-const WORDS: [&str; 6] = [
+const WORDS: [&str; 7] = [
     "color",
     "device_id",
     "error",
+    "extension",
     "format",
     "layout",
     "modifier",

@@ -70,6 +70,7 @@
 //! | to | use |
 //! |---|---|
 //! | learn what to enable before creating a Vulkan device | [`vulkan::Adapter::device_extensions`] |
+//! | learn which extensions a driver lacks, and what that costs | [`vulkan::Adapter::extensions`], [`egl::Device::extensions`] |
 //! | wrap a Vulkan device or an EGL context of your own | [`vulkan::Device::from_raw`], [`egl::Device::from_current`] |
 //! | open one | [`vulkan::Instance`], then [`vulkan::Adapter::open`]; [`egl::Adapter::open`] |
 //! | say what you want | [`Request`] |
@@ -142,6 +143,7 @@ mod device_id;
 #[cfg(feature = "egl")]
 pub mod egl;
 mod error;
+mod extension;
 mod format;
 mod frame;
 #[cfg(feature = "gbm")]
@@ -165,6 +167,7 @@ pub use glow;
 
 pub use device_id::{Comparison, DeviceId, DrmNode};
 pub use error::{Error, Requirement, Result, Support};
+pub use extension::Extension;
 pub use format::{
     Channel, ColorKind, Component, Format, FormatInfo, FormatPlane, GlFormat, NotInDrmFourcc,
     Numeric, UnknownFormatName,

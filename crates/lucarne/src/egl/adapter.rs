@@ -122,12 +122,17 @@ impl fmt::Debug for Adapter {
     }
 }
 
+/// What EGL lists without a display, with spaces between.
+pub(super) fn client_extensions(library: &Library) -> String {
+    let listed = library.egl.query_string(None, egl::EXTENSIONS);
+    listed.map_or_else(
+        |_| String::new(),
+        |text| text.to_string_lossy().into_owned(),
+    )
+}
+
 pub(super) fn require_client_extensions(library: &Library, names: &[&'static str]) -> Result<()> {
-    let listed = library
-        .egl
-        .query_string(None, egl::EXTENSIONS)
-        .map(|text| text.to_string_lossy().into_owned())
-        .unwrap_or_default();
+    let listed = client_extensions(library);
     let missing: Vec<Requirement> = names
         .iter()
         .filter(|name| !listed.split_ascii_whitespace().any(|one| one == **name))

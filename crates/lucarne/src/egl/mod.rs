@@ -11,6 +11,7 @@ mod adapter;
 mod color;
 mod device;
 mod export;
+mod extensions;
 mod glx;
 mod handoff;
 mod host;

@@ -12,18 +12,6 @@ use crate::device_id::{DeviceId, DrmNode};
 use crate::error::{Error, Requirement, Result};
 use crate::quirks::{self, Active, Driver, Quirks};
 
-/// Everything this backend can make use of, in the order in which to enable it.
-const WANTED: [&CStr; 8] = [
-    ash::khr::external_memory_fd::NAME,
-    ash::ext::external_memory_dma_buf::NAME,
-    ash::khr::image_format_list::NAME,
-    ash::ext::image_drm_format_modifier::NAME,
-    ash::ext::queue_family_foreign::NAME,
-    ash::khr::external_semaphore_fd::NAME,
-    ash::khr::external_fence_fd::NAME,
-    ash::ext::external_memory_host::NAME,
-];
-
 impl Instance {
     /// Every physical device, in the loader's order.
     ///
@@ -140,14 +128,6 @@ impl Adapter {
     /// The physical device.
     pub fn raw(&self) -> vk::PhysicalDevice {
         self.inner.physical
-    }
-
-    /// The device extensions to enable at device creation: those that sharing can use and the driver has.
-    ///
-    /// None of them needs a feature structure. Fewer may be enabled: [`Device::offer`](super::Device::offer) then says what is lost.
-    pub fn device_extensions(&self) -> Vec<&'static CStr> {
-        let available = |name: &&CStr| self.inner.extensions.contains(*name);
-        WANTED.into_iter().filter(available).collect()
     }
 
     /// Whether the driver has `VK_KHR_format_feature_flags2` but leaves `VkDrmFormatModifierPropertiesList2EXT` empty

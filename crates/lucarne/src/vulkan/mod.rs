@@ -15,6 +15,7 @@ mod conv;
 mod device;
 mod exclusive;
 mod export;
+mod extensions;
 mod fence;
 mod gate;
 mod handoff;
