@@ -63,7 +63,32 @@ pub(crate) struct Device {
     pub(crate) driver: String,
     /// The driver faults that are worked around, and why each.
     pub(crate) quirks: Vec<String>,
+    /// The extensions that Lucarne makes use of, there or not. None where an API has no extensions.
+    #[serde(default)]
+    pub(crate) extensions: Vec<Extension>,
     pub(crate) offer: Offer,
+}
+
+/// [`lucarne::Extension`], as it is written down.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Extension {
+    pub(crate) api: String,
+    pub(crate) name: String,
+    pub(crate) present: bool,
+    pub(crate) purpose: String,
+    pub(crate) cost: String,
+}
+
+impl From<lucarne::Extension> for Extension {
+    fn from(one: lucarne::Extension) -> Self {
+        Self {
+            api: one.api.to_owned(),
+            name: one.name.to_owned(),
+            present: one.present,
+            purpose: one.purpose.to_owned(),
+            cost: one.cost.to_owned(),
+        }
+    }
 }
 
 /// The faults among `quirks` that this driver has. Guards that are on everywhere tell nothing of it.
@@ -90,6 +115,7 @@ pub(crate) fn all(api: Api, usage: Usage) -> (Vec<Device>, Vec<String>) {
                 number,
                 driver: answer.driver,
                 quirks: answer.quirks.iter().map(ToString::to_string).collect(),
+                extensions: answer.extensions.into_iter().map(Into::into).collect(),
                 offer: answer.offer,
             }),
             Err(error) => reasons.push(error.to_string()),
@@ -105,6 +131,7 @@ pub(crate) fn all(api: Api, usage: Usage) -> (Vec<Device>, Vec<String>) {
 struct Answer {
     driver: String,
     quirks: Vec<Active>,
+    extensions: Vec<lucarne::Extension>,
     offer: Offer,
 }
 
@@ -116,6 +143,7 @@ fn vulkan_devices(usage: Usage) -> lucarne::Result<Answers> {
         Ok(Answer {
             driver: adapter.driver().to_owned(),
             quirks: adapter.quirks().to_vec(),
+            extensions: adapter.extensions(),
             offer: adapter.offer(usage)?,
         })
     };
@@ -128,6 +156,7 @@ fn egl_devices(usage: Usage) -> lucarne::Result<Answers> {
         Ok(Answer {
             driver: device.version().to_owned(),
             quirks: device.quirks().to_vec(),
+            extensions: device.extensions(),
             offer: device.offer(usage)?,
         })
     };
@@ -139,6 +168,7 @@ fn gbm_devices(usage: Usage) -> lucarne::Result<Answers> {
         Ok(Answer {
             driver: adapter.driver().unwrap_or("unknown").to_owned(),
             quirks: Vec::new(),
+            extensions: Vec::new(),
             offer: adapter.open()?.offer(usage)?,
         })
     };
@@ -150,6 +180,7 @@ fn cpu_devices(usage: Usage) -> Answers {
         Ok(Answer {
             driver: adapter.allocator().to_string(),
             quirks: Vec::new(),
+            extensions: Vec::new(),
             offer: adapter.open()?.offer(usage)?,
         })
     };

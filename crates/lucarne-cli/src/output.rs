@@ -60,6 +60,11 @@ impl Output {
         self.line(lines)
     }
 
+    /// How many columns there are, where somebody watches.
+    pub(crate) fn width(&self) -> Option<u16> {
+        self.kept.is_none().then(|| Table::new().width()).flatten()
+    }
+
     /// One JSON document on one line.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string(value)?;

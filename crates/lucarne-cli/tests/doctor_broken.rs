@@ -1,5 +1,6 @@
 //! The doctor on broken machines: in each the right advice, and the exit status.
 
+#[allow(dead_code, reason = "each test program uses a part of it")]
 mod machines;
 
 use std::path::{Path, PathBuf};
@@ -341,6 +342,39 @@ fn a_driver_that_crashes_or_hangs_in_a_trial_has_shown_what_else_it_can_do() {
         assert_eq!(cells[2..], ["passed"; 2], "others are tried: {}", said.text);
         assert_eq!(said.status, 0, "Vulkan shares with itself");
     }
+}
+
+/// Wherever OpenGL draws in a trial, and nowhere in the questions before.
+#[test]
+fn a_driver_that_hangs_in_every_trial_is_left_alone_after_a_few() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let does = "if std::env::args().nth(1).as_deref() == Some(\"trial\") { loop { std::thread::park() } }; 0";
+    egl::faulty(folder.path(), "glViewport", does);
+    let mut command = lucarne(&["doctor", "--json", "--patience", "3"]);
+    let said = Said::of(command.env("LD_LIBRARY_PATH", folder.path()));
+    let report: serde_json::Value = serde_json::from_str(&said.text).expect("JSON");
+    let trials = report["trials"].as_array().expect("trials");
+    let of_trials = |outcome: &str, reason: &str| {
+        let is_it = |cell: &serde_json::Value| {
+            let why = cell["reason"].as_str().unwrap_or_default();
+            cell["outcome"] == outcome && why.contains(reason)
+        };
+        let has_it = |trial: &&serde_json::Value| {
+            trial["cells"].as_array().expect("cells").iter().any(is_it)
+        };
+        trials.iter().filter(has_it).count()
+    };
+    // By the second it is known who hangs; others may have been begun by then.
+    let at_once = std::thread::available_parallelism().map_or(1, usize::from);
+    let hung = of_trials("hung", "did not end within 3 s");
+    assert!((1..=1 + at_once.min(4)).contains(&hung), "{hung}: {report}");
+    assert!(
+        of_trials("not-tried", "not tried: egl:0 hung before") > 0,
+        "{report}"
+    );
+    assert_eq!(outcomes(&said, "vulkan", "vulkan")[2..], ["passed"; 2]);
+    assert_eq!(outcomes(&said, "vulkan", "cpu")[3], "passed");
+    assert_eq!(said.status, 0, "Vulkan shares with itself");
 }
 
 /// It says that it imports, and gives no image.

@@ -41,7 +41,7 @@ pub(super) enum Came {
     Hung,
     /// The drivers offer it, and it did not work.
     Failed,
-    /// The process ended before.
+    /// The process ended before; or, with a reason, a driver hung in another trial.
     NotTried,
     NotOffered,
     Passed,

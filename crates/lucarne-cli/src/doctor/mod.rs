@@ -4,14 +4,19 @@ mod cell;
 mod child;
 mod device;
 mod display;
+mod extension;
+mod feature;
+mod hang;
 mod machine;
 mod page;
 mod picture;
 mod print;
 mod private;
 mod problems;
+mod sandbox;
 mod trial;
 mod trials;
+mod variable;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -28,6 +33,7 @@ use child::Ended;
 use device::DeviceLine;
 use display::Displays;
 pub(crate) use display::{DisplayOptions, run as display};
+use extension::Extension;
 use machine::Machine;
 pub(crate) use trial::{TrialOptions, run as trial};
 use trials::{Pair, Trial};
@@ -51,6 +57,9 @@ pub(crate) struct Options {
     /// Write a page that a browser shows, in one file. One that is there is replaced.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
+    /// List all extensions that Lucarne makes use of, not only those that are missing. JSON and the page have all.
+    #[arg(long, short)]
+    verbose: bool,
     /// Ask nobody: show the report in this file, which --json wrote.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["no_trials", "patience"])]
     from: Option<PathBuf>,
@@ -64,6 +73,8 @@ struct Report {
     displays: Displays,
     devices: Vec<DeviceLine>,
     missing: Vec<Missing>,
+    #[serde(default)]
+    extensions: Vec<Extension>,
     trials: Vec<Trial>,
     verdict: Verdict,
 }
@@ -96,7 +107,7 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Fail
         output.json(&report)?;
         return Ok(answer);
     }
-    report.print(output)?;
+    report.print(output, options.verbose)?;
     if let Some(path) = &options.html {
         output.line(format_args!("\nwrote {}", path.display()))?;
     }
@@ -125,6 +136,7 @@ impl Report {
             } else {
                 verdict(&trials)
             },
+            extensions: Extension::of_devices(&devices),
             devices: devices.into_iter().map(DeviceLine::of).collect(),
             missing,
             trials,
@@ -155,6 +167,7 @@ impl Report {
             missing.reason = tame(&missing.reason);
         }
         self.devices.iter_mut().for_each(DeviceLine::tame);
+        Extension::tame_all(&mut self.extensions);
         let cells = self.trials.iter_mut().flat_map(|trial| &mut trial.cells);
         cells.for_each(Cell::tame);
     }

@@ -1,19 +1,24 @@
 //! The doctor's report, for people.
 
+use comfy_table::{ColumnConstraint, Table};
 use lucarne::Rung;
 use lucarne_conformance::Late;
 
 use super::cell::{Came, Cell};
 use super::display::{Asked, Kind, Wayland, X11};
+use super::extension::{self, Extension, places};
 use super::machine::NodeState;
+use super::trials::Trial;
 use super::{Report, Verdict, problems};
 use crate::Failure;
 use crate::output::{Output, bold, green, red, table};
 
 impl Report {
-    pub(super) fn print(&self, output: &mut Output) -> Result<(), Failure> {
+    /// `verbose`: the extensions that are there, too.
+    pub(super) fn print(&self, output: &mut Output, verbose: bool) -> Result<(), Failure> {
         self.print_machine(output)?;
         self.print_devices(output)?;
+        self.print_extensions(output, verbose)?;
         if !self.trials.is_empty() {
             self.print_trials(output)?;
             self.print_reasons(output)?;
@@ -29,12 +34,12 @@ impl Report {
         for sandbox in &machine.sandbox {
             output.field("inside", sandbox)?;
         }
-        if !machine.variables.is_empty() {
+        for variable in &machine.variables {
             output.field(
-                "variables",
+                "variable",
                 format_args!(
-                    "{} (they change which drivers are used)",
-                    machine.variables.join(", ")
+                    "{}={}\n→ {}",
+                    variable.name, variable.value, variable.effect
                 ),
             )?;
         }
@@ -122,21 +127,38 @@ impl Report {
         Ok(())
     }
 
+    fn print_extensions(&self, output: &mut Output, verbose: bool) -> Result<(), Failure> {
+        let all = &self.extensions;
+        if all.is_empty() {
+            return Ok(());
+        }
+        let summary = extension::summary(all);
+        output.line(format_args!("\n{}: {summary}", bold("Extensions")))?;
+        let shown = all.iter().filter(|one| verbose || one.is_missing());
+        let shown: Vec<&Extension> = shown.collect();
+        if shown.is_empty() {
+            return Ok(());
+        }
+        let least = if verbose { NARROW_VERBOSE } else { NARROW };
+        output.table(if is_narrow(output, least) {
+            long_extensions(&shown, verbose)
+        } else if verbose {
+            all_extensions(&shown)
+        } else {
+            missing_extensions(&shown)
+        })
+    }
+
     fn print_trials(&self, output: &mut Output) -> Result<(), Failure> {
         output.line(format_args!(
             "\n{}",
             bold("Trials: a pattern was shared, and every pixel compared")
         ))?;
-        let mut header = vec!["FROM".to_owned(), "TO".to_owned()];
-        header.extend(Rung::ALL.map(|rung| rung.to_string()));
-        let header: Vec<&str> = header.iter().map(String::as_str).collect();
-        let mut lines = table(&header);
-        for trial in &self.trials {
-            let mut row = vec![trial.from.to_string(), trial.to.to_string()];
-            row.extend(trial.cells.iter().map(short));
-            lines.add_row(row);
-        }
-        output.table(lines)
+        output.table(if is_narrow(output, NARROW) {
+            long_matrix(&self.trials)
+        } else {
+            matrix(&self.trials)
+        })
     }
 
     /// Each reason once, with every trial that it is about.
@@ -174,6 +196,84 @@ impl Report {
             None => Ok(()),
         }
     }
+}
+
+/// Fewer columns than these tables take without breaking words: they are printed one below the other then.
+const NARROW: u16 = 80;
+const NARROW_VERBOSE: u16 = 120;
+
+fn is_narrow(output: &Output, least: u16) -> bool {
+    output.width().is_some_and(|width| width < least)
+}
+
+fn missing_extensions(shown: &[&Extension]) -> Table {
+    let mut lines = table(&["EXTENSION", "MISSING ON", "WITHOUT IT"]);
+    for one in shown {
+        lines.add_row([&one.name, &places(&one.missing_on), &one.cost]);
+    }
+    whole_names(lines)
+}
+
+fn all_extensions(shown: &[&Extension]) -> Table {
+    let mut lines = table(&["EXTENSION", "FOR", "ON", "MISSING ON", "WITHOUT IT"]);
+    for one in shown {
+        let (on, missing_on) = (places(&one.on), places(&one.missing_on));
+        lines.add_row([&one.name, &one.purpose, &on, &missing_on, &one.cost]);
+    }
+    whole_names(lines)
+}
+
+/// Names are looked for, and not broken.
+fn whole_names(mut lines: Table) -> Table {
+    if let Some(names) = lines.column_mut(0) {
+        names.set_constraint(ColumnConstraint::ContentWidth);
+    }
+    lines
+}
+
+/// One below the other.
+fn long_extensions(shown: &[&Extension], verbose: bool) -> Table {
+    let mut lines = table(&["EXTENSION"]);
+    for one in shown {
+        let mut told = Vec::new();
+        if verbose {
+            told.push(format!("for {}", one.purpose));
+            told.extend((!one.on.is_empty()).then(|| format!("on {}", places(&one.on))));
+        }
+        if one.is_missing() {
+            told.push(format!("missing on {}", places(&one.missing_on)));
+        }
+        let told = told.join("; ");
+        lines.add_row([format!("{}\n{told}; without it: {}", one.name, one.cost)]);
+    }
+    lines
+}
+
+/// A row for each pair, a column for each rung.
+fn matrix(trials: &[Trial]) -> Table {
+    let mut header = vec!["FROM".to_owned(), "TO".to_owned()];
+    header.extend(Rung::ALL.map(|rung| rung.to_string()));
+    let header: Vec<&str> = header.iter().map(String::as_str).collect();
+    let mut lines = table(&header);
+    for trial in trials {
+        let mut row = vec![trial.from.to_string(), trial.to.to_string()];
+        row.extend(trial.cells.iter().map(short));
+        lines.add_row(row);
+    }
+    lines
+}
+
+/// A row for each rung, below one for the pair.
+fn long_matrix(trials: &[Trial]) -> Table {
+    let mut lines = table(&["FROM, TO, MEMORY", "CAME OUT"]);
+    for trial in trials {
+        lines.add_row([format!("{} to {}", trial.from, trial.to)]);
+        for cell in &trial.cells {
+            let rung = cell.rung().map(|rung| rung.to_string());
+            lines.add_row([format!("  {}", rung.unwrap_or_default()), short(cell)]);
+        }
+    }
+    lines
 }
 
 /// What a server said, or why it said nothing; nothing where there is none.

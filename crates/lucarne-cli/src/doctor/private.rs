@@ -46,7 +46,8 @@ fn path(text: &str, before: char) -> &str {
     &text[..text.find(ends).unwrap_or(text.len())]
 }
 
-fn is_public(path: &str) -> bool {
+/// Whether a path from the root on names only what is the same on every machine.
+pub(super) fn is_public(path: &str) -> bool {
     let of = |folder: &&str| {
         path.strip_prefix(*folder)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

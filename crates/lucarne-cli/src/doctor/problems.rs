@@ -37,6 +37,8 @@ pub(super) enum Kind {
     Failed,
     /// With a fence that had not signalled.
     FailedLate,
+    /// As a driver had hung before.
+    NotTried,
     NotOffered,
     /// Fences that have not signalled do not pass.
     CpuWaits,
@@ -53,6 +55,7 @@ impl Kind {
             Self::FailedLate => {
                 "Failed with frames that were handed over before their work was done"
             }
+            Self::NotTried => "Not tried, as a driver hung",
             Self::NotOffered => "Not offered",
             Self::CpuWaits => "No fence passes: the CPU waits before a frame is handed over",
             Self::NotLate => "Nothing was shown of fences",
@@ -68,7 +71,7 @@ impl Kind {
             Self::Failed | Self::FailedLate => Some(
                 "the driver does not do what it offers: a newer one may; send this report to Lucarne, which can then avoid it",
             ),
-            Self::NotOffered | Self::CpuWaits | Self::NotLate => None,
+            Self::NotTried | Self::NotOffered | Self::CpuWaits | Self::NotLate => None,
         }
     }
 }
@@ -131,6 +134,8 @@ fn of_cell(cell: &Cell) -> Option<One<'_>> {
         Came::Hung => Kind::Hung,
         Came::Failed => Kind::Failed,
         Came::NotOffered => Kind::NotOffered,
+        // Without a reason it stands behind a rung where the trial ended, which has one.
+        Came::NotTried if cell.reason.is_some() => Kind::NotTried,
         Came::NotTried | Came::Passed => return None,
     };
     Some(One {

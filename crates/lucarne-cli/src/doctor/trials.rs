@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::cell::{Came, Cell};
 use super::child::{self, Ended};
+use super::hang::Hangs;
 use super::trial::{Line, ORDER};
 use crate::devices::{Api, Device};
 
@@ -61,8 +62,8 @@ impl Place {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pair {
-    from: Place,
-    to: Place,
+    pub(super) from: Place,
+    pub(super) to: Place,
 }
 
 impl Pair {
@@ -113,18 +114,39 @@ impl Trial {
 }
 
 /// Tries every pair, each in a process of its own, a few at once. `progress` hears how many are done, and of how many.
+///
+/// Where drivers hang, all of it takes at most three times `patience` longer: until the first is given up, as long again for
+/// others, and what was begun then.
 pub(super) fn run_all(
     pairs: &[Pair],
     patience: Duration,
     progress: impl Fn(usize, usize) + Sync,
 ) -> Vec<Trial> {
-    let waiting: Mutex<VecDeque<(usize, Pair)>> =
-        Mutex::new(pairs.iter().copied().enumerate().collect());
+    let try_pair = |pair: Pair| {
+        let (from, to) = (pair.from.to_string(), pair.to.to_string());
+        child::run(&["trial", &from, &to], patience)
+    };
+    run_each(pairs, patience, try_pair, progress)
+}
+
+/// The same, with whatever tries a pair. Trials go on for `grace` after the first that hung.
+fn run_each(
+    pairs: &[Pair],
+    grace: Duration,
+    try_pair: impl Fn(Pair) -> Ended + Sync,
+    progress: impl Fn(usize, usize) + Sync,
+) -> Vec<Trial> {
+    let waiting = Mutex::new(in_order(pairs));
     let done: Mutex<Vec<(usize, Trial)>> = Mutex::new(Vec::new());
+    let hangs: Mutex<Hangs> = Mutex::default();
     let next = || waiting.lock().ok()?.pop_front();
     let work = || {
         while let Some((index, pair)) = next() {
-            let trial = try_pair(pair, patience);
+            let trial = Trial {
+                from: pair.from,
+                to: pair.to,
+                cells: cells_of(pair, &hangs, grace, &try_pair),
+            };
             if let Ok(mut done) = done.lock() {
                 done.push((index, trial));
                 progress(done.len(), pairs.len());
@@ -144,14 +166,32 @@ pub(super) fn run_all(
     done.into_iter().map(|(_, trial)| trial).collect()
 }
 
-fn try_pair(pair: Pair, patience: Duration) -> Trial {
-    let (from, to) = (pair.from.to_string(), pair.to.to_string());
-    let ended = child::run(&["trial", &from, &to], patience);
-    Trial {
-        from: pair.from,
-        to: pair.to,
-        cells: cells(&ended),
+/// Each with its place in the table. Devices with themselves come first: of one that hangs there it is known who does.
+fn in_order(pairs: &[Pair]) -> VecDeque<(usize, Pair)> {
+    let numbered = pairs.iter().copied().enumerate();
+    let (alone, others): (Vec<_>, Vec<_>) = numbered.partition(|(_, pair)| pair.from == pair.to);
+    alone.into_iter().chain(others).collect()
+}
+
+fn cells_of(
+    pair: Pair,
+    hangs: &Mutex<Hangs>,
+    grace: Duration,
+    try_pair: impl Fn(Pair) -> Ended,
+) -> Vec<Cell> {
+    let forbidden = hangs
+        .lock()
+        .ok()
+        .and_then(|hangs| hangs.forbid(pair, grace));
+    if let Some(reason) = forbidden {
+        let cell = |rung| Cell::new(rung, Came::NotTried).because(&*reason);
+        return Rung::ALL.into_iter().map(cell).collect();
     }
+    let ended = try_pair(pair);
+    if let (Ended::Hung { .. }, Ok(mut hangs)) = (&ended, hangs.lock()) {
+        hangs.note(pair);
+    }
+    cells(&ended)
 }
 
 /// The cells that a child printed, and for those that it did not get to: how it ended, and nothing. Of what it printed
@@ -296,6 +336,69 @@ mod tests {
         assert_eq!(outcomes(&cells), [not, not, Came::Passed, failed]);
         let reason = cells[3].reason.as_deref();
         assert_eq!(reason, Some("the trial ended without a word about it"));
+    }
+
+    fn place(api: Api, number: usize) -> Place {
+        Place { api, number }
+    }
+
+    /// Each pair of two devices of Vulkan and one of OpenGL, where trials hang of which `hangs` says so.
+    fn tried(grace: Duration, hangs: impl Fn(Pair) -> bool + Sync) -> Vec<Trial> {
+        let places = [
+            place(Api::Vulkan, 0),
+            place(Api::Vulkan, 1),
+            place(Api::Egl, 0),
+        ];
+        let to = |from| places.map(|to| Pair { from, to });
+        let pairs = places.map(to).concat();
+        let try_pair = |pair| {
+            let printed = passed(Rung::HostMemory) + &late(Rung::HostMemory);
+            if hangs(pair) {
+                let after = Duration::from_secs(15);
+                Ended::Hung { printed, after }
+            } else {
+                Ended::Answered(printed)
+            }
+        };
+        run_each(&pairs, grace, try_pair, |_, _| {})
+    }
+
+    /// How many trials have this outcome on the second rung that is tried.
+    fn count(trials: &[Trial], outcome: Came) -> usize {
+        let second = trials.iter().map(|trial| trial.cells[2].outcome);
+        second.filter(|one| *one == outcome).count()
+    }
+
+    #[test]
+    fn a_device_that_hangs_by_itself_is_left_alone() {
+        let vulkan = place(Api::Vulkan, 0);
+        let long = Duration::from_secs(3600);
+        let trials = tried(long, |pair| pair.from == vulkan || pair.to == vulkan);
+        // It is in five pairs. Those that were begun before the first was given up hang, too.
+        let hung = count(&trials, Came::Hung);
+        assert!((1..=AT_ONCE).contains(&hung), "{hung}");
+        assert_eq!(count(&trials, Came::NotTried), 5 - hung);
+        for trial in &trials {
+            let has_it = trial.from == vulkan || trial.to == vulkan;
+            assert_eq!(
+                trial.cells[3].passed(),
+                !has_it || trial.cells[2].outcome == Came::Hung
+            );
+            if trial.cells[2].outcome == Came::NotTried {
+                let reason = trial.cells[2].reason.as_deref();
+                assert_eq!(reason, Some("not tried: vulkan:0 hung before"));
+            }
+        }
+    }
+
+    #[test]
+    fn after_the_first_hang_there_is_an_end() {
+        let trials = tried(Duration::ZERO, |_| true);
+        let hung = count(&trials, Came::Hung);
+        assert!((1..=AT_ONCE).contains(&hung), "{hung}");
+        assert_eq!(count(&trials, Came::NotTried), 9 - hung);
+        let trials = tried(Duration::ZERO, |_| false);
+        assert_eq!(count(&trials, Came::NotTried), 0, "nothing hung");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Machines that lack something: mount namespaces of their own, and libraries that are stubs.
 
+#[allow(dead_code, reason = "each test program uses a part of it")]
 pub(crate) mod egl;
 #[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "../support/mod.rs"]
@@ -100,6 +101,34 @@ pub(crate) fn without_dev(node: &str, groups: &str) -> Option<Said> {
     );
     let mut command = namespace(&script)?;
     Some(Said::of(command.env_remove("LD_PRELOAD")))
+}
+
+/// The doctor, which tries nothing, in a root that has what this machine's has, but for hidden files and `/run`; these folders
+/// are empty there, and then these files are written, with `printf`'s escapes.
+pub(crate) fn rooted(files: &[(&str, &str)], emptied: &[&str]) -> Option<Said> {
+    let emptied = emptied
+        .iter()
+        .map(|folder| format!("mount -t tmpfs none /mnt/{folder}\n"));
+    let files = files
+        .iter()
+        .map(|(name, text)| format!("mkdir -p $(dirname {name})\nprintf '{text}' > {name}\n"));
+    let script = format!(
+        "mount -t tmpfs none /mnt
+        for name in /*; do
+            case $name in /mnt | /run) continue ;; esac
+            if [ -L $name ]; then
+                cp -P $name /mnt$name
+            elif [ -d $name ]; then
+                mkdir /mnt$name
+                mount --rbind $name /mnt$name
+            fi
+        done
+        mkdir /mnt/run
+        cd /mnt
+        {}exec chroot /mnt \"$0\" doctor --no-trials",
+        emptied.chain(files).collect::<String>()
+    );
+    Some(Said::of(&mut namespace(&script)?))
 }
 
 /// A disk that does not take a page.

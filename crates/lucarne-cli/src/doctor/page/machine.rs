@@ -5,7 +5,10 @@ use maud::{Markup, html};
 use super::super::Report;
 use super::super::device::DeviceLine;
 use super::super::display::{Asked, Dmabuf, Kind, Tranche, Wayland, X11};
-use super::super::machine::{Feature, Node, NodeState};
+use super::super::extension::{self, Extension};
+use super::super::feature::Feature;
+use super::super::machine::{Node, NodeState};
+use super::super::variable::Variable;
 use super::trials::remedy;
 use crate::caps::Group;
 use crate::output::counted;
@@ -69,6 +72,48 @@ fn names(formats: &[String]) -> Markup {
     html! { p.formats { @for format in formats { code { (format) } " " } } }
 }
 
+/// Those that are missing somewhere, and folded in behind them the others.
+pub(super) fn extensions(report: &Report) -> Markup {
+    let all = &report.extensions;
+    let (missing, there): (Vec<_>, Vec<_>) = all.iter().partition(|one| one.is_missing());
+    html! {
+        @if !all.is_empty() {
+            section {
+                h2 { "Extensions" }
+                p.lead { "Of the extensions of Vulkan, EGL and OpenGL, " (extension::summary(all)) "." }
+                @if !missing.is_empty() { (extension_table(&missing)) }
+                @if !there.is_empty() {
+                    details {
+                        summary { "Everywhere: " (counted(there.len(), "extension")) }
+                        (extension_table(&there))
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn extension_table(rows: &[&Extension]) -> Markup {
+    html! {
+        table.rows {
+            thead { tr {
+                @for name in ["extension", "on", "missing on", "for", "without it"] { th scope="col" { (name) } }
+            } }
+            tbody {
+                @for row in rows {
+                    tr {
+                        th scope="row" { code { (row.name) } }
+                        td data-name="on" { (extension::places(&row.on)) }
+                        td data-name="missing on" { (extension::places(&row.missing_on)) }
+                        td data-name="for" { (row.purpose) }
+                        td data-name="without it" { (row.cost) }
+                    }
+                }
+            }
+        }
+    }
+}
+
 pub(super) fn machine(report: &Report) -> Markup {
     let machine = &report.machine;
     html! {
@@ -79,18 +124,19 @@ pub(super) fn machine(report: &Report) -> Markup {
                 @if !machine.sandbox.is_empty() {
                     dt { "inside" } @for one in &machine.sandbox { dd { (one) } }
                 }
-                @if !machine.variables.is_empty() {
-                    dt { "variables" }
-                    dd {
-                        @for name in &machine.variables { code { (name) } " " }
-                        "(they change which drivers are used)"
-                    }
-                }
+                @for variable in &machine.variables { (self::variable(variable)) }
                 @for node in &machine.nodes { (self::node(node)) }
                 @for feature in &machine.features { (self::feature(feature)) }
                 (displays(report))
             }
         }
+    }
+}
+
+fn variable(variable: &Variable) -> Markup {
+    html! {
+        dt { code { (variable.name) } }
+        dd { code { (variable.value) } p.remedy { (variable.effect) } }
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn write(report: &Report, path: &Path) -> Result<(), Failure> {
 /// Everything that comes from drivers is escaped: `html!` does it with each value.
 fn page(report: &Report) -> Result<Markup, Failure> {
     let mut text = Output::keeping();
-    report.print(&mut text)?;
+    report.print(&mut text, false)?;
     let text = text.into_text();
     Ok(html! {
         (DOCTYPE)
@@ -49,6 +49,7 @@ fn page(report: &Report) -> Result<Markup, Failure> {
                     (trials::matrix(report))
                     (trials::problems(report))
                     (machine::devices(report))
+                    (machine::extensions(report))
                     (machine::machine(report))
                     (as_text(&text, report))
                 }

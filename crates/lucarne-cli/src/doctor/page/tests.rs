@@ -3,6 +3,8 @@ use std::path::Path;
 
 use html5gum::{StartTag, Token, Tokenizer};
 
+use super::super::cell::Came;
+use super::super::extension::Extension;
 use super::*;
 
 /// A made-up machine on which every kind of cell is there, with names that try to be markup.
@@ -24,8 +26,10 @@ fn text(bytes: &[u8]) -> String {
 struct Read {
     /// Each start tag, with its attributes.
     tags: Vec<(String, BTreeMap<String, String>)>,
-    /// Each cell's class, rung and text.
+    /// Of each cell of the matrix, its class, rung and text.
     cells: Vec<[String; 3]>,
+    /// Each cell of other tables, as the last.
+    others: Vec<String>,
 }
 
 /// Tags that have no end.
@@ -52,6 +56,8 @@ fn read(page: &str) -> Read {
         }
     }
     assert_eq!(open, Vec::<String>::new());
+    let others = read.cells.extract_if(.., |[_, rung, _]| rung.is_empty());
+    read.others = others.map(|[_, _, text]| text).collect();
     read
 }
 
@@ -170,10 +176,32 @@ fn each_cell_says_in_words_what_its_colour_says() {
         class == "good" && text.contains("ok") && !rung.is_empty()
     };
     assert_eq!(read.cells.iter().filter(right).count(), 3);
-    for [class, rung, text] in &read.cells {
-        let explained = ["bad", "none"].contains(&class.as_str()) && !text.contains("not tried");
+    // Behind a rung where the trial ended nothing is to be said; where another one hung there is.
+    let cells = report.trials.iter().flat_map(|trial| &trial.cells);
+    for ([class, rung, text], cell) in read.cells.iter().zip(cells) {
+        let unsaid = cell.outcome == Came::NotTried && cell.reason.is_none();
+        let explained = ["bad", "none"].contains(&class.as_str()) && !unsaid;
         assert_eq!(text.contains("why"), explained, "{rung}: {text}");
     }
+}
+
+#[test]
+fn an_extension_that_is_missing_has_its_cost_in_sight() {
+    let report = broken();
+    let page = page_of(&report);
+    let [first, rest @ ..] = &report.extensions[..] else {
+        panic!("{:?}", report.extensions);
+    };
+    let others = read(&page).others;
+    let row = ["", "vulkan:0", &first.purpose, &first.cost];
+    assert_eq!(others[..4], row.map(str::to_owned));
+    // Nobody lacks the last: it is folded in.
+    let (last, missing) = rest.split_last().expect("several");
+    assert!(last.missing_on.is_empty() && missing.iter().all(Extension::is_missing));
+    let row = format!("<th scope=\"row\"><code>{}</code>", last.name);
+    let (before, _) = page.split_once(&row).expect("it is told");
+    let opened = before.matches("<details>").count() - before.matches("</details>").count();
+    assert_eq!(opened, 1);
 }
 
 #[test]
@@ -209,6 +237,9 @@ fn what_would_mend_it_is_told() {
         "needs libgbm.so.1",
         "send this report to those who make it",
         "zwp_linux_dmabuf_v1, version 5",
+        "not tried: egl:0 hung before",
+        "Mesa takes this OpenGL driver",
+        "fetch_frame stays within it",
         "the display server did not answer within 20 s",
     ] {
         assert!(page.contains(advice), "{advice}");
@@ -220,7 +251,7 @@ fn what_would_mend_it_is_told() {
 fn the_same_text_is_there_to_be_copied() {
     let report = broken();
     let mut text = Output::keeping();
-    report.print(&mut text).expect("text");
+    report.print(&mut text, false).expect("text");
     let text = text.into_text();
     assert!(!text.contains('\x1b'), "no colours");
     let shown = html! { (text) }.into_string();
