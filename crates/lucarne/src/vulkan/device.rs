@@ -44,7 +44,8 @@ impl Device {
     /// Wraps the caller's device.
     ///
     /// `enabled` are the extensions it was created with; [`Adapter::device_extensions`] says which to enable. Any of
-    /// them may be missing: [`Device::offer`] then says which paths are lost, and why.
+    /// them may be missing: [`Device::offer`] then says which paths are lost, and why. Where an engine created the device and
+    /// does not tell, [`Adapter::enabled_extensions`] asks Lucarne's Vulkan layer.
     ///
     /// # Errors
     ///
@@ -101,9 +102,8 @@ impl Device {
                 )
             })?;
         let mut names = adapter.device_extensions();
-        // Not among those to enable: whoever does must enable its feature too.
-        let timelines = inner.has(ash::khr::timeline_semaphore::NAME);
-        if timelines {
+        let features = adapter.device_features();
+        if features.timeline_semaphore {
             names.push(ash::khr::timeline_semaphore::NAME);
         }
         let pointers: Vec<_> = names.iter().map(|name| name.as_ptr()).collect();
@@ -111,15 +111,14 @@ impl Device {
             .queue_family_index(family)
             .queue_priorities(&[1.0])];
         let mut ycbcr = vk::PhysicalDeviceSamplerYcbcrConversionFeatures::default()
-            .sampler_ycbcr_conversion(inner.has_ycbcr_conversion());
+            .sampler_ycbcr_conversion(features.sampler_ycbcr_conversion);
         let create = vk::DeviceCreateInfo::default()
             .queue_create_infos(&queues)
             .enabled_extension_names(&pointers)
             .push_next(&mut ycbcr);
-        // Every driver with the extension has the feature (VkPhysicalDeviceTimelineSemaphoreFeatures).
         let mut timeline =
             vk::PhysicalDeviceTimelineSemaphoreFeatures::default().timeline_semaphore(true);
-        let create = if timelines {
+        let create = if features.timeline_semaphore {
             create.push_next(&mut timeline)
         } else {
             create

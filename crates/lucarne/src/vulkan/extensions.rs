@@ -85,14 +85,26 @@ const USED: [Used; 10] = [
     ),
 ];
 
+/// Those that need another of them on Vulkan 1.1, which every adapter has: an extension, and what it needs.
+const NEEDS: [(&CStr, &CStr); 2] = [
+    (
+        ash::ext::external_memory_dma_buf::NAME,
+        ash::khr::external_memory_fd::NAME,
+    ),
+    (
+        ash::ext::image_drm_format_modifier::NAME,
+        ash::khr::image_format_list::NAME,
+    ),
+];
+
 impl Adapter {
-    /// The device extensions to enable at device creation: those that sharing can use and the driver has.
+    /// The device extensions to enable at device creation: those that sharing can use and the driver has. What one of them
+    /// needs is among them too.
     ///
-    /// None of them needs a feature structure. Fewer may be enabled: [`Device::offer`](super::Device::offer) then says what is lost.
+    /// None of them needs a feature structure; [`Adapter::device_features`] has what does. Fewer may be enabled:
+    /// [`Device::offer`](super::Device::offer) then says what is lost.
     pub fn device_extensions(&self) -> Vec<&'static CStr> {
-        let enabled = USED.iter().filter(|one| one.enable);
-        let names = enabled.map(|one| one.name);
-        names.filter(|name| self.inner.has(name)).collect()
+        usable(|name| self.inner.has(name))
     }
 
     /// Every device extension that Lucarne makes use of: whether the driver has it, and what that means.
@@ -111,9 +123,32 @@ impl Adapter {
     }
 }
 
+/// Those to enable that `has` knows, with all that they need.
+fn usable(has: impl Fn(&CStr) -> bool) -> Vec<&'static CStr> {
+    let complete = |name: &CStr| {
+        let mut needs = NEEDS.iter().filter(|(one, _)| *one == name);
+        has(name) && needs.all(|(_, needed)| has(needed))
+    };
+    let enabled = USED.iter().filter(|one| one.enable);
+    let names = enabled.map(|one| one.name);
+    names.filter(|name| complete(name)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_extension_without_what_it_needs_is_left_out() {
+        let all = usable(|_| true);
+        assert_eq!(all.len(), 8);
+        for (name, needed) in NEEDS {
+            let without = usable(|one| one != needed);
+            assert!(!without.contains(&name), "{name:?}");
+            assert_eq!(without.len(), all.len() - 2, "{name:?}");
+        }
+        assert_eq!(usable(|_| false), [c""; 0]);
+    }
 
     #[test]
     fn what_this_backend_asks_for_is_in_the_table() {
@@ -121,6 +156,7 @@ mod tests {
         let files = [
             include_str!("adapter.rs"),
             include_str!("device.rs"),
+            include_str!("features.rs"),
             include_str!("fence.rs"),
             include_str!("handoff.rs"),
             include_str!("owner.rs"),

@@ -12,7 +12,7 @@ use crate::vulkan::access::Access;
 use crate::vulkan::image::Image;
 use crate::vulkan::inner::DeviceInner;
 use crate::vulkan::object::Owned;
-use crate::vulkan::submission::{Finish, Mark};
+use crate::vulkan::submission::{Done, Finish};
 use crate::vulkan::{failed, shader};
 
 /// Bytes of the shader's `Redraw`: every device has room for 128.
@@ -39,7 +39,7 @@ struct Way {
 
 /// What changes with each drawing.
 pub(super) struct State {
-    done: Mark,
+    done: Done,
     pending: Option<Pending>,
     ways: Vec<Way>,
     _pool: Owned<vk::DescriptorPool>,
@@ -78,7 +78,7 @@ impl State {
     pub(super) fn new(device: &Arc<DeviceInner>, pass: &Pass) -> Result<Self> {
         let (pool, set) = shader::descriptor_set(device, &pass.set_layout, &TEXTURES)?;
         Ok(Self {
-            done: Mark::new(device, "the end of the last drawing")?,
+            done: Done::new(device, "the end of the last drawing")?,
             pending: None,
             ways: Vec::new(),
             _pool: pool,
@@ -93,7 +93,7 @@ impl State {
 
     /// The drawing may have been submitted.
     pub(super) fn submitted(&mut self) -> Result<()> {
-        self.done.set()
+        self.done.mark()
     }
 }
 
