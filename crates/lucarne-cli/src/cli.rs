@@ -25,6 +25,7 @@ const EXAMPLES: &str = "Examples:
   lucarne serve test                        a stream to try things with
   lucarne view test                         a window that shows it
   lucarne relay camera small --size 640x360 a stream of a stream, drawn by the GPU
+  lucarne run -- godot                      enable what Lucarne needs on an engine's Vulkan device
   lucarne snapshot camera picture.png       the stream's next frame, as a PNG file
   lucarne caps --api vulkan --format AB24   what Vulkan can do with ABGR8888 here
   lucarne explain --from vulkan --to egl    what would be agreed on, and why nothing better
@@ -46,6 +47,8 @@ pub(crate) enum Command {
     Record(crate::record::Options),
     /// Make a stream of another one: at another size, in another format.
     Relay(crate::relay::Options),
+    /// Run a program with what Lucarne needs enabled on its Vulkan devices.
+    Run(crate::run::Options),
     /// Offer a stream of a test pattern or a picture.
     Serve(crate::serve::Options),
     /// Save one frame of a stream as a PNG file.

@@ -19,6 +19,7 @@ mod pixels;
 mod png_file;
 mod record;
 mod relay;
+mod run;
 mod serve;
 mod snapshot;
 mod stop;
@@ -80,6 +81,7 @@ fn run(cli: &Cli) -> Result<Answer, Failure> {
         Command::List(options) => list::run(options, &mut output),
         Command::Record(options) => record::run(options, &mut output),
         Command::Relay(options) => relay::run(options, &mut output),
+        Command::Run(options) => run::run(options),
         Command::Serve(options) => serve::run(options, &mut output),
         Command::Snapshot(options) => snapshot::run(options, &mut output),
         Command::Top(options) => top::run(options, &mut output),

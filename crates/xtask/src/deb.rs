@@ -1,4 +1,4 @@
-//! `cargo xtask deb`: the command `lucarne` as a Debian package, with its man pages and completions. cargo-deb makes it.
+//! `cargo xtask deb`: the command `lucarne` and the Vulkan layer as a Debian package, with man pages and completions. cargo-deb makes it.
 
 use std::fs;
 use std::path::Path;
@@ -12,6 +12,8 @@ use crate::workspace::Workspace;
 /// The package, and its program.
 const PACKAGE: &str = "lucarne-cli";
 const PROGRAM: &str = "lucarne";
+/// What else is in it.
+const LAYER: &str = "lucarne-layer";
 /// Shells, and what each calls the file of a command's completions.
 const SHELLS: [(&str, &str); 3] = [
     ("bash", "lucarne"),
@@ -33,8 +35,16 @@ pub(crate) fn run(workspace: &Workspace, options: &Options) -> Result<u8> {
         let help = "cargo-deb is missing: cargo install cargo-deb --locked";
         return Err(Error::unable(help));
     }
-    let build = ["build", "--release", "--package", PACKAGE];
-    job(workspace, "building the command", &build, options.verbose)?;
+    let build = [
+        "build",
+        "--release",
+        "--package",
+        PACKAGE,
+        "--package",
+        LAYER,
+    ];
+    let title = "building the command and the layer";
+    job(workspace, title, &build, options.verbose)?;
     // The manifest of the package names these folders.
     let folder = workspace.root.join("target/deb");
     documents(&workspace.target.join("release").join(PROGRAM), &folder)?;

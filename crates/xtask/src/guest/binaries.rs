@@ -20,7 +20,7 @@ const FOLDERS: [&str; 6] = [
 ];
 
 /// Test programs that stay outside, and why.
-const NOT_IN_GUEST: [(&str, &str); 6] = [
+const NOT_IN_GUEST: [(&str, &str); 7] = [
     ("compile_fail", "runs cargo"),
     ("arrows", "reads sources, the same everywhere"),
     (
@@ -28,6 +28,10 @@ const NOT_IN_GUEST: [(&str, &str); 6] = [
         "counts what is missed in steps of 4 ms, which an emulated processor does not keep",
     ),
     ("glx", "an X server without a GPU is too slow there"),
+    (
+        "layer_programs",
+        "an X server without a GPU is too slow there",
+    ),
     ("window", "a compositor without a GPU is too slow there"),
     (
         "demo",

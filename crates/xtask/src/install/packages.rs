@@ -36,11 +36,12 @@ const DEMO: [&str; 16] = [
 /// Counts instructions.
 const BENCH: [&str; 1] = ["valgrind"];
 
-/// Validation, windows and a bus to test in, the headers that constants are compared with and C programs include, and what the guest is
-/// made of.
-const TEST: [&str; 18] = [
+/// Validation, programs and layers of others, windows and a bus to test in, the headers that constants are compared with and C programs
+/// include, and what the guest is made of.
+const TEST: [&str; 19] = [
     "vulkan-validationlayers",
     "vulkan-tools",
+    "mangohud",
     "xvfb",
     "weston",
     "dbus-daemon",
