@@ -20,7 +20,12 @@ pub fn messages(instance: &vulkan::Instance, adapter: &vulkan::Adapter) -> Vec<S
 
 /// A report that a modifier's image lacks a feature because the layer found no features at all.
 fn blames_modifier_features(message: &str) -> bool {
-    message.contains("VkFormatFeatureFlags (0x0)")
+    // As layers of 1.3.239 and of 1.4.309 write it.
+    let none = [
+        "VkFormatFeatureFlags (0x0)",
+        "VkFormatFeatureFlags2 (VkFormatFeatureFlags2(0))",
+    ];
+    none.iter().any(|none| message.contains(none))
         && message.contains("VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT")
 }
 
@@ -32,6 +37,23 @@ fn goes_by_a_number(message: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_reports_of_no_features_at_all_are_the_drivers_mistake() {
+        let report = |features: &str| {
+            format!(
+                "tiling VK_IMAGE_TILING_DRM_FORMAT_MODIFIER_EXT which have {features} which in turn is missing"
+            )
+        };
+        for none in [
+            "VkFormatFeatureFlags (0x0)",
+            "VkFormatFeatureFlags2 (VkFormatFeatureFlags2(0))",
+        ] {
+            assert!(blames_modifier_features(&report(none)), "{none}");
+        }
+        let some = "VkFormatFeatureFlags2 (VK_FORMAT_FEATURE_2_TRANSFER_SRC_BIT)";
+        assert!(!blames_modifier_features(&report(some)));
+    }
 
     #[test]
     fn only_reports_on_numbers_are_the_layers_mistake() {

@@ -12,7 +12,7 @@ use crate::registry::Key;
 pub(crate) type Ask =
     unsafe extern "system" fn(vk::Device, *mut u32, *mut vk::ExtensionProperties) -> vk::Result;
 
-/// `lucarneAddedExtensions`: what the layer has added.
+/// `vkEnumerateAddedExtensionsLUCARNE`: what the layer has added.
 pub(crate) unsafe extern "system" fn added(
     device: vk::Device,
     count: *mut u32,
@@ -24,7 +24,7 @@ pub(crate) unsafe extern "system" fn added(
     })
 }
 
-/// `lucarneEnabledExtensions`: all that the device was created with.
+/// `vkEnumerateEnabledExtensionsLUCARNE`: all that the device was created with.
 pub(crate) unsafe extern "system" fn enabled(
     device: vk::Device,
     count: *mut u32,

@@ -49,8 +49,9 @@ fn own(name: &CStr) -> vk::PFN_vkVoidFunction {
     match name.to_bytes() {
         b"vkGetDeviceProcAddr" => void!(get_device_proc_addr as vk::PFN_vkGetDeviceProcAddr),
         b"vkDestroyDevice" => void!(destroy_device as vk::PFN_vkDestroyDevice),
-        b"lucarneAddedExtensions" => void!(answer::added as answer::Ask),
-        b"lucarneEnabledExtensions" => void!(answer::enabled as answer::Ask),
+        // Loaders from 1.3.260 on do not ask for names that begin otherwise.
+        b"vkEnumerateAddedExtensionsLUCARNE" => void!(answer::added as answer::Ask),
+        b"vkEnumerateEnabledExtensionsLUCARNE" => void!(answer::enabled as answer::Ask),
         _ => None,
     }
 }

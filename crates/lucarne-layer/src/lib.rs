@@ -2,7 +2,7 @@
 //! wants, as far as the driver has them, and changes nothing else.
 //!
 //! It is for engines that create their own device and have no hook to say what to enable: `lucarne run -- PROGRAM` loads it.
-//! What was added can be asked for with `lucarneAddedExtensions`, what is enabled in all with `lucarneEnabledExtensions`
+//! What was added can be asked for with `vkEnumerateAddedExtensionsLUCARNE`, what is enabled in all with `vkEnumerateEnabledExtensionsLUCARNE`
 //! (`lucarne::vulkan::Adapter::enabled_extensions` does that). `docs/layer.md` tells how to use it.
 //!
 //! What Lucarne wants is the core's knowledge (`Adapter::device_extensions`, `Adapter::device_features`); here is only what a

@@ -236,11 +236,11 @@ impl Opened {
     }
 
     pub(crate) fn added(&self) -> Vec<CString> {
-        self.list(c"lucarneAddedExtensions")
+        self.list(c"vkEnumerateAddedExtensionsLUCARNE")
     }
 
     pub(crate) fn enabled(&self) -> Vec<CString> {
-        self.list(c"lucarneEnabledExtensions")
+        self.list(c"vkEnumerateEnabledExtensionsLUCARNE")
     }
 }
 

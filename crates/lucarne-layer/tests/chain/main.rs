@@ -315,7 +315,7 @@ fn answers_fit_the_room_that_there_is() {
     let program = Program::new(vk::API_VERSION_1_1);
     let (_, device) = program.device(&[], NO_CHAIN);
     let device = device.expect("a device");
-    let ask = device.asks(c"lucarneAddedExtensions");
+    let ask = device.asks(c"vkEnumerateAddedExtensionsLUCARNE");
     let before = vk::ExtensionProperties::default().extension_name(c"untouched");
     let mut list = [before.expect("short"); 3];
     let mut count = 2;

@@ -10,7 +10,7 @@ use super::inner::Adapter;
 use crate::error::Result;
 
 /// The layer's entry point (docs/layer.md): `vkEnumerateDeviceExtensionProperties`, with a device and for what is enabled.
-const NAME: &CStr = c"lucarneEnabledExtensions";
+const NAME: &CStr = c"vkEnumerateEnabledExtensionsLUCARNE";
 type EnabledExtensions =
     unsafe extern "system" fn(vk::Device, *mut u32, *mut vk::ExtensionProperties) -> vk::Result;
 
@@ -44,14 +44,14 @@ impl Adapter {
         let answer = unsafe { ask(handle, &raw mut count, std::ptr::null_mut()) };
         answer
             .result()
-            .map_err(failed("lucarneEnabledExtensions"))?;
+            .map_err(failed("vkEnumerateEnabledExtensionsLUCARNE"))?;
         let room = usize::try_from(count).unwrap_or(0);
         let mut list = vec![vk::ExtensionProperties::default(); room];
         // SAFETY: the layer writes at most `count` elements, and the array has as many.
         let answer = unsafe { ask(handle, &raw mut count, list.as_mut_ptr()) };
         answer
             .result()
-            .map_err(failed("lucarneEnabledExtensions"))?;
+            .map_err(failed("vkEnumerateEnabledExtensionsLUCARNE"))?;
         list.truncate(usize::try_from(count).unwrap_or(0));
         let names = list
             .iter()
