@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ash::vk;
 use lucarne::negotiate::Agreement;
-use lucarne::vulkan::{self, Access, Image, SubmitFence, WaitSemaphore};
+use lucarne::vulkan::{self, Access, Image, SignalSemaphore, SubmitFence, WaitSemaphore};
 use lucarne::{Error, Extent, Fence, Format, MemoryPath, Request, Usage, negotiate};
 use lucarne_tests::pair::Pair;
 use lucarne_tests::reader::Reader;
@@ -305,6 +305,69 @@ fn images_that_are_copied_are_refused() {
     assert!(matches!(error, Error::Unsupported { .. }), "{error}");
     assert!(error.to_string().contains("Device::write"), "{error}");
     drop((engine, image));
+    pair.assert_valid();
+}
+
+/// Submits nothing but the signal of `semaphore`, and takes its fence.
+fn signal(pair: &Pair, semaphore: &mut SignalSemaphore) -> Fence {
+    let (signals, values) = ([semaphore.raw()], [semaphore.value().unwrap_or(0)]);
+    let mut timeline = vk::TimelineSemaphoreSubmitInfo::default().signal_semaphore_values(&values);
+    let submit = vk::SubmitInfo::default()
+        .signal_semaphores(&signals)
+        .push_next(&mut timeline);
+    let raw = pair.vk.raw();
+    // SAFETY: vkQueueSubmit: only this thread uses the queue; the semaphore's last signal was exported or waited for.
+    unsafe { raw.queue_submit(pair.vk.queue(), &[submit], vk::Fence::null()) }.expect("given");
+    // SAFETY: SignalSemaphore::export: submitted just now.
+    let fence = unsafe { semaphore.export(TIMEOUT) }.expect("a fence");
+    // SAFETY: vkDeviceWaitIdle: as above.
+    unsafe { raw.device_wait_idle() }.expect("an end");
+    fence
+}
+
+/// Where fences pass through the driver the semaphore is binary; elsewhere it is a timeline, for which the CPU waits.
+#[test]
+fn a_signal_becomes_a_fence_again_and_again() {
+    for (pair, binary) in [(Pair::open(), false), (Pair::with_driver_fences(), true)] {
+        let fences = pair.vk.offer(USAGE).expect("an offer").fences;
+        // SAFETY: Device::signal_semaphore: Lucarne's devices are of Vulkan 1.2 or later and have timelines.
+        let mut semaphore = unsafe { pair.vk.signal_semaphore() }.expect("a semaphore");
+        if pair.vk.adapter().id().software {
+            assert_eq!(fences.export.is_yes(), binary);
+        }
+        assert_eq!(semaphore.value().is_none(), fences.export.is_yes());
+        for turn in 1..=3 {
+            assert!(semaphore.value().is_none_or(|value| value == turn));
+            let fence = signal(&pair, &mut semaphore);
+            fence.wait(TIMEOUT).expect("an end");
+            if !fences.export.is_yes() {
+                assert!(matches!(fence, Fence::Signaled), "{fence:?}");
+            }
+        }
+        drop(semaphore);
+        pair.assert_valid();
+    }
+}
+
+/// A value that nobody signals is waited for until the deadline, and the next one is another.
+#[test]
+fn a_signal_that_does_not_come_ends_at_the_deadline() {
+    let pair = Pair::open();
+    // SAFETY: Device::signal_semaphore: as above.
+    let mut semaphore = unsafe { pair.vk.signal_semaphore() }.expect("a semaphore");
+    if semaphore.value().is_none() {
+        return skip_case(
+            "software",
+            "a GPU's semaphores are binary, and always exported",
+        );
+    }
+    // SAFETY: SignalSemaphore::export: the breach is the test; a timeline may be waited for before its signal is submitted.
+    let late = unsafe { semaphore.export(Duration::from_millis(20)) };
+    assert!(matches!(late, Err(Error::Timeout { .. })), "{late:?}");
+    assert_eq!(semaphore.value(), Some(2));
+    let next = signal(&pair, &mut semaphore);
+    next.wait(TIMEOUT).expect("an end");
+    drop(semaphore);
     pair.assert_valid();
 }
 

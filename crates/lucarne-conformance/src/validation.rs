@@ -9,13 +9,14 @@ use lucarne::vulkan;
 /// is imported was exported differently: newer layers know descriptors by their numbers, and a number may have been another
 /// descriptor's before.
 pub fn messages(instance: &vulkan::Instance, adapter: &vulkan::Adapter) -> Vec<String> {
+    let messages = instance.validation_messages().into_iter();
+    messages.filter(|one| !is_mistaken(one, adapter)).collect()
+}
+
+/// Whether a report on a device of `adapter` is of one of those kinds: for instances that are not Lucarne's.
+pub fn is_mistaken(message: &str, adapter: &vulkan::Adapter) -> bool {
     let hidden = adapter.hides_modifier_features();
-    instance
-        .validation_messages()
-        .into_iter()
-        .filter(|message| !(hidden && blames_modifier_features(message)))
-        .filter(|message| !goes_by_a_number(message))
-        .collect()
+    hidden && blames_modifier_features(message) || goes_by_a_number(message)
 }
 
 /// A report that a modifier's image lacks a feature because the layer found no features at all.

@@ -388,7 +388,9 @@ impl Points {
 }
 
 /// A semaphore whose signal leaves as a sync_file, where this device's do.
-fn exported_semaphore(device: &Arc<DeviceInner>) -> Result<Option<Owned<vk::Semaphore>>> {
+pub(super) fn exported_semaphore(
+    device: &Arc<DeviceInner>,
+) -> Result<Option<Owned<vk::Semaphore>>> {
     if !device.fences.export.is_yes() {
         return Ok(None);
     }
