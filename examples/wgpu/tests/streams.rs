@@ -115,7 +115,11 @@ fn wait_for_the_first_picture(folder: &Path) {
 #[test]
 fn the_consumer_outlives_a_killed_producer() {
     let folder = tempfile::tempdir().expect("a folder");
-    let consumer = start(CONSUMER, folder.path(), &["--pictures", "1", "--last"]);
+    let consumer = start(
+        CONSUMER,
+        folder.path(),
+        &["--every", "--pictures", "1", "--last"],
+    );
     let endless = start(
         PRODUCER,
         folder.path(),
@@ -137,7 +141,7 @@ fn the_consumer_outlives_a_killed_producer() {
 #[test]
 fn ctrl_c_ends_both_in_good_order() {
     let folder = tempfile::tempdir().expect("a folder");
-    let consumer = start(CONSUMER, folder.path(), &["--pictures", "1"]);
+    let consumer = start(CONSUMER, folder.path(), &["--every", "--pictures", "1"]);
     let sending = ["--size", SIZE, "--patience", "20000"];
     let producer = start(PRODUCER, folder.path(), &sending);
     wait_for_the_first_picture(folder.path());
