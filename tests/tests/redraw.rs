@@ -1,9 +1,11 @@
 //! Frames drawn as red, green and blue at any size, compared pixel by pixel with exact arithmetic.
 
+use std::time::Duration;
+
 use lucarne::color::ColorDescription;
 use lucarne::cpu::Allocator;
-use lucarne::vulkan::{Image, Redraw};
-use lucarne::{Extent, Fence, Format, Frame, MemoryPath, Request, Usage, negotiate};
+use lucarne::vulkan::{Access, Device, Image, Redraw, RedrawSource};
+use lucarne::{Error, Extent, Fence, Format, Frame, MemoryPath, Request, Usage, negotiate};
 use lucarne_tests::TIMEOUT;
 use lucarne_tests::cpu::{can, open, read, write};
 use lucarne_tests::pair::Pair;
@@ -11,11 +13,11 @@ use lucarne_tests::yuv::{FOREIGN, MATRICES, OURS, RANGES, Samples};
 
 /// An image in host memory to draw into.
 fn target(pair: &Pair, extent: Extent, format: Format) -> Image {
-    target_for(pair, extent, format, Usage::RENDER)
+    target_for(&pair.vk, extent, format, Usage::RENDER)
 }
 
-fn target_for(pair: &Pair, extent: Extent, format: Format, usage: Usage) -> Image {
-    let offer = pair.vk.offer(usage).expect("an offer");
+fn target_for(vk: &Device, extent: Extent, format: Format, usage: Usage) -> Image {
+    let offer = vk.offer(usage).expect("an offer");
     let cpu = open(&Allocator::HostMemory);
     let reader = cpu.offer(Usage::SAMPLE).expect("an offer");
     let request = Request::new(extent)
@@ -23,7 +25,7 @@ fn target_for(pair: &Pair, extent: Extent, format: Format, usage: Usage) -> Imag
         .paths(&[MemoryPath::HostMemory])
         .usage(usage, Usage::SAMPLE);
     let agreement = negotiate(&offer, &reader, &request).expect("host memory");
-    pair.vk.export(&agreement).expect("an image")
+    vk.export(&agreement).expect("an image")
 }
 
 /// What is drawn of a frame, as bytes.
@@ -268,7 +270,12 @@ fn what_cannot_be_drawn_into_is_refused_by_name() {
         let drawn = redraw.draw(&source, &acquire, target, &Fence::Signaled, TIMEOUT);
         drawn.expect_err("refused").to_string()
     };
-    let copied = target_for(&pair, extent, Format::ABGR8888, Usage::TRANSFER_DESTINATION);
+    let copied = target_for(
+        &pair.vk,
+        extent,
+        Format::ABGR8888,
+        Usage::TRANSFER_DESTINATION,
+    );
     assert!(
         draw(&redraw, &copied).contains("made for rendering"),
         "{}",
@@ -281,5 +288,86 @@ fn what_cannot_be_drawn_into_is_refused_by_name() {
     let own = target(&pair, extent, Format::ABGR8888);
     let done = redraw.draw(&source, &acquire, &own, &Fence::Signaled, TIMEOUT);
     assert!(done.expect("drawn").is_signaled().expect("a fence"));
+    pair.assert_valid();
+}
+
+/// Passes of a device that copies host memory by the CPU, into buffers that it reads later.
+struct Late<'a> {
+    vk: &'a Device,
+    passes: [Redraw; 3],
+}
+
+const FORMAT: Format = Format::ABGR8888;
+const SMALL: Extent = Extent::new(8, 8);
+/// Takes a device longer than the few calls that are made meanwhile.
+const LARGE: Extent = Extent::new(1024, 1024);
+/// A busy machine may take the processor away in between.
+const ATTEMPTS: usize = 20;
+
+impl Late<'_> {
+    /// Whether it has not finished at once.
+    fn begin(&self, pass: usize, source: &RedrawSource, to: &Image) -> bool {
+        let acquire = Fence::Signaled;
+        let drawn = self.passes[pass].draw(source, &acquire, to, &Fence::Signaled, Duration::ZERO);
+        match drawn {
+            Ok(_) => false,
+            Err(Error::Timeout { .. }) => true,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// What was drawn into an image, once it is.
+    fn seen(&self, image: &Image) -> Vec<u8> {
+        let access = Access::ColorAttachment;
+        let done = self
+            .vk
+            .write(image, &Fence::Signaled, TIMEOUT, access, |_| {});
+        let reader = open(&Allocator::HostMemory).import(image.frame());
+        let (mut planes, _) = read(&reader.expect("a mapped frame"), &done.expect("a turn"));
+        planes.remove(0)
+    }
+
+    /// What the first of two passes drew of one source, when the second one comes before the device has begun; `None` where it had.
+    fn two_passes(&self) -> Option<[Vec<u8>; 2]> {
+        let pixels = [[10_u8; 4], [200; 4]].map(|pixel| pixel.repeat(64));
+        let (frame, _) = frame_of(&Allocator::HostMemory, SMALL, FORMAT, &pixels[0]);
+        let source = self.passes[1].import(&frame).expect("an import");
+        assert_eq!(source.copies_per_frame(), 2, "the CPU copies it");
+        let (other, _) = frame_of(&Allocator::HostMemory, SMALL, FORMAT, &pixels[0]);
+        let other = self.passes[0].import(&other).expect("an import");
+        let image = |extent| target_for(self.vk, extent, FORMAT, Usage::RENDER);
+        let (large, first, second) = (image(LARGE), image(SMALL), image(SMALL));
+        let mapped = open(&Allocator::HostMemory).import(&frame).expect("mapped");
+
+        let is_late = self.begin(0, &other, &large) && self.begin(1, &source, &first);
+        // Nobody may write it yet. It shows who reads it.
+        let _ = write(&mapped, &Fence::Signaled, &[pixels[1].clone()]);
+        let is_late = is_late && self.begin(2, &source, &second);
+        let acquire = Fence::Signaled;
+        let drawn = self.passes[2].draw(&source, &acquire, &second, &Fence::Signaled, TIMEOUT);
+        let _ = drawn.expect("a drawing after the one before");
+        let seen = [&first, &second].map(|image| self.seen(image));
+        is_late.then_some(seen)
+    }
+}
+
+/// The device reads what the CPU has copied for it, some time after a drawing was given up on.
+#[test]
+#[expect(unsafe_code, reason = "wraps a device that lacks extensions")]
+fn a_source_is_left_alone_until_every_pass_has_drawn_it() {
+    let pair = Pair::open();
+    let adapter = pair.vk.adapter();
+    let (queue, family) = (pair.vk.queue(), pair.vk.queue_family());
+    // SAFETY: Device::from_raw: the pair's device lives on. Fewer extensions than it has make it do less.
+    let vk = unsafe { Device::from_raw(adapter, pair.vk.raw().clone(), queue, family, &[]) };
+    let vk = vk.expect("a device");
+    let passes = [(); 3].map(|()| vk.redraw().expect("a pass"));
+    let late = Late { vk: &vk, passes };
+    let seen = (0..ATTEMPTS).find_map(|_| late.two_passes());
+    let [first, second] = seen.expect("the device is never late");
+    assert_eq!(first, [10].repeat(256), "as it was when it was drawn");
+    assert_eq!(second, [200].repeat(256), "as it is now");
+    drop(late);
+    drop(vk);
     pair.assert_valid();
 }

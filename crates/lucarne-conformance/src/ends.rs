@@ -71,7 +71,8 @@ pub(crate) trait Source {
     fn frame(&self) -> &Frame;
     /// Writes rows without padding, after `gate`; the result gates the reader.
     fn write(&self, gate: &Fence, pixels: &[u8]) -> Result<Fence>;
-    /// As `write`, and does not wait for the work, which is done `times` times.
+    /// As `write`, and does not wait for the work, which is done `times` times. All but the last write other bytes, which a
+    /// reader who comes early sees. The CPU writes once: it has finished when this returns.
     fn begin(&self, gate: &Fence, pixels: &[u8], times: u32) -> Result<Begun<'_>>;
     /// How often it copies each frame, beyond what `write` copies from its argument.
     fn copies(&self) -> u32;

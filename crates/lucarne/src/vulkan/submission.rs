@@ -120,6 +120,7 @@ impl Done {
     pub(super) fn mark(&mut self) -> Result<()> {
         let marked = self.submit(&[]);
         self.lost = marked.is_err();
+        self.pending |= self.lost;
         marked
     }
 
@@ -234,6 +235,12 @@ impl Commands {
 
     pub(super) fn set_owner(&mut self, owner: Owner) {
         self.owner = owner;
+    }
+
+    /// Commands that are not these use the image: `finish` waits for everything that the queue was given so far. Nothing was
+    /// pending: it has returned.
+    pub(super) fn mark(&mut self) -> Result<()> {
+        self.done.mark()
     }
 
     /// Sees to it that the next submission starts after `gate`; returns the semaphore that it must wait for, if the

@@ -29,6 +29,8 @@ use pass::{Pass, Pending, State};
 /// [`Identity`](crate::color::Matrix::Identity) and full range. Pixels between others are interpolated. Where the target is smaller, down to a
 /// sixteenth, each of its pixels has the mean of those that it covers: exact for even ratios, the same on both axes, of an RGB source;
 /// near it otherwise. Computed in the shader, and not by samplers, whose places have few bits. A source without alpha gives alpha 1.
+///
+/// Several passes of a device may draw one source: each waits for the drawing before, whoever began it.
 pub struct Redraw {
     objects: InUse<Objects>,
     device: Device,
@@ -66,12 +68,12 @@ impl Redraw {
     /// Draws a source into a target, and takes the turns of both: waits for `acquire`, the source's acquire fence, and for `gate`,
     /// the target's release fence. Returns the target's acquire fence.
     ///
-    /// Blocks until this pass's last drawing, and then this one, has finished; each wait ends after `timeout`. The target needs
-    /// [`Usage::RENDER`].
+    /// Blocks until this pass's last drawing, the source's last, and then this one, have finished; each wait ends after `timeout`.
+    /// The target needs [`Usage::RENDER`].
     ///
     /// The source is done with when this returns `Ok`, and only then: give it back with [`Fence::Signaled`]. After an error, a
-    /// timeout among others, the device may still read it. Keep it until a later `draw` of this pass has returned `Ok`, which
-    /// waits for the drawing before it.
+    /// timeout among others, the device may still read it. Keep it until a later `draw`, by this pass or of this source, has
+    /// returned `Ok`: both wait for the drawing before.
     ///
     /// # Errors
     ///
@@ -120,17 +122,22 @@ impl Redraw {
             for own in &mut taken {
                 own.set_owner(Owner::Others);
             }
-            // After everything that the queue was given so far.
-            state.submitted()?;
+            // The first stands for all: whoever takes them next waits for it before anything else.
+            if let Some(first) = taken.first_mut() {
+                first.mark()?;
+            }
         }
         let fence = written?;
-        state.finish(timeout)?;
+        for own in &mut taken {
+            own.finish(timeout)?;
+        }
+        state.finished();
         Ok(fence)
     }
 }
 
-/// Takes the turns of a source's images, without a submission of their own. The pass's last drawing has finished: the image's
-/// own commands know nothing of it.
+/// Takes the turns of a source's images, without a submission of their own, when the source's last drawing has finished: by this
+/// pass or another.
 fn take<'a>(
     source: &'a RedrawSource,
     device: &std::sync::Arc<super::inner::DeviceInner>,

@@ -12,7 +12,7 @@ use crate::vulkan::access::Access;
 use crate::vulkan::image::Image;
 use crate::vulkan::inner::DeviceInner;
 use crate::vulkan::object::Owned;
-use crate::vulkan::submission::{Done, Finish};
+use crate::vulkan::submission::Finish;
 use crate::vulkan::{failed, shader};
 
 /// Bytes of the shader's `Redraw`: every device has room for 128.
@@ -39,7 +39,6 @@ struct Way {
 
 /// What changes with each drawing.
 pub(super) struct State {
-    done: Done,
     pending: Option<Pending>,
     ways: Vec<Way>,
     _pool: Owned<vk::DescriptorPool>,
@@ -49,7 +48,8 @@ pub(super) struct State {
 /// What a drawing uses until it has finished. Dropped in this order.
 pub(super) struct Pending {
     _framebuffer: Arc<Framebuffer>,
-    _planes: Arc<Planes>,
+    /// They know when it has finished.
+    planes: Arc<Planes>,
 }
 
 struct Framebuffer {
@@ -69,7 +69,7 @@ impl Pending {
     pub(super) fn new(source: &RedrawSource, target: &Target) -> Self {
         Self {
             _framebuffer: Arc::clone(&target.framebuffer),
-            _planes: source.shared(),
+            planes: source.shared(),
         }
     }
 }
@@ -78,7 +78,6 @@ impl State {
     pub(super) fn new(device: &Arc<DeviceInner>, pass: &Pass) -> Result<Self> {
         let (pool, set) = shader::descriptor_set(device, &pass.set_layout, &TEXTURES)?;
         Ok(Self {
-            done: Done::new(device, "the end of the last drawing")?,
             pending: None,
             ways: Vec::new(),
             _pool: pool,
@@ -91,16 +90,18 @@ impl State {
         self.pending = Some(pending);
     }
 
-    /// The drawing may have been submitted.
-    pub(super) fn submitted(&mut self) -> Result<()> {
-        self.done.mark()
+    /// The drawing has finished.
+    pub(super) fn finished(&mut self) {
+        self.pending = None;
     }
 }
 
 impl Finish for State {
     fn finish(&mut self, timeout: Duration) -> Result<()> {
-        self.done.finish(timeout)?;
-        self.pending = None;
+        if let Some(pending) = &self.pending {
+            pending.planes.finish(timeout)?;
+        }
+        self.finished();
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ash::vk;
 
@@ -32,6 +33,14 @@ pub struct RedrawSource {
 pub(super) struct Planes {
     views: Vec<Owned<vk::ImageView>>,
     images: Vec<Image>,
+}
+
+impl Planes {
+    /// Waits until no drawing reads them any more, whichever pass it was.
+    pub(super) fn finish(&self, timeout: Duration) -> Result<()> {
+        let mut images = self.images.iter();
+        images.try_for_each(|image| image.finish(timeout))
+    }
 }
 
 impl Redraw {
