@@ -1,13 +1,15 @@
 //! `lucarne explain`: the negotiation, step by step.
 
+use std::fmt;
+
 use clap::Args;
-use lucarne::negotiate::{RefusedRung, Side};
+use lucarne::negotiate::{Candidate, Reason, RefusedRung, Side};
 use lucarne::{Agreement, Extent, Format, MemoryPath, Offer, Request, Rung, Usage, negotiate};
 use serde::Serialize;
 
 use crate::cli_values::{extent_value, format_value, usage_value};
 use crate::devices::End;
-use crate::output::{Output, bold, format_name, green, red};
+use crate::output::{Output, bold, counted, format_name, green, layout_name, red};
 use crate::{Answer, Failure};
 
 #[derive(Args, Debug)]
@@ -46,6 +48,8 @@ struct Explanation {
     to: String,
     size: [u32; 2],
     agreed: Option<Agreed>,
+    /// What was not taken on the rung that was agreed on.
+    lost: Vec<Lost>,
     refused: Vec<Refused>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     candidates: Vec<Tried>,
@@ -69,6 +73,17 @@ struct Refused {
     needs: Vec<[String; 2]>,
 }
 
+/// A format in one layout, or in any, on the rung that was agreed on.
+#[derive(Debug, Serialize)]
+struct Lost {
+    format: String,
+    layout: Option<String>,
+    /// `producer`, `consumer`, `both`; `request` where it could be taken, and something before it was.
+    by: &'static str,
+    reason: String,
+    needs: Vec<[String; 2]>,
+}
+
 /// One format on one rung.
 #[derive(Debug, Serialize)]
 struct Tried {
@@ -83,10 +98,10 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Fail
     let from = options.from.offer(options.producer_usage)?;
     let to = options.to.offer(options.consumer_usage)?;
     let request = request(options);
-    let (agreed, refused) = match negotiate(&from, &to, &request) {
-        Ok(agreement) => (Some(Agreed::of(&agreement)), agreement.refused),
-        Err(refusal) => (None, refusal.rungs),
-    };
+    let (agreement, refused) = try_once(&from, &to, &request);
+    let lost = agreement
+        .as_ref()
+        .map(|agreement| lost(agreement, &from, &to, &request));
     let candidates = if options.all {
         try_all(&from, &to, &request)
     } else {
@@ -96,7 +111,8 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Fail
         from: from.name,
         to: to.name,
         size: [options.size.width, options.size.height],
-        agreed,
+        agreed: agreement.as_ref().map(Agreed::of),
+        lost: lost.unwrap_or_default(),
         refused: refused.iter().map(Refused::of).collect(),
         candidates,
     };
@@ -121,16 +137,53 @@ fn request(options: &Options) -> Request {
     }
 }
 
+/// What is agreed on, and each better rung, refused; without the one, each rung.
+fn try_once(from: &Offer, to: &Offer, request: &Request) -> (Option<Agreement>, Vec<RefusedRung>) {
+    match negotiate(from, to, request) {
+        Ok(agreement) => {
+            let refused = agreement.refused.clone();
+            (Some(agreement), refused)
+        }
+        Err(refusal) => (None, refusal.rungs),
+    }
+}
+
+/// What came of each format on the rung that was agreed on, in the request's order: what of it was struck out, or that it comes
+/// later than the one that was taken.
+fn lost(agreement: &Agreement, from: &Offer, to: &Offer, request: &Request) -> Vec<Lost> {
+    let mut formats: Vec<Format> = Vec::new();
+    for &format in &request.formats {
+        if !formats.contains(&format) {
+            formats.push(format);
+        }
+    }
+    let mut all = Vec::new();
+    for format in formats {
+        if format == agreement.format {
+            let candidates = agreement.candidates.iter();
+            let of_it = candidates.filter(|one| one.format == format);
+            all.extend(of_it.map(Lost::candidate));
+            continue;
+        }
+        let one = request.clone().formats(&[format]);
+        let (other, refused) = try_once(from, to, &one.paths(&[agreement.path()]));
+        if let Some(other) = other.filter(|other| other.rung == agreement.rung) {
+            all.push(Lost::outranked(format, &other, agreement.format));
+        }
+        let on_rung = |refused: &&RefusedRung| refused.rung == agreement.rung;
+        let refused = refused.iter().filter(on_rung);
+        all.extend(refused.flat_map(|refused| Lost::refused(format, &refused.reason)));
+    }
+    all
+}
+
 /// Each format on each path, as if nothing else had been asked for.
 fn try_all(from: &Offer, to: &Offer, request: &Request) -> Vec<Tried> {
     let mut all = Vec::new();
     for format in &request.formats {
         for path in MemoryPath::ALL {
             let one = request.clone().formats(&[*format]).paths(&[path]);
-            let (kept, refused) = match negotiate(from, to, &one) {
-                Ok(agreement) => (Some(agreement.clone()), agreement.refused),
-                Err(refusal) => (None, refusal.rungs),
-            };
+            let (kept, refused) = try_once(from, to, &one);
             let on_path = |refused: &&RefusedRung| refused.rung.path() == path;
             all.extend(refused.iter().filter(on_path).map(|refused| Tried {
                 format: format_name(*format),
@@ -180,24 +233,83 @@ impl Agreed {
 
 impl Refused {
     fn of(refused: &RefusedRung) -> Self {
-        let mut needs = Vec::new();
-        for reason in refused.reason.flatten() {
-            let side = reason.side().map_or("both", |side| match side {
-                Side::Producer => "producer",
-                Side::Consumer => "consumer",
-            });
-            for requirement in reason.requirements() {
-                let need = [side.to_owned(), requirement.to_string()];
-                if !needs.contains(&need) {
-                    needs.push(need);
-                }
-            }
-        }
         Self {
             rung: refused.rung.to_string(),
             reason: refused.reason.to_string(),
-            needs,
+            needs: needs(&refused.reason),
         }
+    }
+}
+
+/// What would help, each once, and on which side.
+fn needs(reason: &Reason) -> Vec<[String; 2]> {
+    let mut needs = Vec::new();
+    for reason in reason.flatten() {
+        for requirement in reason.requirements() {
+            let need = [side_of(reason).to_owned(), requirement.to_string()];
+            if !needs.contains(&need) {
+                needs.push(need);
+            }
+        }
+    }
+    needs
+}
+
+fn side_of(reason: &Reason) -> &'static str {
+    match reason.side() {
+        Some(Side::Producer) => "producer",
+        Some(Side::Consumer) => "consumer",
+        None => "both",
+    }
+}
+
+impl Lost {
+    fn candidate(candidate: &Candidate) -> Self {
+        Self {
+            format: format_name(candidate.format),
+            layout: Some(layout_name(candidate.tiling)),
+            by: side_of(&candidate.reason),
+            reason: candidate.reason.to_string(),
+            needs: needs(&candidate.reason),
+        }
+    }
+
+    /// A format that would have been agreed on, had it been asked for first.
+    fn outranked(format: Format, other: &Agreement, winner: Format) -> Self {
+        Self {
+            format: format_name(format),
+            layout: None,
+            by: "request",
+            reason: format!(
+                "both sides can ({}); it was asked for after {}",
+                counted(other.modifiers.len().max(1), "layout"),
+                format_name(winner)
+            ),
+            needs: Vec::new(),
+        }
+    }
+
+    fn refused(format: Format, reason: &Reason) -> Vec<Self> {
+        match reason {
+            Reason::Candidates(candidates) => candidates.iter().map(Self::candidate).collect(),
+            reason => vec![Self {
+                format: format_name(format),
+                layout: None,
+                by: side_of(reason),
+                reason: reason.to_string(),
+                needs: needs(reason),
+            }],
+        }
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.format)?;
+        if let Some(layout) = &self.layout {
+            write!(f, ", {layout}")?;
+        }
+        write!(f, ": {}", self.reason)
     }
 }
 
@@ -226,7 +338,10 @@ impl Explanation {
             output.field("because", &refused.reason)?;
         }
         match &self.agreed {
-            Some(agreed) => agreed.print(output)?,
+            Some(agreed) => {
+                agreed.print(output)?;
+                self.print_lost(output)?;
+            }
             None => output.line("Nothing can be shared so.")?,
         }
         if !self.candidates.is_empty() {
@@ -238,6 +353,21 @@ impl Explanation {
                 "{mark} {} as {}: {}",
                 tried.format, tried.rung, tried.what
             ))?;
+        }
+        Ok(())
+    }
+}
+
+impl Explanation {
+    /// By whom something was struck out, its reason names.
+    fn print_lost(&self, output: &mut Output) -> Result<(), Failure> {
+        let (later, struck): (Vec<&Lost>, Vec<&Lost>) =
+            self.lost.iter().partition(|lost| lost.by == "request");
+        for (name, all) in [("struck out", struck), ("later", later)] {
+            let lines: Vec<String> = all.iter().map(ToString::to_string).collect();
+            if !lines.is_empty() {
+                output.field(name, lines.join("\n"))?;
+            }
         }
         Ok(())
     }

@@ -1,55 +1,18 @@
 //! The command as people and programs use it: its texts, its exit statuses, and what it leaves behind.
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Output, Stdio};
 use std::time::Duration;
 
-use lucarne::kernel::Memfd;
 use lucarne::{Agreement, Extent, Format, Request, Usage, cpu};
 use lucarne_stream::{Allocate, Producer, ProducerOptions};
 
+#[allow(dead_code, reason = "each test program uses a part of it")]
+mod common;
+use common::*;
+
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-fn lucarne(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lucarne"));
-    command.args(arguments).stdin(Stdio::null());
-    command
-}
-
-fn run(arguments: &[&str]) -> Output {
-    lucarne(arguments).output().expect("lucarne runs")
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("UTF-8")
-}
-
-/// What a command that works prints.
-fn answer(arguments: &[&str]) -> String {
-    let output = run(arguments);
-    assert_eq!(
-        output.status.code(),
-        Some(0),
-        "{arguments:?}: {}",
-        text(&output.stderr)
-    );
-    text(&output.stdout).to_owned()
-}
-
-/// What a command that cannot run says, in one line.
-fn complaint(arguments: &[&str]) -> String {
-    let output = run(arguments);
-    assert_eq!(
-        output.status.code(),
-        Some(2),
-        "{arguments:?}: {}",
-        text(&output.stdout)
-    );
-    let said = text(&output.stderr).to_owned();
-    assert!(said.starts_with("error: "), "{said}");
-    said
-}
 
 fn offer(name: &str) -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/offers");
@@ -76,10 +39,10 @@ fn modifiers_and_formats_are_decoded() {
 
 #[test]
 fn what_is_no_modifier_and_no_format_is_told_so() {
-    let said = complaint(&["decode", "XRGB888"]);
+    let said = refusal(&["decode", "XRGB888"]);
     let alike = "formats that look like it: XRGB8888, RGB888, XBGR8888";
     assert!(said.contains(alike), "{said}");
-    let said = complaint(&["decode", "0x00ffffffffffffff"]);
+    let said = refusal(&["decode", "0x00ffffffffffffff"]);
     assert!(said.contains("DRM_FORMAT_MOD_INVALID"), "{said}");
 }
 
@@ -100,7 +63,7 @@ fn a_refusal_is_an_answer_and_says_why() {
         offer("vulkan-intel-dg2-anv.json"),
         offer("egl-mesa-25.0.7-llvmpipe.json"),
     );
-    let output = run(&[
+    let output = command(&[
         "explain",
         "--from",
         &from,
@@ -112,7 +75,9 @@ fn a_refusal_is_an_answer_and_says_why() {
         "XRGB8888",
         "--usage",
         "storage",
-    ]);
+    ])
+    .output()
+    .expect("lucarne runs");
     assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
     insta::assert_snapshot!(text(&output.stdout));
 }
@@ -138,12 +103,12 @@ fn a_file_that_is_no_offer_is_named_with_what_is_wrong() {
     let path = folder.path().join("offer.json");
     std::fs::write(&path, r#"{"offer": {"name": 7}}"#).expect("written");
     let path = path.to_str().expect("UTF-8");
-    let said = complaint(&["explain", "--from", path, "--to", "cpu"]);
+    let said = refusal(&["explain", "--from", path, "--to", "cpu"]);
     assert!(
         said.contains(path) && said.contains("caps --record") && said.contains("name"),
         "{said}"
     );
-    let said = complaint(&["explain", "--from", "missing.json", "--to", "cpu"]);
+    let said = refusal(&["explain", "--from", "missing.json", "--to", "cpu"]);
     assert!(said.contains("missing.json: No such file"), "{said}");
 }
 
@@ -166,32 +131,6 @@ fn what_a_device_offers_is_recorded_and_replayed() {
         let said = answer(&["explain", "--from", file, "--to", "cpu"]);
         assert!(said.contains("yes "), "{said}");
     }
-}
-
-#[test]
-fn a_descriptor_is_told_with_its_seals_and_holders() {
-    let _memory = Memfd::create("picture", 8192).expect("memory");
-    let pid = std::process::id();
-    let link = |entry: &std::fs::DirEntry| std::fs::read_link(entry.path()).ok();
-    let entries = std::fs::read_dir("/proc/self/fd").expect("own descriptors");
-    let mut mine = entries.flatten().filter(|entry| {
-        link(entry).is_some_and(|name| name.to_string_lossy().contains("memfd:picture"))
-    });
-    let number = mine.next().expect("the memfd").file_name();
-    let number = number.to_str().expect("a number");
-    let said = answer(&["decode", "--fd", &format!("{pid}:{number}")]);
-    for part in [
-        "is a memfd",
-        "8192 bytes",
-        "F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW",
-        &format!("process {pid} ("),
-    ] {
-        assert!(said.contains(part), "{part:?} in {said}");
-    }
-    let said = complaint(&["decode", "--fd", &format!("{pid}:999999")]);
-    assert!(said.contains("no such descriptor"), "{said}");
-    let said = complaint(&["decode", "--fd", "4194305:0"]);
-    assert!(said.contains("there is no process"), "{said}");
 }
 
 /// A stream of one colour in a folder of its own.
@@ -242,9 +181,7 @@ impl<A: Allocate<Image = cpu::Image>> Stream<A> {
     }
 
     fn run(&mut self, arguments: &[&str]) -> Output {
-        let mut command = lucarne(arguments);
-        command.arg("--folder").arg(self.folder.path());
-        let child = command
+        let child = lucarne(self.folder.path(), arguments)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

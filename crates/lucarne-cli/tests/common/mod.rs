@@ -9,15 +9,42 @@ use rustix::process::{Pid, Signal, kill_process};
 #[allow(dead_code, reason = "each test program uses a part of it")]
 #[path = "../support/mod.rs"]
 pub(crate) mod support;
+pub(crate) mod terminal;
 
-pub(crate) fn lucarne(folder: &Path, arguments: &[&str]) -> Command {
+pub(crate) fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_lucarne"));
+    command.args(arguments).stdin(Stdio::null());
     command
-        .args(arguments)
-        .arg("--folder")
-        .arg(folder)
-        .stdin(Stdio::null());
+}
+
+/// With streams in this folder.
+pub(crate) fn lucarne(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = command(arguments);
+    command.arg("--folder").arg(folder);
     command
+}
+
+/// What a command that works prints.
+pub(crate) fn answer(arguments: &[&str]) -> String {
+    let output = command(arguments).output().expect("lucarne runs");
+    let complained = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{arguments:?}: {complained}");
+    text(&output.stdout).to_owned()
+}
+
+/// The same of `--json`: one document.
+pub(crate) fn json(arguments: &[&str]) -> serde_json::Value {
+    serde_json::from_str(&answer(arguments)).expect("JSON")
+}
+
+/// What a command that cannot run says, in one line.
+pub(crate) fn refusal(arguments: &[&str]) -> String {
+    let output = command(arguments).output().expect("lucarne runs");
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+    let complained = text(&output.stderr);
+    assert!(complained.starts_with("error: "), "{complained}");
+    complained.to_owned()
 }
 
 pub(crate) fn text(bytes: &[u8]) -> &str {

@@ -89,6 +89,9 @@ pub struct Agreement {
     pub release: FencePath,
     /// Every better rung, with the reason it was refused.
     pub refused: Vec<RefusedRung>,
+    /// Every combination on this rung that was refused: in formats that the request prefers to this one, and other layouts of
+    /// this one. Formats behind it in the request were not looked at.
+    pub candidates: Vec<Candidate>,
 }
 
 impl Agreement {

@@ -31,7 +31,11 @@ pub fn negotiate(
     let mut refused = Vec::new();
     for rung in Rung::ALL {
         match table.try_rung(rung) {
-            Ok((format, modifiers)) => {
+            Ok(Choice {
+                format,
+                modifiers,
+                candidates,
+            }) => {
                 return Ok(Agreement {
                     rung,
                     format,
@@ -43,6 +47,7 @@ pub fn negotiate(
                     acquire: choose_fence_path(&table.producer, &table.consumer),
                     release: choose_fence_path(&table.consumer, &table.producer),
                     refused,
+                    candidates,
                 });
             }
             Err(reason) => refused.push(RefusedRung { rung, reason }),
@@ -61,6 +66,14 @@ struct Table<'a> {
     producer: Party<'a>,
     consumer: Party<'a>,
     request: &'a Request,
+}
+
+/// What a rung comes to.
+struct Choice {
+    format: Format,
+    modifiers: Vec<Modifier>,
+    /// What was refused there.
+    candidates: Vec<Candidate>,
 }
 
 /// One side: what it offers, and what is wanted of it.
@@ -92,7 +105,7 @@ impl<'a> Table<'a> {
         [&self.producer, &self.consumer]
     }
 
-    fn try_rung(&self, rung: Rung) -> Result<(Format, Vec<Modifier>), Reason> {
+    fn try_rung(&self, rung: Rung) -> Result<Choice, Reason> {
         self.check_path(rung)?;
         self.check_devices(rung)?;
         let path = rung.path();
@@ -102,18 +115,23 @@ impl<'a> Table<'a> {
                 return Err(Reason::ListsNothing { end, path });
             }
         }
-        let mut refused = Vec::new();
+        let mut candidates = Vec::new();
         for &format in &self.request.formats {
-            match self.try_format(rung, format) {
-                Ok(modifiers) => return Ok((format, modifiers)),
-                Err(candidates) => refused.extend(candidates),
+            let accepted = self.try_format(rung, format, &mut candidates);
+            if !accepted.is_empty() {
+                let modifiers = accepted.iter().filter_map(|one| one.modifier()).collect();
+                return Ok(Choice {
+                    format,
+                    modifiers,
+                    candidates,
+                });
             }
         }
-        if refused.is_empty() {
+        if candidates.is_empty() {
             let formats = self.request.formats.clone();
             return Err(Reason::NothingListed { rung, formats });
         }
-        Err(Reason::Candidates(refused))
+        Err(Reason::Candidates(candidates))
     }
 
     fn check_path(&self, rung: Rung) -> Result<(), Reason> {
@@ -163,9 +181,8 @@ impl<'a> Table<'a> {
         })))
     }
 
-    /// The modifiers that both sides can use, none of them where the rung knows none; or every combination that a side
-    /// lists, refused.
-    fn try_format(&self, rung: Rung, format: Format) -> Result<Vec<Modifier>, Vec<Candidate>> {
+    /// The tilings that both sides can use. Every other one that a side lists goes to those that were refused.
+    fn try_format(&self, rung: Rung, format: Format, refused: &mut Vec<Candidate>) -> Vec<Tiling> {
         let tilings: BTreeSet<Tiling> = self
             .parties()
             .into_iter()
@@ -173,7 +190,6 @@ impl<'a> Table<'a> {
             .map(|entry| entry.tiling)
             .collect();
         let mut accepted = Vec::new();
-        let mut refused = Vec::new();
         for tiling in tilings {
             let judge = |party: &Party<'_>| party.judge(rung, format, tiling, self.request);
             match self.parties().into_iter().try_for_each(judge) {
@@ -185,10 +201,7 @@ impl<'a> Table<'a> {
                 }),
             }
         }
-        if accepted.is_empty() {
-            return Err(refused);
-        }
-        Ok(accepted.iter().filter_map(|one| one.modifier()).collect())
+        accepted
     }
 }
 

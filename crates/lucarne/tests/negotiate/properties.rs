@@ -1,6 +1,6 @@
 //! Properties of every negotiation, on offers made at random, against a slow definition of the right answer.
 
-use lucarne::negotiate::{OfferEntry, Side, Strike, StrikeReason};
+use lucarne::negotiate::{Candidate, OfferEntry, Side, Strike, StrikeReason};
 use lucarne::{
     Comparison, DeviceId, Extent, Format, MemoryPath, Modifier, Offer, Request, Requirement, Rung,
     Support, Tiling, Usage, negotiate,
@@ -256,26 +256,56 @@ proptest! {
     }
 
     #[test]
+    fn what_a_side_lists_of_the_choice_is_agreed_on_or_refused(
+        producer in any_offer("Vulkan"),
+        consumer in any_offer("OpenGL"),
+        request in any_request(),
+    ) {
+        let Ok(agreement) = negotiate(&producer, &consumer, &request) else {
+            return Ok(());
+        };
+        let format = agreement.format;
+        let entries = producer.entries.iter().chain(&consumer.entries);
+        let of_choice = entries
+            .filter(|one| one.format == format && agreement.rung.takes(one.path, one.tiling));
+        for entry in of_choice {
+            let agreed = match entry.tiling.modifier() {
+                Some(modifier) => agreement.modifiers.contains(&modifier),
+                // Where the driver alone knows the layout, no modifier is agreed on.
+                None => agreement.modifiers.is_empty(),
+            };
+            let is_entry = |one: &Candidate| one.format == format && one.tiling == entry.tiling;
+            let refused = agreement.candidates.iter().filter(|one| is_entry(one)).count();
+            prop_assert_eq!(refused + usize::from(agreed), 1, "{:?} of {:?}", entry, agreement);
+        }
+        let place = |format| request.formats.iter().position(|one| *one == format);
+        for candidate in &agreement.candidates {
+            prop_assert!(place(candidate.format) <= place(format), "{candidate} was not looked at");
+        }
+    }
+
+    #[test]
     fn every_rung_and_candidate_that_is_refused_has_a_reason(
         producer in any_offer("Vulkan"),
         consumer in any_offer("OpenGL"),
         request in any_request(),
     ) {
-        let (refused, last) = match negotiate(&producer, &consumer, &request) {
-            Ok(agreement) => (agreement.refused, Some(agreement.rung)),
+        let (refused, last, candidates) = match negotiate(&producer, &consumer, &request) {
+            Ok(agreement) => (agreement.refused, Some(agreement.rung), agreement.candidates),
             Err(refusal) => {
-                for (_, candidate) in refusal.candidates() {
-                    let name = match candidate.reason.side() {
-                        Some(Side::Producer) => "Vulkan",
-                        Some(Side::Consumer) => "OpenGL",
-                        None => return Err(TestCaseError::fail(format!("{candidate}: no side"))),
-                    };
-                    let named = candidate.reason.to_string().starts_with(name);
-                    prop_assert!(named, "{} does not name its side", candidate);
-                }
-                (refusal.rungs, None)
+                let candidates = refusal.candidates().map(|(_, one)| one.clone()).collect();
+                (refusal.rungs, None, candidates)
             }
         };
+        for candidate in candidates {
+            let name = match candidate.reason.side() {
+                Some(Side::Producer) => "Vulkan",
+                Some(Side::Consumer) => "OpenGL",
+                None => return Err(TestCaseError::fail(format!("{candidate}: no side"))),
+            };
+            let named = candidate.reason.to_string().starts_with(name);
+            prop_assert!(named, "{} does not name its side", candidate);
+        }
         let better = |rung: &Rung| last.is_none_or(|last| *rung < last);
         let better: Vec<Rung> = Rung::ALL.into_iter().filter(better).collect();
         let rungs: Vec<Rung> = refused.iter().map(|one| one.rung).collect();

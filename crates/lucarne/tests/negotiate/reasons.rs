@@ -87,6 +87,32 @@ fn a_side_that_gives_no_reason_is_named_all_the_same() {
 }
 
 #[test]
+fn what_lost_on_the_rung_that_won_has_its_reason_too() {
+    let producer = listing("Vulkan", gpu(1), &[INTEL_X, INTEL_Y, LINEAR]);
+    let consumer = listing("OpenGL", gpu(1), &[INTEL_X, INTEL_Y, AMD_PLAIN, LINEAR]);
+    // The first is nobody's, and the last is not come to.
+    let formats = [Format::NV12, Format::XRGB8888, Format::R8];
+    let request = request().formats(&formats).strike(Strike {
+        modifier: Some(modifier(INTEL_Y)),
+        ..strike(StrikeReason::ImportFailed("it broke".to_owned()))
+    });
+    let agreement = agree(&producer, &consumer, &request);
+    assert_eq!(agreement.format, Format::XRGB8888);
+    assert_eq!(agreement.modifiers, [modifier(INTEL_X)]);
+    let lost = agreement.candidates.iter();
+    let lost: Vec<_> = lost
+        .map(|one| (one.tiling.modifier(), one.reason.to_string()))
+        .collect();
+    let expected = [
+        (INTEL_Y, "Vulkan: was tried and failed: it broke"),
+        (AMD_PLAIN, "Vulkan does not list it"),
+    ];
+    let mut expected = expected.map(|(code, why)| (Some(modifier(code)), why.to_owned()));
+    expected.sort();
+    assert_eq!(lost, expected);
+}
+
+#[test]
 fn what_the_request_rules_out_is_nobodys_fault() {
     let (producer, consumer) = pair();
     let other = request().paths(&[MemoryPath::HostMemory]);
