@@ -1,14 +1,13 @@
 //! `lucarne top` in a pipe, and in a terminal that it has to leave as it was.
 
-use std::io::{Read, Write};
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
+use common::terminal::Terminal;
 use common::*;
 
 /// Longer than anything here takes on a busy machine.
@@ -24,33 +23,31 @@ fn a_pipe_gets_one_table() {
         .spawn()
         .expect("lucarne runs");
     let begun = Instant::now();
-    let row = loop {
-        let output = served.run(&["top", "--interval", "0.2"]);
-        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-        let said = text(&output.stdout).to_owned();
-        assert!(!said.contains('\x1b'), "no colours in a pipe: {said:?}");
-        let mut lines = said.lines();
-        let header = lines.next().expect("a header").to_owned();
-        assert!(
-            header.contains("LATENCY") && header.contains("MODIFIER"),
-            "{said}"
-        );
-        let row: Vec<String> = lines
-            .next()
-            .expect("the stream")
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect();
-        // Until it has frames, and one of them was told with its age.
-        if row.contains(&"ms".to_owned()) {
-            break row;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{said}");
+    let reads = |found: &lucarne_stream::Found| {
+        let details = found.details.iter();
+        let mut consumers = details.flat_map(|details| &details.consumers);
+        consumers.any(|one| one.is_served && one.frames > 0)
     };
-    assert_eq!(row[..3], ["test", "streaming", "64x32"]);
+    while !lucarne_stream::describe(served.folder.path(), "test").is_ok_and(|found| reads(&found)) {
+        assert!(begun.elapsed() < PATIENCE, "it does not come");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // So soon that no latency was told yet: it is waited for.
+    let output = served.run(&["top", "--interval", "0.3"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    assert!(!said.contains('\x1b'), "no colours in a pipe: {said:?}");
+    let (header, row) = said.split_once('\n').expect("a header and a row");
+    assert!(
+        header.contains("LATENCY") && header.contains("MODIFIER"),
+        "{said}"
+    );
+    let row: Vec<&str> = row.split_whitespace().collect();
+    assert_eq!(row[..3], ["test", "streaming", "64x32"], "{said}");
+    assert!(row.contains(&"ms"), "no latency: {said}");
     let rate: f64 = row[6].parse().expect("a rate");
     assert!(rate > 0.0 && rate < 60.0, "{row:?}");
-    assert_eq!(row.last().map(String::as_str), Some("1"), "{row:?}");
+    assert_eq!(row.last(), Some(&"1"), "{row:?}");
     interrupt(&recorder);
     assert!(recorder.wait().expect("a child").success());
 }
@@ -91,76 +88,6 @@ fn an_empty_folder_is_told() {
     let output = lucarne(folder.path(), &["top", "--interval", "0"]).output();
     let said = output.expect("lucarne runs").stderr;
     assert!(text(&said).contains("0.1 to 86400"), "{}", text(&said));
-}
-
-/// A shell in a terminal of its own, which `script` (util-linux) makes.
-struct Terminal {
-    child: Child,
-    keys: ChildStdin,
-    shown: Receiver<Vec<u8>>,
-    all: String,
-}
-
-impl Terminal {
-    /// `None`, and a line that says so, where there is no `script`.
-    fn open(command: &str) -> Option<Self> {
-        let spawned = Command::new("script")
-            .args(["--quiet", "--return", "--command", command, "/dev/null"])
-            .env("TERM", "xterm-256color")
-            .env("SHELL", "/bin/sh")
-            .env("NO_COLOR", "1")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn();
-        let Ok(mut child) = spawned else {
-            support::skip("tool", "there is no script (util-linux)");
-            return None;
-        };
-        let mut output = child.stdout.take().expect("a pipe");
-        let (to, shown) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(count @ 1..) = output.read(&mut bytes) {
-                if to.send(bytes[..count].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
-        Some(Self {
-            keys: child.stdin.take().expect("a pipe"),
-            child,
-            shown,
-            all: String::new(),
-        })
-    }
-
-    /// Waits until something was shown after what was waited for before; gives what came until then.
-    fn until(&mut self, wanted: &str) -> String {
-        let begun = Instant::now();
-        loop {
-            if let Some(at) = self.all.find(wanted) {
-                let rest = self.all.split_off(at + wanted.len());
-                return std::mem::replace(&mut self.all, rest);
-            }
-            assert!(
-                begun.elapsed() < PATIENCE,
-                "no {wanted:?} in {:?}",
-                self.all
-            );
-            match self.shown.recv_timeout(Duration::from_secs(1)) {
-                Ok(bytes) => self.all.push_str(&String::from_utf8_lossy(&bytes)),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => {
-                    panic!("it ended without {wanted:?}: {:?}", self.all)
-                }
-            }
-        }
-    }
-
-    fn press(&mut self, keys: &str) {
-        self.keys.write_all(keys.as_bytes()).expect("it listens");
-        self.keys.flush().expect("it listens");
-    }
 }
 
 /// The terminal's settings before, the command, the same after.

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use lucarne::{Format, Modifier, Request, Rung, Usage};
+use lucarne::{Extent, Format, Modifier, Request, Rung, Usage};
 use lucarne_stream::wire::{ConsumerDetails, Details, Message, State};
 use lucarne_stream::{Delivery, Error, Found, ProducerOptions};
 
@@ -142,6 +142,36 @@ fn an_impatient_consumer_says_so_too() {
         told.consumers[0].latency.is_some()
     });
     assert!(number < 32, "one frame in sixteen or so: {number}");
+}
+
+/// Whoever asks soon after a consumer came, or the frames' size changed, is told all the same.
+#[test]
+fn a_new_generation_soon_says_how_old_its_frames_are() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut producer = producer(folder.path(), options());
+    let mut consumer = consumer(folder.path(), Delivery::Every);
+    join(&mut producer, &mut consumer);
+    for extent in [EXTENT, Extent::new(16, 8)] {
+        if extent != EXTENT {
+            let request = Request::new(extent).formats(&[Format::XRGB8888]);
+            producer.reconfigure(request).expect("another size");
+            until("the new size", || {
+                producer.dispatch().expect("served");
+                consumer.dispatch().expect("served");
+                describe(&mut producer, folder.path()).description.extent == extent
+            });
+        }
+        let mut sent = 0;
+        until("it has said so", || {
+            sent += 1;
+            send(&mut producer, sent);
+            assert_eq!(finish(consumer.receive(SOON).expect("a frame")), sent);
+            let told = details(&mut producer, folder.path());
+            told.consumers[0].latency.is_some()
+        });
+        assert!(sent <= 17, "{extent}: one of the first frames: {sent}");
+    }
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::io::IsTerminal;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use lucarne_stream::{Found, streams_in};
@@ -25,13 +25,15 @@ use view::{Next, View};
 
 /// How long a wait for a key lasts before news and Ctrl-C are looked at.
 const TICK: Duration = Duration::from_millis(100);
+/// How much longer `--once` waits for a latency that was not told yet.
+const SOON: Duration = Duration::from_secs(2);
 /// The shortest time between two looks at the streams.
 const LEAST: f64 = 0.1;
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   lucarne top                     until q is pressed; ? lists the keys
-  lucarne top --once              one table, after a second; so does a pipe
+  lucarne top --once              one table, after one to three seconds; so does a pipe
   lucarne top --json | jq '.streams[] | [.name, .rate]'
 
 RATE is frames a second. DROPS are frames a second that some consumer did not get, as it wants the newest only and was slow. \
@@ -42,7 +44,7 @@ frame once or twice.
 What it costs: each stream is asked once an interval, as `lucarne list` asks. Its producer answers one message, between two frames, \
 out of what it knows anyway. No frame is taken and no slot is held, and consumers do not notice.")]
 pub(crate) struct Options {
-    /// Print one table and end.
+    /// Print one table and end: after an interval, and up to two seconds later where a consumer has not told a latency yet.
     #[arg(long)]
     once: bool,
     /// How many seconds lie between two looks at the streams.
@@ -65,7 +67,8 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Fail
     let interval = Duration::from_secs_f64(options.interval);
     let looks = Looks::begin(folder.clone(), interval);
     if options.once || output.is_json() || !std::io::stdout().is_terminal() {
-        return print(options.once || !output.is_json(), &folder, &looks, output);
+        let once = (options.once || !output.is_json()).then_some(interval);
+        return print(once, &folder, &looks, output);
     }
     // A second Ctrl-C would leave the terminal as it is now.
     let stop = Stop::without_haste()?;
@@ -104,10 +107,17 @@ struct Report<'a> {
     streams: &'a [Row],
 }
 
-/// Without a screen: rates need two looks, so that the second one is printed first.
-fn print(once: bool, folder: &Path, looks: &Looks, output: &mut Output) -> Result<Answer, Failure> {
+/// Without a screen: rates need two looks, so that the second one is printed first. `once` has the time between two looks, where
+/// one table is all.
+fn print(
+    once: Option<Duration>,
+    folder: &Path,
+    looks: &Looks,
+    output: &mut Output,
+) -> Result<Answer, Failure> {
     let stop = Stop::on_signals()?;
     let mut before: Option<Vec<Found>> = None;
+    let mut since: Option<Instant> = None;
     while !stop.asked() {
         let found = match looks.found.recv_timeout(TICK) {
             Ok(found) => found?,
@@ -118,6 +128,12 @@ fn print(once: bool, folder: &Path, looks: &Looks, output: &mut Output) -> Resul
             continue;
         };
         let rows = rows::of(&earlier, &found);
+        if let Some(interval) = once
+            && rows.iter().any(Row::owes_latency)
+            && since.get_or_insert_with(Instant::now).elapsed() + interval <= SOON
+        {
+            continue;
+        }
         if output.is_json() {
             output.json(&Report { streams: &rows })?;
         } else if rows.is_empty() {
@@ -129,7 +145,7 @@ fn print(once: bool, folder: &Path, looks: &Looks, output: &mut Output) -> Resul
             }
             output.line(lines)?;
         }
-        if once {
+        if once.is_some() {
             break;
         }
     }

@@ -55,6 +55,15 @@ pub(super) struct Reader {
     pub(super) slots: usize,
 }
 
+impl Row {
+    /// Whether frames flow to consumers of which none has told a latency: one will soon.
+    pub(super) fn owes_latency(&self) -> bool {
+        let reads = |one: &Reader| one.state == "reads";
+        let is_read = self.each.iter().flatten().any(reads);
+        self.latency_ms.is_none() && is_read && self.rate.is_some_and(|rate| rate > 0.0)
+    }
+}
+
 /// One row for each stream that there is now.
 pub(super) fn of(before: &[Found], now: &[Found]) -> Vec<Row> {
     let earlier = |found: &Found| {
@@ -307,6 +316,21 @@ pub(super) mod tests {
         // One misses 15 a second, as above, and the other 5.
         let rows = of(&[look(10.0, 100, 5)], &[look(12.0, 220, 15)]);
         assert_eq!(rows[0].drops, Some(15.0));
+    }
+
+    #[test]
+    fn a_latency_is_owed_where_frames_flow_and_none_was_told() {
+        let owes = |frames: u64, change: fn(&mut ConsumerDetails)| {
+            let mut looks = [found("a", 10.0, 100), found("a", 12.0, frames)];
+            for details in looks.iter_mut().filter_map(|look| look.details.as_mut()) {
+                details.consumers.iter_mut().for_each(change);
+            }
+            of(&looks[..1], &looks[1..])[0].owes_latency()
+        };
+        assert!(owes(220, |one| one.latency = None));
+        assert!(!owes(220, |_| {}), "it was told");
+        assert!(!owes(100, |one| one.latency = None), "nothing flows");
+        assert!(!owes(220, |one| (one.latency, one.is_served) = (None, false)));
     }
 
     #[test]

@@ -172,7 +172,7 @@ pub struct Consumer<A: Import> {
     newest: u64,
     /// Frames since the socket was looked at; [`LATENCY_DUE`] and more where the next one's latency is to be told.
     unlooked: u32,
-    /// Looks at the socket since a latency was told.
+    /// Looks at the socket since a latency was due; more for a generation that has none yet.
     looks: u32,
     /// The socket was readable, and was not read since.
     unread: bool,

@@ -338,6 +338,8 @@ impl<A: Import> Consumer<A> {
             mail: 0,
             retired: false,
         });
+        // The new ring says nothing of latency yet: the next look at the socket is followed by that.
+        self.looks = LOOKS - 1;
     }
 
     /// Lets go of generations that are over and that nobody holds a frame of.
