@@ -109,6 +109,45 @@ mod tests {
         assert!(std::fs::metadata(&pipe).unwrap().file_type().is_fifo());
     }
 
+    /// As a disk that is full when the last bytes come to it: so few that they have waited until then.
+    fn full(place: &Path) -> NewFile {
+        let mut new = NewFile::create(place).unwrap();
+        let disk = File::options().write(true).open("/dev/full").unwrap();
+        new.file = BufWriter::new(disk);
+        new.write_all(b"after").unwrap();
+        new
+    }
+
+    fn names(folder: &Path) -> Vec<std::ffi::OsString> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect()
+    }
+
+    #[test]
+    fn a_disk_that_is_full_at_the_end_leaves_what_was_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("file");
+        std::fs::write(&place, "before").unwrap();
+        let error = full(&place).finish().unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+        assert_eq!(full(&place).keep(|length| length).unwrap(), 0);
+        assert_eq!(std::fs::read_to_string(&place).unwrap(), "before");
+        assert_eq!(names(folder.path()), ["file"]);
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_taken_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = folder.path().join("file");
+        let mut new = NewFile::create(&place).unwrap();
+        new.write_all(b"after").unwrap();
+        // Renaming fails: a folder has come there meanwhile.
+        std::fs::create_dir(&place).unwrap();
+        let error = new.finish().unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::IsADirectory);
+        assert_eq!(names(folder.path()), ["file"]);
+    }
+
     #[test]
     fn a_link_stays_and_its_file_is_replaced() {
         let folder = tempfile::tempdir().unwrap();

@@ -14,7 +14,7 @@ use crate::video_file::VideoFile;
 use crate::watch::{self, Seen, Watch};
 use crate::{Answer, Failure, png_file};
 
-/// How long a wait for a frame lasts before Ctrl-C is looked at.
+/// How long a wait for a frame lasts before Ctrl-C is looked at, and how often the progress is told.
 const TICK: Duration = Duration::from_millis(200);
 
 #[derive(Args, Debug)]
@@ -98,6 +98,14 @@ impl Target {
         }
     }
 
+    /// Writes what has waited for more until now. A disk may be full then.
+    fn flush(&mut self) -> Result<(), Failure> {
+        match self {
+            Self::Video(_, _, Some(file)) => file.flush(),
+            Self::Video(_, _, None) | Self::Pictures(_) => Ok(()),
+        }
+    }
+
     /// Keeps what is whole after a failure. Says how many frames of those that were taken that is.
     fn keep(self, taken: u64) -> Result<u64, Failure> {
         match self {
@@ -132,7 +140,13 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Fail
         height: 0,
         ended: "asked to",
     };
-    let failure = loop {
+    let mut told = begun;
+    let mut failure: Option<Failure> = loop {
+        if told.elapsed() >= TICK {
+            told = Instant::now();
+            let seconds = begun.elapsed().as_secs_f64();
+            progress(&format!("{} frames, {seconds:.1} s", report.frames));
+        }
         let enough = options.frames.is_some_and(|most| report.frames >= most)
             || options
                 .seconds
@@ -160,12 +174,11 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Fail
         report.frames += 1;
         report.dropped += seen.dropped;
         (report.width, report.height) = (seen.extent().width, seen.extent().height);
-        if report.frames.is_multiple_of(10) {
-            let seconds = begun.elapsed().as_secs_f64();
-            progress(&format!("{} frames, {seconds:.1} s", report.frames));
-        }
     };
     progress("");
+    if failure.is_none() {
+        failure = target.flush().map_err(|error| at(error).into()).err();
+    }
     if let Some(failure) = failure {
         return Err(match target.keep(report.frames).map_err(at)? {
             0 => format!("{failure}; nothing was kept").into(),

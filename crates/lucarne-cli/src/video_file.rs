@@ -63,6 +63,11 @@ impl VideoFile {
         Ok(())
     }
 
+    /// Writes what has waited for more until now.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        Ok(self.file.flush()?)
+    }
+
     /// After a failure: the frames that are whole get the file's name. Says how many they are; without any there is no file.
     pub(crate) fn keep(self) -> Result<u64, Failure> {
         let pixels = u64::from(self.extent.width) * u64::from(self.extent.height);

@@ -188,6 +188,17 @@ fn a_full_disk_keeps_what_was_recorded() {
         (300 * 1024 - HEADER.len()) / FRAME,
         "as many as fit"
     );
+    // One frame too many, the end of which waits in memory until the recording ends.
+    let frames = (300 * 1024 - HEADER.len()) / FRAME;
+    let script = format!(
+        "lucarne record test '{disk_name}/out.y4m' --frames {} --folder '{streams}'; echo status $?; ls -A '{disk_name}'; \
+         cp '{disk_name}/out.y4m' '{copy_name}'",
+        frames + 1
+    );
+    let output = with_small_disk(&disk, &script).expect("as before");
+    let (said, complained) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(said, "status 2\nout.y4m\n", "{complained}");
+    assert_eq!(whole_frames(&copy.join("out.y4m")), frames, "{complained}");
     // Pictures: each is whole.
     let script = format!(
         "lucarne record test '{disk_name}/frames' --folder '{streams}'; echo status $?; cp -r '{disk_name}/frames' '{copy_name}'"

@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
+use common::terminal::Terminal;
 use common::*;
 
 #[test]
@@ -227,4 +228,139 @@ fn mistakes_are_named() {
     assert!(said.contains("0.1 to 1000"), "{said}");
     let said = complaint(&["record", "x", "out.mp4"]);
     assert!(said.contains("neither a .y4m file nor a folder"), "{said}");
+}
+
+const SERVED: [&str; 8] = [
+    "--size",
+    "64x32",
+    "--rate",
+    "100",
+    "--pattern",
+    "bars",
+    "--api",
+    "cpu",
+];
+
+/// What begins the line of a progress anew.
+const LINE: &str = "\r\x1b[2K";
+
+/// Who watches is told how far it is; who reads the output is not.
+#[test]
+fn a_recording_tells_its_progress_in_a_terminal_alone() {
+    let served = Served::start(&SERVED);
+    let folder = served.folder.path();
+    let command = format!(
+        "trap : INT; '{}' record test '{}' --folder '{}'; echo status $?",
+        env!("CARGO_BIN_EXE_lucarne"),
+        folder.join("out.y4m").display(),
+        folder.display()
+    );
+    let Some(mut terminal) = Terminal::open(&command) else {
+        return;
+    };
+    terminal.until(LINE);
+    // One line, written again and again.
+    let mut seconds = Vec::new();
+    while seconds.len() < 3 {
+        let line = terminal.until(LINE);
+        let line = line.strip_suffix(LINE).expect("the next line's beginning");
+        let (frames, time) = line.split_once(" frames, ").expect("a count and a time");
+        assert!(frames.parse::<u64>().is_ok(), "{line:?}");
+        let time = time
+            .strip_suffix(" s")
+            .and_then(|time| time.parse::<f64>().ok());
+        seconds.push(time.expect("seconds"));
+    }
+    assert!(
+        seconds.is_sorted() && seconds[0] < seconds[2],
+        "{seconds:?}"
+    );
+    assert!(seconds[0] < 2.0, "soon: {seconds:?}");
+    terminal.press("\x03");
+    let rest = terminal.until("status 0");
+    let last = rest.rsplit(LINE).next().expect("text");
+    assert!(last.starts_with("wrote "), "no progress is left: {last:?}");
+    // A pipe.
+    let output = served.run(&[
+        "record",
+        "test",
+        folder.join("piped.y4m").to_str().expect("UTF-8"),
+        "--seconds",
+        "1",
+    ]);
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(text(&output.stdout).lines().count(), 1);
+}
+
+/// Programs are written for these names: one that goes, or becomes something else, breaks them.
+#[test]
+fn reports_have_the_fields_that_programs_know() {
+    let served = Served::start(&SERVED);
+    let report = |arguments: &[&str]| -> serde_json::Value {
+        let output = served.run(arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).expect("one document")
+    };
+    let kinds = |value: &serde_json::Value| -> Vec<String> {
+        let fields = value.as_object().expect("an object").iter();
+        let kind = |value: &serde_json::Value| match value {
+            serde_json::Value::Null => "null",
+            serde_json::Value::Bool(_) => "bool",
+            serde_json::Value::Number(_) => "number",
+            serde_json::Value::String(_) => "text",
+            _ => "more",
+        };
+        let fields = fields.map(|(name, value)| format!("{name} {}", kind(value)));
+        let mut fields: Vec<String> = fields.collect();
+        fields.sort();
+        fields
+    };
+    let path = |name: &str| served.folder.path().join(name).display().to_string();
+    let (video, picture) = (path("out.y4m"), path("seen.png"));
+    let recorded = report(&["record", "test", &video, "--frames", "3", "--json"]);
+    let known = [
+        "dropped number",
+        "ended text",
+        "frames number",
+        "height number",
+        "stream text",
+        "to text",
+        "width number",
+    ];
+    assert_eq!(kinds(&recorded), known);
+    assert_eq!(
+        (&recorded["frames"], &recorded["to"]),
+        (&3.into(), &video.into())
+    );
+    let seen = report(&["snapshot", "test", &picture, "--json"]);
+    let known = [
+        "file text",
+        "format text",
+        "height number",
+        "sequence number",
+        "stream text",
+        "width number",
+    ];
+    assert_eq!(kinds(&seen), known);
+    assert_eq!(
+        (&seen["width"], &seen["file"]),
+        (&64.into(), &picture.into())
+    );
+    let listed = report(&["list", "--json"]);
+    let known = [
+        "age_seconds number",
+        "consumers number",
+        "device text",
+        "format text",
+        "frames number",
+        "height number",
+        "memory text",
+        "name text",
+        "pid number",
+        "state text",
+        "width number",
+    ];
+    assert_eq!(kinds(&listed[0]), known);
+    assert_eq!(listed.as_array().map(Vec::len), Some(1));
 }

@@ -5,6 +5,7 @@ mod changing;
 mod served;
 #[path = "../support/mod.rs"]
 mod support;
+mod wayland;
 mod x11;
 
 use std::path::Path;
@@ -12,11 +13,8 @@ use std::path::Path;
 use changing::Changing;
 use lucarne::vulkan;
 use served::{Picture, Served, view, viewing};
-use support::{Running, server, skip};
+use support::skip;
 use x11::{Shot, X11, until};
-
-/// Keys by their X11 names.
-const ESCAPE: u32 = 0xff1b;
 
 fn key(letter: char) -> u32 {
     letter.into()
@@ -480,109 +478,4 @@ fn vulkan_does_nothing_that_its_validation_layer_finds() {
     let complaints = said.lines().filter(|line| line.contains("VUID-"));
     let complaints: Vec<&str> = complaints.filter(|line| !is_of_driver(line)).collect();
     assert!(complaints.is_empty(), "{complaints:#?}");
-}
-
-/// Starts Weston, and waits until it is there.
-fn weston(runtime: &Path, backend: &[&str], display: &str) -> Option<Running> {
-    let mut weston = std::process::Command::new("weston");
-    weston.args(["--socket=lucarne", "--no-config", "--idle-time=0"]);
-    weston.args(["--width=640", "--height=480"]).args(backend);
-    weston
-        .env("XDG_RUNTIME_DIR", runtime)
-        .env("DISPLAY", display);
-    let mut weston = server(&mut weston, "weston")?;
-    until("weston's start", || {
-        let ended = weston.0.try_wait().expect("a child");
-        assert!(ended.is_none(), "weston ended at its start: {ended:?}");
-        runtime.join("lucarne").exists().then_some(())
-    });
-    Some(weston)
-}
-
-#[test]
-fn a_compositor_that_goes_is_told() {
-    for api in APIS {
-        let runtime = tempfile::tempdir().expect("a folder");
-        let backend = ["--backend=headless-backend.so", "--use-gl"];
-        let Some(mut weston) = weston(runtime.path(), &backend, "") else {
-            return;
-        };
-        let served = Served::start(&["--size", "160x90"]);
-        let mut view = view(&served, &["--api", api, "--json"]);
-        view.command
-            .env("XDG_RUNTIME_DIR", runtime.path())
-            .env("WAYLAND_DISPLAY", "lucarne");
-        let mut viewer = view.start();
-        served.wait_for_a_consumer();
-        weston.0.kill().expect("it runs");
-        weston.0.wait().expect("a child");
-        let said = viewer.complaint();
-        let lines: Vec<&str> = said.lines().collect();
-        assert!(
-            matches!(lines[..], [line] if line.contains("the display has gone")),
-            "{api}: {said}"
-        );
-    }
-}
-
-/// Whether the picture is there in its own size, judged by a row of its middle.
-fn is_somewhere(shot: &Shot, picture: &Picture) -> bool {
-    let row: Vec<[u8; 3]> = (0..100).map(|x| picture.at(x, 60)).collect();
-    shot.pixels.windows(row.len()).any(|pixels| pixels == row)
-}
-
-#[test]
-fn on_wayland_it_fills_the_screen_and_comes_back() {
-    for api in APIS {
-        let Some(x11) = X11::start(640, 480) else {
-            return;
-        };
-        let runtime = tempfile::tempdir().expect("a folder");
-        // In a window of an X server, so that it has a keyboard.
-        let backend = ["--backend=x11-backend.so"];
-        let Some(_weston) = weston(runtime.path(), &backend, &x11.name) else {
-            return;
-        };
-        x11.window("Weston");
-        let picture = Picture::of_many_colours(160, 120);
-        let served = Served::picture(&picture);
-        let mut viewer = view(&served, &["--api", api, "--json", "--filter", "nearest"]);
-        viewer
-            .command
-            .env("XDG_RUNTIME_DIR", runtime.path())
-            .env("WAYLAND_DISPLAY", "lucarne");
-        let mut viewer = viewer.start();
-        let whole = Placed {
-            left: 0,
-            top: 0,
-            scale: 4,
-        };
-        x11.hide_pointer();
-        // All but what the pointer covers.
-        let fills = || differences(&x11.shot(640, 480), [640, 480], &picture, &whole) < 100;
-        // Weston gives the keyboard to a window that it shows.
-        until(&format!("{api}: a window"), || {
-            is_somewhere(&x11.shot(640, 480), &picture).then_some(())
-        });
-        x11.press_below(key('f'));
-        until(&format!("{api}: full screen"), || fills().then_some(()));
-        x11.press_below(ESCAPE);
-        until(&format!("{api}: the window again"), || {
-            is_somewhere(&x11.shot(640, 480), &picture).then_some(())
-        });
-        x11.press_below(key('q'));
-        assert_eq!(viewer.ended(0)["ended"], "the window was closed");
-        // And from the beginning.
-        let mut view = view(
-            &served,
-            &["--api", api, "--filter", "nearest", "--fullscreen"],
-        );
-        view.command
-            .env("XDG_RUNTIME_DIR", runtime.path())
-            .env("WAYLAND_DISPLAY", "lucarne");
-        let mut viewer = view.start();
-        until(&format!("{api}: --fullscreen"), || fills().then_some(()));
-        viewer.interrupt();
-        viewer.answer(0);
-    }
 }
