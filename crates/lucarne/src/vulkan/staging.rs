@@ -267,8 +267,8 @@ impl Staging {
         let mapping = self.mapping.lock().unwrap_or_else(PoisonError::into_inner);
         let target = bounce.address.as_ptr().cast::<u8>();
         // SAFETY: slice::from_raw_parts_mut: the driver mapped `bytes` bytes there; the last submission that read them
-        // has finished (`Finish::finish` of the image, whether that was a turn of its own or a drawing), and the lock keeps
-        // other writers out.
+        // has finished (`Finish::finish`, of the image's turn or of the source that was drawn), and the lock keeps other
+        // writers out.
         let target = unsafe { std::slice::from_raw_parts_mut(target, self.bytes) };
         let Some(rows) = self.packed else {
             return mapping.copy_out(0, target);

@@ -75,8 +75,6 @@ pub(super) struct Done {
     fence: Owned<vk::Fence>,
     /// Submitted, and not known to have finished.
     pending: bool,
-    /// Work was submitted that may never be known to have finished.
-    lost: bool,
     waiting_for: &'static str,
 }
 
@@ -93,7 +91,6 @@ impl Done {
         Ok(Self {
             fence: Owned::new(device, fence),
             pending: false,
-            lost: false,
             waiting_for,
         })
     }
@@ -115,27 +112,11 @@ impl Done {
         self.pending = true;
         Ok(())
     }
-
-    /// Signals after everything that the queue was given so far. Where that fails, nobody can tell when it has finished.
-    pub(super) fn mark(&mut self) -> Result<()> {
-        let marked = self.submit(&[]);
-        self.lost = marked.is_err();
-        self.pending |= self.lost;
-        marked
-    }
-
-    /// Work may be under way that nothing tells the end of: `finish` fails from now on.
-    pub(super) fn lose(&mut self) {
-        self.lost = true;
-    }
 }
 
 impl Finish for Done {
     #[inline]
     fn finish(&mut self, timeout: Duration) -> Result<()> {
-        if self.lost {
-            return Err(Error::driver("vkQueueSubmit", "work that never finished"));
-        }
         if self.pending {
             wait(
                 self.fence.device(),
@@ -154,6 +135,47 @@ impl fmt::Debug for Done {
         f.debug_struct("Done")
             .field("pending", &self.pending)
             .finish_non_exhaustive()
+    }
+}
+
+/// The end of work that others have submitted to the queue. (A turn's [`Done`] knows its own, and is on every frame's way.)
+#[derive(Debug)]
+pub(super) struct Mark {
+    done: Done,
+    /// Work was submitted that may never be known to have finished.
+    lost: bool,
+}
+
+impl Mark {
+    /// `waiting_for` is what a timeout calls it.
+    pub(super) fn new(device: &Arc<DeviceInner>, waiting_for: &'static str) -> Result<Self> {
+        Ok(Self {
+            done: Done::new(device, waiting_for)?,
+            lost: false,
+        })
+    }
+
+    /// Signals after everything that the queue was given so far. Where that fails, nobody can tell when it has finished.
+    #[inline(never)]
+    pub(super) fn set(&mut self) -> Result<()> {
+        let marked = self.done.submit(&[]);
+        self.lost = marked.is_err();
+        marked
+    }
+
+    /// Work may be under way that nothing tells the end of: `finish` fails from now on.
+    pub(super) fn lose(&mut self) {
+        self.lost = true;
+    }
+}
+
+impl Finish for Mark {
+    #[inline(never)]
+    fn finish(&mut self, timeout: Duration) -> Result<()> {
+        if self.lost {
+            return Err(Error::driver("vkQueueSubmit", "work that never finished"));
+        }
+        self.done.finish(timeout)
     }
 }
 
@@ -235,12 +257,6 @@ impl Commands {
 
     pub(super) fn set_owner(&mut self, owner: Owner) {
         self.owner = owner;
-    }
-
-    /// Commands that are not these use the image: `finish` waits for everything that the queue was given so far. Nothing was
-    /// pending: it has returned.
-    pub(super) fn mark(&mut self) -> Result<()> {
-        self.done.mark()
     }
 
     /// Sees to it that the next submission starts after `gate`; returns the semaphore that it must wait for, if the

@@ -97,6 +97,8 @@ impl Redraw {
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         // Before anything of the source's is touched: a drawing that came late may still read the same buffers.
         state.finish(timeout)?;
+        let mut drawn = source.drawn(timeout)?;
+        drawn.finish(timeout)?;
         let mut taken = take(source, inner, acquire, timeout)?;
         let both = both(acquire, gate, timeout)?;
         let pass = &self.objects.pass;
@@ -122,22 +124,18 @@ impl Redraw {
             for own in &mut taken {
                 own.set_owner(Owner::Others);
             }
-            // The first stands for all: whoever takes them next waits for it before anything else.
-            if let Some(first) = taken.first_mut() {
-                first.mark()?;
-            }
+            // After everything that the queue was given so far.
+            drawn.set()?;
         }
         let fence = written?;
-        for own in &mut taken {
-            own.finish(timeout)?;
-        }
+        drawn.finish(timeout)?;
         state.finished();
         Ok(fence)
     }
 }
 
-/// Takes the turns of a source's images, without a submission of their own, when the source's last drawing has finished: by this
-/// pass or another.
+/// Takes the turns of a source's images, without a submission of their own. The source's last drawing has finished, whichever
+/// pass it was: the image's own commands know nothing of it.
 fn take<'a>(
     source: &'a RedrawSource,
     device: &std::sync::Arc<super::inner::DeviceInner>,

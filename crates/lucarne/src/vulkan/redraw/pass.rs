@@ -99,7 +99,7 @@ impl State {
 impl Finish for State {
     fn finish(&mut self, timeout: Duration) -> Result<()> {
         if let Some(pending) = &self.pending {
-            pending.planes.finish(timeout)?;
+            pending.planes.drawn(timeout)?.finish(timeout)?;
         }
         self.finished();
         Ok(())

@@ -14,8 +14,11 @@ use crate::frame::{Components, Frame, component_formats};
 use crate::layout::{Extent, Tiling};
 use crate::negotiate::{MemoryPath, Offer, OfferEntry, Usage};
 use crate::vulkan::access::Access;
+use crate::vulkan::exclusive::{Exclusive, Held};
 use crate::vulkan::image::Image;
+use crate::vulkan::inner::DeviceInner;
 use crate::vulkan::object::Owned;
+use crate::vulkan::submission::Mark;
 
 /// What the shader takes for "the first texture has the colours".
 const COLOURS: u32 = u32::MAX;
@@ -33,13 +36,14 @@ pub struct RedrawSource {
 pub(super) struct Planes {
     views: Vec<Owned<vk::ImageView>>,
     images: Vec<Image>,
+    /// The end of the last drawing that read them, whichever pass it was. One drawing at a time has it.
+    drawn: Exclusive<Mark>,
 }
 
 impl Planes {
-    /// Waits until no drawing reads them any more, whichever pass it was.
-    pub(super) fn finish(&self, timeout: Duration) -> Result<()> {
-        let mut images = self.images.iter();
-        images.try_for_each(|image| image.finish(timeout))
+    /// Waits for a drawing of another thread.
+    pub(super) fn drawn(&self, timeout: Duration) -> Result<Held<'_, Mark>> {
+        self.drawn.hold(timeout)
     }
 }
 
@@ -76,13 +80,14 @@ impl Redraw {
         let info = frame.layout().format_info();
         if info.color != ColorKind::Yuv {
             let image = self.device.import(frame, Usage::SAMPLE)?;
-            return RedrawSource::new(frame, vec![image]);
+            return RedrawSource::new(self.device.inner(), frame, vec![image]);
         }
         let components = frame.components()?;
         let conversion = YcbcrConversion::of(info, &frame.layout().color())?;
         let views = components.frames().iter();
         let images = views.map(|view| self.device.import(view, Usage::SAMPLE));
-        let mut source = RedrawSource::new(frame, images.collect::<Result<_>>()?)?;
+        let images = images.collect::<Result<_>>()?;
+        let mut source = RedrawSource::new(self.device.inner(), frame, images)?;
         source.rows = conversion.rgb_matrix(components.codes_per_one());
         source.places = places(&components);
         source.chroma = chroma(frame, &components);
@@ -152,11 +157,17 @@ fn chroma(frame: &Frame, components: &Components) -> [f64; 4] {
 
 impl RedrawSource {
     /// The images were imported for sampling.
-    fn new(frame: &Frame, images: Vec<Image>) -> Result<Self> {
+    fn new(device: &Arc<DeviceInner>, frame: &Frame, images: Vec<Image>) -> Result<Self> {
         let views = images.iter().map(|image| image.view(Access::Sampled));
         let views = views.collect::<Result<_>>()?;
+        let drawn = Mark::new(device, "the end of the last drawing")?;
+        let drawn = Exclusive::new(drawn);
         Ok(Self {
-            planes: Arc::new(Planes { views, images }),
+            planes: Arc::new(Planes {
+                views,
+                images,
+                drawn,
+            }),
             frame: frame.clone(),
             rows: [[0.0; 4]; 3],
             chroma: [1.0, 1.0, 0.0, 0.0],
@@ -181,6 +192,10 @@ impl RedrawSource {
 
     pub(super) fn views(&self) -> &[Owned<vk::ImageView>] {
         &self.planes.views
+    }
+
+    pub(super) fn drawn(&self, timeout: Duration) -> Result<Held<'_, Mark>> {
+        self.planes.drawn(timeout)
     }
 
     pub(super) fn shared(&self) -> Arc<Planes> {

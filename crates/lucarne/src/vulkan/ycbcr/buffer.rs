@@ -20,7 +20,7 @@ use crate::vulkan::inner::DeviceInner;
 use crate::vulkan::object::Owned;
 use crate::vulkan::owner::family_of_others;
 use crate::vulkan::staging::{self, Direction, Staging};
-use crate::vulkan::submission::{Done, Finish, InUse};
+use crate::vulkan::submission::{Finish, InUse, Mark};
 use crate::vulkan::{failed, handoff, shader, support};
 
 /// Two planes, of luma and of chroma pairs, for each two by two pixels one.
@@ -72,7 +72,7 @@ struct State {
     view: Option<Owned<vk::ImageView>>,
     /// Signals after the last conversion, which the image's own commands have run: a sync_file would say so too, but is
     /// not something that Vulkan counts as proof.
-    done: Done,
+    done: Mark,
 }
 
 /// A conversion that is being recorded.
@@ -108,7 +108,7 @@ impl YcbcrBuffer {
         let (pool, set) = descriptor_set(device, pass, store.buffer())?;
         let state = State {
             view: None,
-            done: Done::new(device, "the end of the frame's last conversion")?,
+            done: Mark::new(device, "the end of the frame's last conversion")?,
         };
         let objects = Objects {
             state: Mutex::new(state),
@@ -275,7 +275,7 @@ impl Turn<'_> {
     /// Remembers the fence of the submission; returns the acquire fence for readers.
     pub(super) fn end(&mut self, fence: &Fence, timeout: Duration) -> Result<Fence> {
         // After everything that the queue was given so far.
-        self.state.done.mark()?;
+        self.state.done.set()?;
         let Store::Host(staging) = &self.target.objects.store else {
             return Ok(fence.clone());
         };
