@@ -53,8 +53,11 @@ int main(int argc, char **argv)
     const uint32_t format = LUCARNE_FORMAT_XBGR8888;
     CHECK(lucarne_request_set_formats, request, &format, 1);
 
+    /* A consumer that is slow for once, under a debugger for instance, is not cut off at once. */
+    lucarne_producer_options options = {0, 0, 0, 0, 0};
+    options.patience = TIMEOUT;
     lucarne_producer *producer;
-    CHECK(lucarne_producer_bind, folder, argv[1], device, request, NULL, &producer);
+    CHECK(lucarne_producer_bind, folder, argv[1], device, request, &options, &producer);
     lucarne_request_free(request);
 
     wait_for_consumer(producer);

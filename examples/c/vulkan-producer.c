@@ -171,8 +171,11 @@ int main(int argc, char **argv)
     CHECK(lucarne_request_set_formats, request, &format, 1);
     CHECK(lucarne_request_set_usage, request, LUCARNE_USAGE_TRANSFER_DESTINATION,
           LUCARNE_USAGE_SAMPLE);
+    /* A consumer that is slow for once, under a debugger for instance, is not cut off at once. */
+    lucarne_producer_options options = {0, 0, 0, 0, 0};
+    options.patience = TIMEOUT;
     lucarne_producer *producer;
-    CHECK(lucarne_producer_bind, argc > 3 ? argv[3] : NULL, argv[1], device, request, NULL,
+    CHECK(lucarne_producer_bind, argc > 3 ? argv[3] : NULL, argv[1], device, request, &options,
           &producer);
     lucarne_request_free(request);
 
