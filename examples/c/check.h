@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* Waits last this long at most: five seconds, in nanoseconds. */
-#define TIMEOUT UINT64_C(5000000000)
+/* Waits last this long at most: half a minute, in nanoseconds. */
+#define TIMEOUT UINT64_C(30000000000)
 
 /* Prints an error with its reasons, and ends the program. */
 static inline void fail(const char *what, lucarne_error *error)

@@ -27,8 +27,8 @@ static lucarne_reading *next(lucarne_consumer *consumer)
             fail("lucarne_consumer_try_receive", error);
         }
         struct pollfd readable = {lucarne_consumer_fd(consumer), POLLIN, 0};
-        if (poll(&readable, 1, 20000) == 0) {
-            fprintf(stderr, "no frame came for 20 seconds\n");
+        if (poll(&readable, 1, (int)(TIMEOUT / 1000000)) == 0) {
+            fprintf(stderr, "no frame came\n");
             exit(1);
         }
     }
@@ -72,7 +72,7 @@ int main(int argc, char **argv)
     options.delivery = LUCARNE_DELIVERY_EVERY;
     lucarne_consumer *consumer;
     CHECK(lucarne_consumer_connect, folder, argv[1], device, LUCARNE_USAGE_SAMPLE, &options,
-          4 * TIMEOUT, &consumer);
+          TIMEOUT, &consumer);
 
     unsigned long seen = 0;
     unsigned wrong = 0;

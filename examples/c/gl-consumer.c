@@ -25,12 +25,12 @@ int main(int argc, char **argv)
     options.delivery = LUCARNE_DELIVERY_EVERY;
     lucarne_consumer *consumer;
     CHECK(lucarne_consumer_connect, folder, argv[1], device, LUCARNE_USAGE_SAMPLE, &options,
-          4 * TIMEOUT, &consumer);
+          TIMEOUT, &consumer);
 
     unsigned wrong = 0;
     for (unsigned long seen = 0; seen < frames; seen++) {
         lucarne_reading *reading;
-        CHECK(lucarne_consumer_receive, consumer, 4 * TIMEOUT, &reading);
+        CHECK(lucarne_consumer_receive, consumer, TIMEOUT, &reading);
         const lucarne_image *image = lucarne_reading_image(reading);
         lucarne_frame_info info;
         CHECK(lucarne_reading_describe, reading, &info);

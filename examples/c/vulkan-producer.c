@@ -182,7 +182,7 @@ int main(int argc, char **argv)
     wait_for_consumer(producer);
     while (lucarne_producer_sequence(producer) < frames) {
         lucarne_writing *writing;
-        CHECK(lucarne_producer_acquire, producer, 4 * TIMEOUT, &writing);
+        CHECK(lucarne_producer_acquire, producer, TIMEOUT, &writing);
         lucarne_fence *drawn = turn(writing, lucarne_producer_sequence(producer) + 1);
         CHECK(lucarne_producer_send, producer, writing, drawn, lucarne_now(), NULL);
         lucarne_fence_free(drawn);
