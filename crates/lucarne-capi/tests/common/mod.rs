@@ -123,6 +123,37 @@ pub(crate) fn exists(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok()
 }
 
+/// The functions that a shared library shows to linkers, with their versions where they have some.
+pub(crate) fn exported(library: &Path) -> Vec<String> {
+    let mut nm = Command::new("nm");
+    nm.args(["--dynamic", "--defined-only", "--with-symbol-versions"]);
+    let output = succeed(nm.arg(library));
+    let listing = String::from_utf8(output.stdout).expect("UTF-8");
+    // A version is a symbol too, with an absolute value.
+    let lines = listing.lines().filter(|line| !line.contains(" A "));
+    let names = lines.filter_map(|line| line.split(' ').next_back());
+    let mut names: Vec<String> = names.map(str::to_owned).collect();
+    names.sort_unstable();
+    names
+}
+
+/// What `readelf` says of how a shared library is loaded.
+pub(crate) fn dynamic(library: &Path) -> String {
+    let mut readelf = Command::new("readelf");
+    let output = succeed(readelf.arg("--dynamic").arg(library));
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// The name that programs find a shared library by.
+pub(crate) fn soname(library: &Path) -> String {
+    let dynamic = dynamic(library);
+    let line = dynamic.lines().find(|line| line.contains("(SONAME)"));
+    let (_, name) = line
+        .and_then(|line| line.split_once('['))
+        .expect("a SONAME");
+    name.trim_end_matches(']').to_owned()
+}
+
 /// A parameter of a function in the header.
 #[derive(Clone, Debug)]
 pub(crate) struct Parameter {
