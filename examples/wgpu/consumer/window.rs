@@ -96,7 +96,12 @@ pub(crate) fn run(options: &WatchOptions) -> Result<()> {
     let (adapter, device) = open(&instance, Some(&surface), None)?;
     let PhysicalSize { width, height } = window.inner_size();
     let config = surface.get_default_config(&adapter, width.max(1), height.max(1));
-    let config = config.ok_or("this device cannot show windows")?;
+    let mut config = config.ok_or("this device cannot show windows")?;
+    // Frames hold codes, which a window takes as they are; into an sRGB format they would be encoded once more.
+    let formats = surface.get_capabilities(&adapter).formats;
+    if let Some(plain) = formats.into_iter().find(|one| !one.is_srgb()) {
+        config.format = plain;
+    }
     surface.configure(device.wgpu(), &config);
     let show = Show::new(device.wgpu(), config.format);
     let mut screen = Screen {
