@@ -16,6 +16,8 @@ const FORMAT: Format = Format::ABGR8888;
 const DRAWN: Usage = Usage::RENDER;
 const SHOWN: Usage = Usage::SAMPLE;
 
+// Each test is alone before it opens anything: descriptors are counted by process.
+
 /// Frames of a pool, as both ends have them.
 struct Slots {
     pool: Pool,
@@ -147,6 +149,7 @@ fn so_do_frames_whose_fences_pass_through_the_driver() {
 /// Textures, devices and all go, in any order, and leave no descriptor.
 #[test]
 fn what_goes_in_any_order_leaves_nothing() {
+    let _alone = fds::alone();
     let bench = Bench::open();
     let to = common::wgpu_device();
     let once = |early: bool| {
@@ -174,7 +177,9 @@ fn what_goes_in_any_order_leaves_nothing() {
             .expect("an end");
     };
     once(true);
-    fds::unchanged(|| [true, false, true].into_iter().for_each(once));
+    let before = fds::list();
+    [true, false, true].into_iter().for_each(once);
+    fds::assert_as_many(&before);
     bench.assert_valid();
 }
 
@@ -207,6 +212,7 @@ fn other_threads_submit_meanwhile() {
 /// A stream that changes its size with each frame, and imports that are refused among them.
 #[test]
 fn a_hundred_sizes_leave_nothing() {
+    let _alone = fds::alone();
     let device = common::wgpu_device();
     let offer = device.offer(DRAWN).expect("an offer");
     let once = |index: u32| {
@@ -226,8 +232,8 @@ fn a_hundred_sizes_leave_nothing() {
     let settle = || device.wgpu().poll(wgpu::PollType::wait_indefinitely());
     once(0);
     settle().expect("an end");
-    fds::unchanged(|| {
-        (1..100).for_each(once);
-        settle().expect("an end");
-    });
+    let before = fds::list();
+    (1..100).for_each(once);
+    settle().expect("an end");
+    fds::assert_as_many(&before);
 }
