@@ -7,16 +7,8 @@ use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use common::made;
 use lucarne_capi::ffi::*;
-
-/// What a call puts into a place.
-fn made<T>(call: impl FnOnce(&mut MaybeUninit<Option<Box<T>>>) -> lucarne_status) -> Box<T> {
-    let mut place = MaybeUninit::new(None);
-    let status = call(&mut place);
-    assert_eq!(status, lucarne_status::Ok);
-    // SAFETY: MaybeUninit::assume_init: it was initialised above, and every call writes it.
-    unsafe { place.assume_init() }.expect("a handle")
-}
 
 fn image_of(device: &lucarne_device, usage: u32) -> Box<lucarne_image> {
     let offer = made(|place| lucarne_device_offer(Some(device), usage, Some(place), None));

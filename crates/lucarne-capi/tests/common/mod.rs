@@ -3,9 +3,11 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use std::ffi::OsStr;
+use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use lucarne_capi::ffi::lucarne_status;
 use tempfile::TempDir;
 
 /// The committed header.
@@ -152,6 +154,25 @@ pub(crate) fn soname(library: &Path) -> String {
         .and_then(|line| line.split_once('['))
         .expect("a SONAME");
     name.trim_end_matches(']').to_owned()
+}
+
+/// What a call puts into a place.
+pub(crate) fn made<T>(
+    call: impl FnOnce(&mut MaybeUninit<Option<Box<T>>>) -> lucarne_status,
+) -> Box<T> {
+    let mut place = MaybeUninit::new(None);
+    let status = call(&mut place);
+    assert_eq!(status, lucarne_status::Ok);
+    // SAFETY: MaybeUninit::assume_init: it was initialised above, and every call writes it.
+    unsafe { place.assume_init() }.expect("a handle")
+}
+
+/// What a call fills a plain value with.
+pub(crate) fn filled<T>(call: impl FnOnce(&mut MaybeUninit<T>) -> lucarne_status) -> T {
+    let mut place = MaybeUninit::uninit();
+    assert_eq!(call(&mut place), lucarne_status::Ok);
+    // SAFETY: MaybeUninit::assume_init: a call that succeeds has filled it.
+    unsafe { place.assume_init() }
 }
 
 /// A parameter of a function in the header.
