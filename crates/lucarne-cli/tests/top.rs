@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_pipe_gets_one_table() {
-    let served = Served::start(&["--size", "64x32", "--rate", "50", "--api", "cpu"]);
+    let served = Served::start(&["--size", "64x32", "--rate", "20", "--api", "cpu"]);
     let file = served.folder.path().join("frames");
     let mut recorder = lucarne(served.folder.path(), &["record", "test"])
         .arg(&file)
