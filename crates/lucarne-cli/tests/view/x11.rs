@@ -6,9 +6,8 @@ use std::time::{Duration, Instant};
 
 use x11rb::connection::{Connection, RequestConnection};
 use x11rb::protocol::xproto::{
-    AtomEnum, BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ClientMessageEvent, ConfigureWindowAux,
-    ConnectionExt as _, EventMask, ImageFormat, InputFocus, KEY_PRESS_EVENT, KEY_RELEASE_EVENT,
-    MOTION_NOTIFY_EVENT, Window,
+    AtomEnum, ClientMessageEvent, ConfigureWindowAux, ConnectionExt as _, EventMask, ImageFormat,
+    InputFocus, KEY_PRESS_EVENT, KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT, Window,
 };
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
@@ -136,17 +135,6 @@ impl X11 {
         let pointer = &self.connection;
         let sent = pointer.xtest_fake_input(MOTION_NOTIFY_EVENT, 0, 0, self.root, x, y, 0);
         sent.expect("sent").check().expect("XTest");
-    }
-
-    /// Moves the pointer there, and presses its first button and lets it go.
-    pub(crate) fn click(&self, x: u32, y: u32) {
-        let place = |side: u32| i16::try_from(side).expect("on the screen");
-        self.point(place(x), place(y));
-        for kind in [BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT] {
-            let pointer = &self.connection;
-            let sent = pointer.xtest_fake_input(kind, 1, 0, self.root, 0, 0, 0);
-            sent.expect("sent").check().expect("XTest");
-        }
     }
 
     fn code(&self, keysym: u32) -> u8 {
