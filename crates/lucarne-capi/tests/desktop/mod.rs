@@ -90,7 +90,7 @@ impl Picture {
         Self::of_bytes(width, height, 3, head.next().expect("pixels"))
     }
 
-    fn of_png(path: &Path) -> Self {
+    pub(crate) fn of_png(path: &Path) -> Self {
         let file = std::fs::File::open(path).expect("a picture");
         let decoder = png::Decoder::new(BufReader::new(file));
         let mut reader = decoder.read_info().expect("PNG");
@@ -225,12 +225,7 @@ impl Weston {
     pub(crate) fn start() -> Option<Self> {
         let runtime = tempfile::tempdir().expect("a folder");
         let mut command = Command::new("weston");
-        command.args([
-            "--socket=lucarne",
-            "--no-config",
-            "--idle-time=0",
-            "--debug",
-        ]);
+        command.args(["--socket=screen", "--no-config", "--idle-time=0", "--debug"]);
         command.args(["--backend=headless-backend.so", "--use-gl"]);
         command.args([format!("--width={WIDTH}"), format!("--height={HEIGHT}")]);
         command
@@ -240,7 +235,7 @@ impl Weston {
         until("weston's start", || {
             let ended = server.0.try_wait().expect("a child");
             assert!(ended.is_none(), "weston ended at its start: {ended:?}");
-            runtime.path().join("lucarne").exists().then_some(())
+            runtime.path().join("screen").exists().then_some(())
         });
         Some(Self {
             runtime,
@@ -252,7 +247,7 @@ impl Weston {
     pub(crate) fn shows<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env("XDG_RUNTIME_DIR", self.runtime.path())
-            .env("WAYLAND_DISPLAY", "lucarne")
+            .env("WAYLAND_DISPLAY", "screen")
             .env_remove("DISPLAY")
     }
 
