@@ -26,7 +26,7 @@ const CARGO_CHECKS: [(&str, &str); 8] = [
         "clippy --package lucarne --no-default-features -- -D warnings",
     ),
     ("doc", "doc --workspace --no-deps"),
-    // Runs no library: it compares lucarne.h with its sources.
+    // Compares lucarne.h with its sources, and compiles it.
     ("header", "test --package lucarne-capi --test c_header"),
     (
         "doc, default features",
