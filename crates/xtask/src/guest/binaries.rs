@@ -20,7 +20,7 @@ const FOLDERS: [&str; 6] = [
 ];
 
 /// Test programs that stay outside, and why.
-const NOT_IN_GUEST: [(&str, &str); 7] = [
+const NOT_IN_GUEST: [(&str, &str); 8] = [
     ("compile_fail", "runs cargo"),
     ("arrows", "reads sources, the same everywhere"),
     (
@@ -31,6 +31,10 @@ const NOT_IN_GUEST: [(&str, &str); 7] = [
     (
         "layer_programs",
         "an X server without a GPU is too slow there",
+    ),
+    (
+        "wgpu_streams",
+        "wgpu compiles shaders at each start, and was not tried on an emulated processor",
     ),
     ("window", "a compositor without a GPU is too slow there"),
     (
