@@ -1,5 +1,7 @@
 //! wgpu at one end of a stream or at both, in processes of their own: the same pictures everywhere.
 
+#[path = "../../tests/common/mod.rs"]
+mod common;
 #[path = "../../tests/common/program.rs"]
 mod program;
 
@@ -8,7 +10,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use lucarne::vulkan::{Instance, InstanceOptions};
-use lucarne::{Agreement, Extent, Format, Frame, Request, Usage, egl};
+use lucarne::{Agreement, Extent, Format, Frame, MemoryPath, Request, Usage, egl};
 use lucarne_examples::picture::Picture;
 use lucarne_examples::stream::{PRODUCER_USAGE, Renderer, Report, TIMEOUT};
 use lucarne_stream::{Consumer, ConsumerOptions, Delivery, Error, Producer, ProducerOptions};
@@ -68,6 +70,12 @@ fn wgpu_to_wgpu(path: &str) {
 
 #[test]
 fn wgpu_sees_what_wgpu_draws_in_dma_bufs() {
+    let renderer = Renderer::open(None).expect("Vulkan");
+    let offer = renderer.device().offer(PRODUCER_USAGE).expect("an offer");
+    let support = offer.path(MemoryPath::DmaBuf);
+    if !support.is_yes() {
+        return common::skip("dma-buf", &support.reason());
+    }
     wgpu_to_wgpu("dma-buf");
 }
 
