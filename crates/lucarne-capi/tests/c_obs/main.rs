@@ -77,7 +77,7 @@ fn settle(home: &Path, plugin: &Path, port: u16) {
 struct Obs {
     remote: Remote,
     log: PathBuf,
-    _program: Running,
+    program: Running,
 }
 
 impl Obs {
@@ -132,12 +132,17 @@ impl Obs {
         Some(Self {
             remote,
             log,
-            _program: program,
+            program,
         })
     }
 
     fn log(&self) -> String {
         std::fs::read_to_string(&self.log).expect("text")
+    }
+
+    fn descriptors(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.program.0.id());
+        std::fs::read_dir(folder).expect("it runs").count()
     }
 
     /// Until a source is this picture and nothing else.
@@ -160,6 +165,9 @@ impl Obs {
     }
 }
 
+/// How many sources follow each other while descriptors are counted.
+const SOURCES: usize = 6;
+
 /// The life of a source: frames, a producer that goes and one of another size that comes, the end of the source, another one.
 fn lives(obs: &mut Obs, streams: &Path) {
     let first = Picture::of_many_colours(WIDTH, HEIGHT, 1);
@@ -180,11 +188,29 @@ fn lives(obs: &mut Obs, streams: &Path) {
     let _served = Served::start(streams, &second);
     obs.shows("First", &second);
 
-    assert!(obs.remote.ask("RemoveInput", r#"{"inputName": "First"}"#));
-    let another = r#"{"sceneName": "Scene", "inputName": "Second", "inputKind": "lucarne_stream", "inputSettings": {"stream": "scene"}}"#;
-    assert!(obs.remote.ask("CreateInput", another));
-    obs.shows("Second", &second);
-    // The first source has let go.
+    follow(obs, streams, ["First", "1"], &second);
+    let before = obs.descriptors();
+    for number in 1..=SOURCES {
+        let names = [number, number + 1].map(|one| one.to_string());
+        follow(obs, streams, names.each_ref().map(String::as_str), &second);
+    }
+    // A stream's last buffer is imported when it is first used: one more or less says nothing, one for each source does.
+    let after = obs.descriptors();
+    assert!(
+        after < before + SOURCES / 2,
+        "{before} descriptors, then {after}"
+    );
+}
+
+/// One source ends, and lets go of the stream; another one shows it.
+fn follow(obs: &mut Obs, streams: &Path, [old, new]: [&str; 2], picture: &Picture) {
+    let name = format!(r#"{{"inputName": "{old}"}}"#);
+    assert!(obs.remote.ask("RemoveInput", &name));
+    let another = format!(
+        r#"{{"sceneName": "Scene", "inputName": "{new}", "inputKind": "lucarne_stream", "inputSettings": {{"stream": "scene"}}}}"#
+    );
+    assert!(obs.remote.ask("CreateInput", &another));
+    obs.shows(new, picture);
     until("one consumer", || {
         let found = lucarne_stream::describe(streams, "scene").ok()?;
         (found.description.consumers == 1).then_some(())
