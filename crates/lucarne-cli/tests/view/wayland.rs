@@ -9,6 +9,9 @@ use super::x11::{Shot, X11, until};
 use super::{APIS, Placed, differences, key};
 use x11rb::protocol::xproto::Window;
 
+/// Shift and Super, and then M.
+const MAXIMIZE: [u32; 3] = [0xffe1, 0xffeb, 'm' as u32];
+
 /// The pixels of Weston's pointer: it is 24 wide and high.
 const POINTER: usize = 24 * 24;
 
@@ -64,11 +67,26 @@ fn is_somewhere(shot: &Shot, picture: &Picture) -> bool {
     shot.pixels.windows(row.len()).any(|pixels| pixels == row)
 }
 
-/// Presses a key until it has done what it does. Weston in a window loses keys until it has heard that the keyboard is its own,
+/// Whether the picture's upper left part is there, each pixel three times at least.
+fn is_magnified(shot: &Shot, picture: &Picture) -> bool {
+    let row: Vec<[u8; 3]> = (0..50).map(|x| picture.at(x, 60)).collect();
+    let mut rows = shot.pixels.chunks_exact(shot.width as usize);
+    rows.any(|shown| {
+        let begins = shown.iter().position(|pixel| *pixel == row[0]);
+        let from = begins.map_or(&[][..], |at| &shown[at..]);
+        let times = from.iter().take_while(|pixel| **pixel == row[0]).count();
+        let mut once = from.to_vec();
+        once.dedup();
+        times >= 3 && once.starts_with(&row)
+    })
+}
+
+/// Presses the last of some keys, with the others held, until that has done what it does. Weston in a window loses keys until it has heard that the keyboard is its own,
 /// and nothing tells when that is.
-fn press(x11: &X11, screen: Window, keysym: u32, what: &str, done: impl Fn() -> bool) {
+fn press(x11: &X11, screen: Window, keys: &[u32], what: &str, done: impl Fn() -> bool) {
+    let (last, held) = keys.split_last().expect("a key");
     for _ in 0..4 {
-        x11.press(screen, keysym);
+        x11.press_with(screen, held, *last);
         let pressed = Instant::now();
         while pressed.elapsed() < Duration::from_secs(10) {
             if done() {
@@ -114,9 +132,13 @@ fn on_wayland_it_fills_the_screen_and_comes_back() {
             is_somewhere(&x11.shot(640, 480), &picture).then_some(())
         });
         let is_window = || is_somewhere(&x11.shot(640, 480), &picture);
-        press(&x11, screen, key('f'), "full screen", fills);
-        press(&x11, screen, ESCAPE, "the window again", is_window);
-        press(&x11, screen, key('q'), "its end", || !is_window());
+        press(&x11, screen, &[key('f')], "full screen", fills);
+        press(&x11, screen, &[ESCAPE], "the window again", is_window);
+        // Weston's own keys: as large as the screen, with the bar above it, and back.
+        let large = || is_magnified(&x11.shot(640, 480), &picture);
+        press(&x11, screen, &MAXIMIZE, "a large window", large);
+        press(&x11, screen, &MAXIMIZE, "the small window", is_window);
+        press(&x11, screen, &[key('q')], "its end", || !is_window());
         assert_eq!(viewer.ended(0)["ended"], "the window was closed");
         // And from the beginning.
         let mut view = view(

@@ -108,21 +108,28 @@ impl X11 {
 
     /// Presses a key and lets it go, in a window.
     pub(crate) fn press(&self, window: Window, keysym: u32) {
+        self.press_with(window, &[], keysym);
+    }
+
+    /// Presses a key while others are held, in a window.
+    pub(crate) fn press_with(&self, window: Window, held: &[u32], keysym: u32) {
         let focus = self
             .connection
             .set_input_focus(InputFocus::PARENT, window, 0_u32);
         focus.expect("sent").check().expect("a window");
-        self.press_below(keysym);
+        let down = held.iter().chain([&keysym]);
+        for key in down.clone() {
+            self.fake(KEY_PRESS_EVENT, *key);
+        }
+        for key in down.rev() {
+            self.fake(KEY_RELEASE_EVENT, *key);
+        }
     }
 
-    /// Presses a key and lets it go, in the window below the pointer if no window was given the keyboard.
-    pub(crate) fn press_below(&self, keysym: u32) {
-        let keyboard = &self.connection;
-        let code = self.code(keysym);
-        for kind in [KEY_PRESS_EVENT, KEY_RELEASE_EVENT] {
-            let sent = keyboard.xtest_fake_input(kind, code, 0, self.root, 0, 0, 0);
-            sent.expect("sent").check().expect("XTest");
-        }
+    fn fake(&self, kind: u8, keysym: u32) {
+        let (keyboard, code) = (&self.connection, self.code(keysym));
+        let sent = keyboard.xtest_fake_input(kind, code, 0, self.root, 0, 0, 0);
+        sent.expect("sent").check().expect("XTest");
     }
 
     /// Moves the pointer to the screen's lower right corner, where hardly anything of it is seen.
