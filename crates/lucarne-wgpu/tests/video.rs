@@ -161,7 +161,7 @@ fn planes_of_video_are_read_code_by_code() {
                 // Where the driver would place the rows of host memory differently it would have to copy.
                 Err(error) if allocator == Allocator::HostMemory => {
                     assert!(error.to_string().contains("would copy"), "{error}");
-                    lucarne_tests::skip::skip_case("host-memory", &format!("{format}: {error}"));
+                    lucarne_tests::skip::skip_case("mesa", &format!("{format}: {error}"));
                     continue;
                 }
                 Err(error) => panic!("{format}: {error}"),
