@@ -61,26 +61,23 @@ impl Gate {
         // As far as the same code strays from itself, in either direction.
         let chance = self.by_chance.filter(|chance| timed && *chance > 0.0);
         let strays = chance.map_or(1.0, |chance| chance.max(1.0 / chance));
-        // Twice over, as that was measured once.
-        let better = if self.at_least {
-            self.got * strays * strays
-        } else {
-            self.got / strays / strays
+        let better = |value: f64, times: f64| {
+            if self.at_least {
+                value * times
+            } else {
+                value / times
+            }
         };
-        let by_chance_alone = holds(if self.at_least {
-            self.got * strays
-        } else {
-            self.got / strays
-        });
-        let can_tell = !timed || calm && holds(if self.at_least { 1.0 / strays } else { strays });
+        let can_tell = !timed || calm && holds(better(1.0, 1.0 / strays));
         self.verdict = match (holds(self.got), can_tell) {
             (true, true) => Verdict::Holds,
-            // No more beyond the limit than the same code is beyond itself.
-            (false, true) if chance.is_some() && by_chance_alone => Verdict::Undecided,
-            (false, true) => Verdict::Fails,
-            // Worse than chance explains.
-            (false, false) if chance.is_some() && !holds(better) => Verdict::Fails,
-            (_, false) => Verdict::Undecided,
+            // More beyond the limit than the same code is beyond itself.
+            (false, true) if !holds(better(self.got, strays)) => Verdict::Fails,
+            // Worse than chance explains: twice over, as that was measured once.
+            (false, false) if chance.is_some() && !holds(better(self.got, strays * strays)) => {
+                Verdict::Fails
+            }
+            _ => Verdict::Undecided,
         };
         self
     }

@@ -7,9 +7,6 @@ use crate::messages::{Fault, Mode, Order, Ready, Shape, Variant};
 use crate::pairs::{Pair, PairPlan, Slice};
 use crate::stats::Random;
 
-/// Frames per second where the slowest are looked for: both sides still sleep between two.
-const OFTEN: f64 = 1000.0;
-
 /// What is measured, and for how long.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -27,6 +24,36 @@ pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) cores: Option<(usize, usize)>,
     pub(crate) fault: Option<Fault>,
+}
+
+/// What a slice is for.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    /// How long a frame's way takes, as often as a display wants frames.
+    Paced,
+    /// The slowest frames: paced too, and so often that a hundredth of them is enough to say something of.
+    Often,
+    /// How many a second there can be.
+    Free,
+}
+
+impl Part {
+    /// Frames per second where the slowest are looked for: both sides still sleep between two.
+    const OFTEN: f64 = 1000.0;
+
+    fn order(self, plan: &Plan) -> Order {
+        let (mode, rate) = match self {
+            Self::Paced => (Mode::Paced, plan.rate),
+            Self::Often => (Mode::Paced, Self::OFTEN),
+            Self::Free => (Mode::Free, plan.rate),
+        };
+        Order {
+            mode,
+            warm_up: plan.warm_up,
+            seconds: plan.seconds,
+            rate,
+        }
+    }
 }
 
 /// All slices of one variant at one size, in the order of the rounds.
@@ -76,26 +103,17 @@ pub(crate) fn run(
         rounds += 1;
         let mut slices: Vec<_> = slices(&pairs, rounds);
         random.shuffle(&mut slices);
-        for (index, mode) in slices {
+        for (index, part) in slices {
             let Measured { pair, series, .. } = &mut pairs[index];
             let (variant, extent) = (series.variant, series.extent);
             tell(&format!("round {rounds}: {variant} at {extent}"));
-            let order = Order {
-                mode,
-                warm_up: plan.warm_up,
-                seconds: plan.seconds,
-                rate: if mode == Mode::Often {
-                    OFTEN
-                } else {
-                    plan.rate
-                },
+            let slice = pair.run(part.order(plan), rounds)?;
+            let slices = match part {
+                Part::Paced => &mut series.paced,
+                Part::Often => &mut series.often,
+                Part::Free => &mut series.free,
             };
-            let slice = pair.run(order, rounds)?;
-            match mode {
-                Mode::Free => series.free.push(slice),
-                Mode::Often => series.often.push(slice),
-                Mode::Paced | Mode::Counted => series.paced.push(slice),
-            }
+            slices.push(slice);
         }
     }
     Ok(Run {
@@ -178,18 +196,18 @@ fn settle(pair: &mut Pair) -> Result<()> {
 }
 
 /// What this round measures. The first round measures everything.
-fn slices(pairs: &[Measured], round: u32) -> Vec<(usize, Mode)> {
+fn slices(pairs: &[Measured], round: u32) -> Vec<(usize, Part)> {
     let due = |one: &Measured| (round - 1).is_multiple_of(one.series.variant.every());
     let mut slices = Vec::new();
     for (index, one) in pairs.iter().enumerate().filter(|(_, one)| due(one)) {
         if !one.series.variant.within() {
-            slices.push((index, Mode::Paced));
+            slices.push((index, Part::Paced));
             if !one.large {
-                slices.push((index, Mode::Often));
+                slices.push((index, Part::Often));
             }
         }
         if !one.large {
-            slices.push((index, Mode::Free));
+            slices.push((index, Part::Free));
         }
     }
     slices

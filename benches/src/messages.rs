@@ -206,8 +206,6 @@ impl Role {
 pub(crate) enum Mode {
     /// So many a second, as a display wants them.
     Paced,
-    /// Paced too, and many a second: a hundredth of the frames is enough to say something of.
-    Often,
     /// As fast as both sides can.
     Free,
     /// Paced, and each frame within the function that callgrind counts.

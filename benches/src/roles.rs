@@ -71,7 +71,7 @@ fn room(order: Order) -> usize {
     let frames = (order.warm_up + order.seconds) * order.rate;
     match order.mode {
         // Some come late, never more often.
-        Mode::Paced | Mode::Often => {
+        Mode::Paced => {
             let frames = Duration::from_secs_f64(frames.max(0.0)).as_secs();
             usize::try_from(frames).unwrap_or_default() + 16
         }
@@ -104,7 +104,7 @@ fn produce(end: &mut dyn Produce, order: Order, count: &mut u32) -> Result<Produ
         ..Produced::default()
     };
     let period = match order.mode {
-        Mode::Paced | Mode::Often | Mode::Counted => Duration::from_secs_f64(1.0 / order.rate),
+        Mode::Paced | Mode::Counted => Duration::from_secs_f64(1.0 / order.rate),
         Mode::Free => Duration::ZERO,
     };
     let started = Instant::now();
@@ -134,7 +134,7 @@ fn produce(end: &mut dyn Produce, order: Order, count: &mut u32) -> Result<Produ
         };
         let sent = match order.mode {
             Mode::Counted => counted_frame(|| end.frame(stamp))?,
-            Mode::Paced | Mode::Often | Mode::Free => end.frame(stamp)?,
+            Mode::Paced | Mode::Free => end.frame(stamp)?,
         };
         if counts {
             slice.frames += 1;
@@ -165,7 +165,7 @@ fn consume(end: &mut dyn Consume, order: Order, before: &mut Option<u32>) -> Res
     loop {
         let seen = match order.mode {
             Mode::Counted => counted_frame(|| end.frame())?,
-            Mode::Paced | Mode::Often | Mode::Free => end.frame()?,
+            Mode::Paced | Mode::Free => end.frame()?,
         };
         let [stamp, other] = seen.stamps;
         if stamp.first && !counts {

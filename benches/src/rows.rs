@@ -42,6 +42,7 @@ pub(crate) struct Paced {
     pub(crate) in_hand: f64,
     /// Published to seen.
     pub(crate) p50: f64,
+    /// The same of a thousand frames a second, where there are such slices.
     pub(crate) p99: f64,
     /// Slot free to seen.
     pub(crate) with_drawing: f64,
@@ -97,14 +98,14 @@ pub(crate) fn rows(series: &[Series]) -> Vec<Row> {
 fn figures(one: &Series) -> Row {
     let all = || one.paced.iter().chain(&one.often).chain(&one.free);
     let count = |field: fn(&Slice) -> u64| all().map(field).sum();
-    let all_paced = pooled(&one.paced);
+    let latencies = pooled(&one.paced);
     let with_drawing = each(&one.paced, with_drawing);
     Row {
         variant: one.variant.name().to_owned(),
         size: one.extent.to_string(),
         paced: Paced {
             in_hand: median(&each(&one.paced, in_hand)),
-            p50: quantile(&all_paced, 0.5).unwrap_or_default(),
+            p50: quantile(&latencies, 0.5).unwrap_or_default(),
             p99: undisturbed_p99(tail(one)).unwrap_or_default(),
             with_drawing: median(&with_drawing),
             cpu: median(&each(&one.paced, |slice| slice.cpu)),

@@ -92,11 +92,11 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::report::Require;
 
     /// Says that nothing was tried, and why; fails where `LUCARNE_REQUIRE` demands it.
     fn skip(reason: &str) {
-        let required = std::env::var("LUCARNE_REQUIRE").unwrap_or_default();
-        let is_required = required.split(',').any(|kind| kind.trim() == "cargo-deb");
+        let is_required = Require::from_env().has("cargo-deb");
         assert!(!is_required, "LUCARNE_REQUIRE demands it, but: {reason}");
         eprintln!("skipped: cargo-deb: {reason}");
     }
