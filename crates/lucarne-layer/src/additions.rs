@@ -27,14 +27,13 @@ impl Additions {
         asked: &Asked<'_>,
     ) -> Self {
         let adds = |has: bool, says: Says| has && says == Says::Nothing;
-        let timeline_semaphore = adds(features.timeline_semaphore, asked.timeline_semaphore);
-        if timeline_semaphore || asked.timeline_semaphore == Says::On {
+        if features.timeline_semaphore && asked.timeline_semaphore != Says::Off {
             extensions.push(ash::khr::timeline_semaphore::NAME);
         }
         extensions.retain(|name| !asked.extensions.contains(name));
         Self {
             extensions,
-            timeline_semaphore,
+            timeline_semaphore: adds(features.timeline_semaphore, asked.timeline_semaphore),
             sampler_ycbcr_conversion: adds(
                 features.sampler_ycbcr_conversion,
                 asked.sampler_ycbcr_conversion,

@@ -227,6 +227,22 @@ fn what_the_driver_lacks_is_not_asked_for_nor_what_needs_it() {
     }
 }
 
+/// As a driver may that has had the feature since Vulkan 1.2, and lists its extension no more.
+#[test]
+fn a_feature_of_the_programs_brings_no_extension_that_is_not_listed() {
+    let below = Below {
+        hidden: vec![TIMELINE],
+        ..Below::default()
+    };
+    let program = Program::over(vk::API_VERSION_1_2, below);
+    let twelve = vk::PhysicalDeviceVulkan12Features::default().timeline_semaphore(true);
+    let (_, device) = program.device(&[], (&raw const twelve).cast());
+    let added = device.expect("a device").added();
+    assert_eq!(arrived().extensions, added);
+    assert!(!added.contains(&TIMELINE.to_owned()), "{added:?}");
+    assert!(added.contains(&WANTED[5].to_owned()), "{added:?}");
+}
+
 /// The driver lists what it then refuses.
 #[test]
 fn a_device_that_is_refused_is_created_as_the_program_asked() {
