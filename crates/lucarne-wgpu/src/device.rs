@@ -4,8 +4,7 @@ use std::ffi::CStr;
 use std::fmt;
 use std::sync::Arc;
 
-use lucarne::ash;
-use lucarne::{Extent, Format, MemoryPath, Offer, Requirement, Result, Support, Usage, vulkan};
+use lucarne::{Extent, Format, MemoryPath, Offer, Result, Usage, vulkan};
 use wgpu::TextureFormat;
 
 use crate::error::invalid;
@@ -128,16 +127,14 @@ impl Device {
     pub fn offer(&self, usage: Usage) -> Result<Offer> {
         let mut offer = self.inner.vulkan.offer(usage)?;
         offer.name = format!("wgpu: {}", offer.name);
-        if let Some(reason) = self.copies_host_memory() {
-            offer
-                .entries
-                .retain(|one| one.path != MemoryPath::HostMemory);
-            let host = offer
-                .paths
-                .iter_mut()
-                .find(|(path, _)| *path == MemoryPath::HostMemory);
-            if let Some((_, support)) = host {
-                *support = Support::no(reason);
+        // wgpu's commands are no place for copies.
+        let in_place = self.inner.vulkan.host_memory_in_place();
+        if !in_place.is_yes() {
+            let is_host = |path| path == MemoryPath::HostMemory;
+            offer.entries.retain(|one| !is_host(one.path));
+            let mut paths = offer.paths.iter_mut();
+            if let Some((_, support)) = paths.find(|(path, _)| is_host(*path)) {
+                *support = in_place;
             }
         }
         let side = self.inner.wgpu.limits().max_texture_dimension_2d;
@@ -153,26 +150,6 @@ impl Device {
             entry.usage.contains(usage)
         });
         Ok(offer)
-    }
-
-    /// Why textures cannot lie in host memory itself, where they cannot: wgpu's commands are no place for copies.
-    fn copies_host_memory(&self) -> Option<Requirement> {
-        let name = ash::ext::external_memory_host::NAME;
-        if self.inner.wgpu.adapter_info().device_type == wgpu::DeviceType::DiscreteGpu {
-            let reason = "a device that draws into host memory itself: a graphics card would copy";
-            return Some(Requirement::other(reason));
-        }
-        let enabled = ffi::is_enabled(&self.inner.wgpu, name);
-        (!enabled).then(|| Requirement::Extension {
-            api: "Vulkan device",
-            name: "VK_EXT_external_memory_host",
-            available: self
-                .inner
-                .vulkan
-                .adapter()
-                .device_extensions()
-                .contains(&name),
-        })
     }
 
     /// The program's device.

@@ -4,7 +4,6 @@
 //! submitted once, to the device's own queue, or its textures are never used again; images and semaphores live until that
 //! submission has finished.
 
-use std::ffi::CStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -115,13 +114,6 @@ pub(crate) fn request_device(
     // SAFETY: wgpu::Adapter::create_device_from_hal: opened just now, of this adapter and with these features.
     unsafe { adapter.create_device_from_hal(open, descriptor) }
         .map_err(|error| refused("wgpu::Adapter::create_device_from_hal", error, ""))
-}
-
-/// Whether a device was created with an extension.
-pub(crate) fn is_enabled(device: &wgpu::Device, name: &CStr) -> bool {
-    // SAFETY: wgpu::Device::as_hal: nothing is destroyed by hand.
-    let hal = unsafe { device.as_hal::<Vulkan>() };
-    hal.is_some_and(|hal| hal.enabled_device_extensions().contains(&name))
 }
 
 /// A texture of wgpu's that is `image`, and keeps it until wgpu needs it no more. It is first used when it has been brought into

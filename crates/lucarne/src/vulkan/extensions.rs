@@ -159,6 +159,7 @@ mod tests {
             include_str!("features.rs"),
             include_str!("fence.rs"),
             include_str!("handoff.rs"),
+            include_str!("host.rs"),
             include_str!("owner.rs"),
             include_str!("support.rs"),
         ];

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use ash::vk;
 
+use super::device::Device;
 use super::image::Bound;
 use super::inner::DeviceInner;
 use super::memory::{HOST_POINTER, bind, create_image, host_memory, image_info};
 use super::object::Owned;
-use super::offer;
-use crate::error::{Error, Result};
+use super::{offer, support};
+use crate::error::{Error, Requirement, Result, Support};
 use crate::format::FormatInfo;
 use crate::frame::{Frame, Memory};
 use crate::kernel::{Mapping, Memfd};
@@ -26,7 +27,7 @@ pub(super) fn export(
     info: &FormatInfo,
     usage: Usage,
 ) -> Result<Option<(Bound, Frame)>> {
-    if !worthwhile(device) {
+    if !places(device).is_yes() {
         return Ok(None);
     }
     let Some((image, place)) = linear_image(device, extent, info, usage)? else {
@@ -69,7 +70,7 @@ pub(super) fn over(
     let (Memory::HostMemory(memfd), [plane]) = (frame.memory(), frame.layout().planes()) else {
         return Ok(None);
     };
-    if !worthwhile(device) {
+    if !places(device).is_yes() {
         return Ok(None);
     }
     let extent = frame.layout().extent();
@@ -93,9 +94,19 @@ fn in_place(image: Owned<vk::Image>, memory: Owned<vk::DeviceMemory>, mapping: M
     }
 }
 
+impl Device {
+    /// Whether images lie in host memory itself where the driver can place them there ([`Image::copies_per_frame`] is 0), or why
+    /// this device copies every frame that goes through host memory.
+    ///
+    /// [`Image::copies_per_frame`]: super::Image::copies_per_frame
+    pub fn host_memory_in_place(&self) -> Support {
+        places(self.inner())
+    }
+}
+
 /// Whether drawing into memory of the host costs no more than copying into it: on graphics cards of their own each
 /// access would cross the bus.
-fn worthwhile(device: &DeviceInner) -> bool {
+fn places(device: &DeviceInner) -> Support {
     let adapter = device.adapter.inner();
     // SAFETY: vkGetPhysicalDeviceProperties with a physical device of this instance.
     let properties = unsafe {
@@ -103,7 +114,15 @@ fn worthwhile(device: &DeviceInner) -> bool {
             .instance
             .get_physical_device_properties(adapter.physical)
     };
-    device.memory_host.is_some() && properties.device_type != vk::PhysicalDeviceType::DISCRETE_GPU
+    if properties.device_type == vk::PhysicalDeviceType::DISCRETE_GPU {
+        let reason = "a device that draws into host memory itself: a graphics card would copy";
+        return Support::no(Requirement::other(reason));
+    }
+    if device.memory_host.is_none() {
+        let name = ash::ext::external_memory_host::NAME;
+        return Support::no(support::extension(adapter, name));
+    }
+    Support::Yes(())
 }
 
 /// A LINEAR image and where the driver puts its rows, or `None` where the driver cannot make one for `usage`.
