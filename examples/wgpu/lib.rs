@@ -55,10 +55,25 @@ fn now<T>(future: impl Future<Output = T>) -> Result<T> {
     }
 }
 
+/// Waits until the device has done everything that was submitted to it.
+///
+/// # Errors
+///
+/// If it takes too long.
+pub fn finish(device: &Device) -> Result<()> {
+    device.wgpu().poll(wgpu::PollType::Wait {
+        submission_index: None,
+        timeout: Some(TIMEOUT),
+    })?;
+    Ok(())
+}
+
 /// A copy of a frame's bytes, on its way into memory of the CPU's: for pictures only.
 #[derive(Debug)]
 pub struct Snapshot {
     buffer: wgpu::Buffer,
+    /// A row's bytes without and with padding.
+    row: u32,
     pitch: u32,
 }
 
@@ -86,7 +101,7 @@ impl Snapshot {
             layout,
         };
         encoder.copy_texture_to_buffer(texture.as_image_copy(), target, size);
-        (encoder.finish(), Self { buffer, pitch })
+        (encoder.finish(), Self { buffer, row, pitch })
     }
 
     /// The copied bytes, rows without padding, once the turn has been submitted. Waits for it.
@@ -94,24 +109,19 @@ impl Snapshot {
     /// # Errors
     ///
     /// If wgpu cannot map the copy.
-    pub fn bytes(self, device: &Device, texture: &Texture) -> Result<Vec<u8>> {
+    pub fn bytes(self, device: &Device) -> Result<Vec<u8>> {
         let (send, mapped) = mpsc::channel();
         self.buffer
             .map_async(wgpu::MapMode::Read, .., move |result| {
                 // Nobody waits any more where the poll has failed.
                 let _ = send.send(result);
             });
-        device.wgpu().poll(wgpu::PollType::Wait {
-            submission_index: None,
-            timeout: Some(TIMEOUT),
-        })?;
+        finish(device)?;
         mapped.recv()??;
-        let texture = texture.texture();
-        let row = texture.width() * texture.format().block_copy_size(None).unwrap_or_default();
         let view = self.buffer.get_mapped_range(..)?;
         let rows = view.chunks_exact(self.pitch as usize);
         Ok(rows
-            .flat_map(|padded| &padded[..row as usize])
+            .flat_map(|padded| &padded[..self.row as usize])
             .copied()
             .collect())
     }
@@ -122,7 +132,7 @@ impl Snapshot {
     ///
     /// As [`Snapshot::bytes`].
     pub fn picture(self, device: &Device, texture: &Texture) -> Result<Picture> {
-        let bytes = self.bytes(device, texture)?;
+        let bytes = self.bytes(device)?;
         let layout = texture.frame().layout();
         Ok(Picture::from_frame(
             layout.extent(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use lucarne::{Extent, Fence, Format, MemoryPath, Request, Usage, negotiate};
-use lucarne_example_wgpu::{Snapshot, instance, open};
+use lucarne_example_wgpu::{Snapshot, finish, instance, open};
 use lucarne_examples::options::extent;
 use lucarne_examples::stream::{Result, TIMEOUT, exit};
 use lucarne_wgpu::{Device, Texture};
@@ -60,6 +60,7 @@ fn run(options: &Options) -> Result<()> {
     let mut copied = Vec::new();
     let mut gate = Fence::Signaled;
     for number in 0..options.frames + 5 {
+        // Both ways end when the other device has done everything.
         let start = Instant::now();
         let done = from.submit([&drawn], &gate, TIMEOUT, [clear(&from, &drawn, number)])?;
         gate = to.submit([&shown], &done, TIMEOUT, [])?;
@@ -72,7 +73,7 @@ fn run(options: &Options) -> Result<()> {
             TIMEOUT,
             [clear(&from, &drawn, number), copy],
         )?;
-        let bytes = snapshot.bytes(&from, &drawn)?;
+        let bytes = snapshot.bytes(&from)?;
         upload(&to, &uploaded, &bytes);
         finish(&to)?;
         gate = done;
@@ -143,15 +144,6 @@ fn upload(device: &Device, texture: &wgpu::Texture, bytes: &[u8]) {
         .queue()
         .write_texture(target, bytes, layout, texture.size());
     device.queue().submit([]);
-}
-
-/// Waits until the device has done everything, so that both ways are measured to the same end.
-fn finish(device: &Device) -> Result<()> {
-    device.wgpu().poll(wgpu::PollType::Wait {
-        submission_index: None,
-        timeout: Some(TIMEOUT),
-    })?;
-    Ok(())
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {

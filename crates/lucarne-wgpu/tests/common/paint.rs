@@ -15,7 +15,6 @@ pub(crate) struct Painter {
     device: Device,
     queue: Queue,
     pipeline: wgpu::RenderPipeline,
-    layout: wgpu::BindGroupLayout,
 }
 
 impl Painter {
@@ -23,28 +22,10 @@ impl Painter {
         let queue = device.queue().clone();
         let device = device.wgpu().clone();
         let module = device.create_shader_module(wgpu::include_wgsl!("paint.wgsl"));
-        let layout = device.create_bind_group_layout(&wgpu::BindGroupLayoutDescriptor {
-            label: None,
-            entries: &[wgpu::BindGroupLayoutEntry {
-                binding: 0,
-                visibility: wgpu::ShaderStages::FRAGMENT,
-                ty: wgpu::BindingType::Texture {
-                    sample_type: wgpu::TextureSampleType::Float { filterable: false },
-                    view_dimension: wgpu::TextureViewDimension::D2,
-                    multisampled: false,
-                },
-                count: None,
-            }],
-        });
-        let whole = device.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: None,
-            bind_group_layouts: &[Some(&layout)],
-            immediate_size: 0,
-        });
         let options = wgpu::PipelineCompilationOptions::default();
         let pipeline = device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
             label: None,
-            layout: Some(&whole),
+            layout: None,
             vertex: wgpu::VertexState {
                 module: &module,
                 entry_point: None,
@@ -67,7 +48,6 @@ impl Painter {
             device,
             queue,
             pipeline,
-            layout,
         }
     }
 
@@ -75,7 +55,7 @@ impl Painter {
     pub(crate) fn copy(&self, source: &Texture, target: &Texture) -> CommandBuffer {
         let bound = self.device.create_bind_group(&wgpu::BindGroupDescriptor {
             label: None,
-            layout: &self.layout,
+            layout: &self.pipeline.get_bind_group_layout(0),
             entries: &[wgpu::BindGroupEntry {
                 binding: 0,
                 resource: wgpu::BindingResource::TextureView(
