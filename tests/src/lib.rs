@@ -9,6 +9,7 @@
     reason = "`vk!` says once what a test's Vulkan calls must be; its arguments are the test's own"
 )]
 
+pub mod bare;
 pub mod canary;
 pub mod child;
 pub mod cpu;

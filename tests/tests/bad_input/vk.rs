@@ -2,54 +2,28 @@
 
 use std::ffi::CStr;
 
-use ash::vk;
 use lucarne::negotiate::Rung;
 use lucarne::vulkan::{Access, Device};
 use lucarne::{Offer, Usage};
+use lucarne_tests::bare::Bare;
 use lucarne_tests::pair::PRODUCER;
 
 use super::*;
 
-/// A caller's own device with these extensions, wrapped; destroyed at the end.
-struct Bare {
-    device: Option<Device>,
-    raw: ash::Device,
+/// A caller's own device with these extensions, wrapped.
+struct Wrapped {
+    // Dropped in this order.
+    device: Device,
+    _raw: Bare,
 }
 
-impl Bare {
+impl Wrapped {
     fn new(pair: &Pair, extensions: &[&CStr]) -> Self {
-        let names: Vec<_> = extensions.iter().map(|name| name.as_ptr()).collect();
-        let family = pair.vk.queue_family();
-        let queues = [vk::DeviceQueueCreateInfo::default()
-            .queue_family_index(family)
-            .queue_priorities(&[1.0])];
-        let create = vk::DeviceCreateInfo::default()
-            .queue_create_infos(&queues)
-            .enabled_extension_names(&names);
-        let adapter = pair.vk.adapter();
-        // SAFETY: vkCreateDevice: the family is the pair's, the driver lists the extensions, pointers are locals.
-        let raw = unsafe { pair.instance().create_device(adapter.raw(), &create, None) };
-        let raw = raw.expect("a device");
-        // SAFETY: vkGetDeviceQueue: the device was created with queue 0 of this family.
-        let queue = unsafe { raw.get_device_queue(family, 0) };
-        // SAFETY: Device::from_raw: the queue and the extensions are this device's; `drop` destroys it last.
-        let device = unsafe { Device::from_raw(adapter, raw.clone(), queue, family, extensions) };
+        let raw = Bare::new(pair.instance(), pair.vk.adapter(), extensions);
         Self {
-            device: Some(device.expect("a wrapped device")),
-            raw,
+            device: raw.wrap(extensions),
+            _raw: raw,
         }
-    }
-
-    fn device(&self) -> &Device {
-        self.device.as_ref().expect("there until it is dropped")
-    }
-}
-
-impl Drop for Bare {
-    fn drop(&mut self) {
-        self.device = None;
-        // SAFETY: vkDestroyDevice: whatever was made of it is gone, the wrapper too.
-        unsafe { self.raw.destroy_device(None) };
     }
 }
 
@@ -77,8 +51,8 @@ fn assert_lists(pair: &Pair, missing: &[Requirement], name: &'static CStr) {
 #[test]
 fn a_device_without_the_extensions_lists_each_of_them() {
     with_pair(|pair| {
-        let bare = Bare::new(pair, &[]);
-        let offer: Offer = bare.device().offer(PRODUCER).expect("an offer");
+        let bare = Wrapped::new(pair, &[]);
+        let offer: Offer = bare.device.offer(PRODUCER).expect("an offer");
         let agreed = |path| agreement(pair, path);
         for path in paths(pair) {
             let needed: &[&'static CStr] = match path {
@@ -90,7 +64,7 @@ fn a_device_without_the_extensions_lists_each_of_them() {
                 panic!("{path} without its extensions");
             };
             let error = bare
-                .device()
+                .device
                 .export(&agreed(path))
                 .expect_err("no extensions");
             let Error::Unsupported {
@@ -109,11 +83,14 @@ fn a_device_without_the_extensions_lists_each_of_them() {
             assert!(offer.entries.iter().all(|entry| entry.path != path));
         }
         // What needs no extension works.
-        let image = bare.device().export(&agreed(MemoryPath::HostMemory));
+        let image = bare.device.export(&agreed(MemoryPath::HostMemory));
         drop(image.expect("an image in host memory"));
         assert!(!offer.fences.export.is_yes() && !offer.fences.import.is_yes());
         let reason = offer.fences.export.reason();
         assert!(reason.contains("VK_KHR_external_semaphore_fd"), "{reason}");
+        let copies = bare.device.host_memory_in_place().reason();
+        let words = ["VK_EXT_external_memory_host", "a graphics card would copy"];
+        assert!(words.iter().any(|why| copies.contains(why)), "{copies}");
     });
 }
 
@@ -123,9 +100,9 @@ fn one_extension_that_is_missing_is_the_one_that_is_named() {
         if !can(pair, MemoryPath::DmaBuf) {
             return;
         }
-        let bare = Bare::new(pair, &NEEDED_FOR_DMA_BUFS[..2]);
+        let bare = Wrapped::new(pair, &NEEDED_FOR_DMA_BUFS[..2]);
         let agreement = agreement(pair, MemoryPath::DmaBuf);
-        let error = bare.device().export(&agreement).expect_err("no modifiers");
+        let error = bare.device.export(&agreement).expect_err("no modifiers");
         let Error::Unsupported { missing, .. } = &error else {
             panic!("{error}");
         };
@@ -151,9 +128,9 @@ fn a_queue_family_that_is_not_there_is_refused() {
 #[test]
 fn an_image_of_another_device_is_not_written() {
     with_pair(|pair| {
-        let other = Bare::new(pair, &[]);
+        let other = Wrapped::new(pair, &[]);
         let agreement = agreement(pair, MemoryPath::HostMemory);
-        let image = other.device().export(&agreement).expect("an image");
+        let image = other.device.export(&agreement).expect("an image");
         let access = Access::TransferDestination;
         let no_commands = |_| panic!("nothing may be recorded");
         let written = pair
