@@ -64,7 +64,7 @@ fn an_engines_device_shares_with_the_layer() {
 /// Two engines' devices, of one process.
 fn share_on_each_path(instance: &Instance) {
     let engines = [(); 2].map(|()| Engine::new(instance, &[]));
-    let devices = [0, 1].map(|at| engines[at].wrap());
+    let devices = engines.each_ref().map(Engine::wrap);
     let mut shared = 0;
     for path in PATHS {
         match agree(&devices[0], &devices[1], path) {
@@ -75,12 +75,7 @@ fn share_on_each_path(instance: &Instance) {
             // The driver's own want: the extensions are all there.
             Err(refusal) => {
                 assert!(!refusal.contains("enable it"), "{refusal}");
-                let kind = if path == MemoryPath::DmaBuf {
-                    "dma-buf"
-                } else {
-                    "opaque-fd"
-                };
-                skip_case(kind, &refusal.replace('\n', " "));
+                skip_case(path.name(), &refusal.replace('\n', " "));
             }
         }
     }
@@ -93,7 +88,7 @@ fn without_the_layer_it_is_refused_by_name() {
     let instance = instance(false);
     let engines = [(); 2].map(|()| Engine::new(&instance, &[]));
     assert_eq!(engines[0].enabled(), None);
-    let devices = [0, 1].map(|at| engines[at].wrap());
+    let devices = engines.each_ref().map(Engine::wrap);
     for path in PATHS {
         let refusal = agree(&devices[0], &devices[1], path).expect_err("nothing is enabled");
         for words in ["VK_KHR_external_memory_fd", "enable it"] {
