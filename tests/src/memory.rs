@@ -1,4 +1,4 @@
-//! Memory for frames whose layout a test chooses.
+//! Memory for frames whose layout a test chooses, and what this process has of it.
 
 use lucarne::Memory;
 use lucarne::cpu::{Adapter, Allocator};
@@ -30,4 +30,16 @@ pub fn skip_kind(allocator: &Allocator) -> &'static str {
 /// When there is no memory left, or the allocator is missing: ask [`can`] first.
 pub fn allocate(allocator: &Allocator, size: u64) -> Memory {
     lucarne_conformance::placement::allocate(allocator, size).expect("memory")
+}
+
+/// Resident memory of this process, in bytes (`proc_pid_status(5)`).
+///
+/// # Panics
+///
+/// When `/proc` is not mounted.
+pub fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let text = line.expect("VmRSS").trim().trim_end_matches(" kB");
+    text.parse::<u64>().expect("a number") * 1024
 }

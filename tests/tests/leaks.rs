@@ -9,6 +9,7 @@ use lucarne::{
     DeviceId, Extent, Fence, Format, Frame, FrameLayout, Memory, MemoryPath, Modifier, OpaqueFd,
     Plane, Tiling, Usage, kernel::Memfd, vulkan,
 };
+use lucarne_tests::memory::resident;
 use lucarne_tests::pair::Pair;
 use lucarne_tests::skip::skip_case;
 use lucarne_tests::{TIMEOUT, fds, in_guest};
@@ -22,14 +23,6 @@ const GROWTH: u64 = 4 << 20;
 
 fn cycles() -> usize {
     if in_guest() { 500 } else { 10_000 }
-}
-
-/// Resident memory, in bytes (`proc_pid_status(5)`).
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("/proc");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let text = line.expect("VmRSS").trim().trim_end_matches(" kB");
-    text.parse::<u64>().expect("a number") * 1024
 }
 
 /// Mappings, of which a leaked buffer leaves one even where it was never touched.

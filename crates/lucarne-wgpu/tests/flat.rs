@@ -5,9 +5,10 @@ mod common;
 use std::sync::{Arc, Barrier};
 
 use common::paint::reader;
-use common::{Bench, agree};
+use common::{Bench, agree, import_usage};
 use lucarne::cpu::Allocator;
 use lucarne::{Extent, Fence, Format, Frame, MemoryPath, Pool, Request, Usage, negotiate};
+use lucarne_tests::memory::resident;
 use lucarne_tests::yuv::OURS;
 use lucarne_tests::{TIMEOUT, fds, in_guest};
 use lucarne_wgpu::{Device, Texture, lucarne};
@@ -30,10 +31,7 @@ impl Slots {
         let (offer, accept) = (from.offer(DRAWN), to.offer(SHOWN));
         let (offer, accept) = (offer.expect("an offer"), accept.expect("an offer"));
         let agreement = agree(&offer, &accept, (path, FORMAT), (DRAWN, SHOWN))?;
-        let usage = match path {
-            MemoryPath::OpaqueFd => DRAWN | SHOWN,
-            _ => SHOWN,
-        };
+        let usage = import_usage(&agreement);
         let drawn: Vec<_> = (0..3)
             .map(|_| from.export(&agreement).expect("a texture"))
             .collect();
@@ -105,14 +103,6 @@ fn clear(device: &Device, texture: &Texture, [r, g, b, a]: [f64; 4]) -> wgpu::Co
     encoder.finish()
 }
 
-/// Kilobytes of this process in memory.
-fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let number = line.and_then(|rest| rest.trim().split(' ').next());
-    number.expect("a number").parse().expect("of kilobytes")
-}
-
 fn flat(bench: &Bench, frames: u32) {
     let (from, to) = (&bench.wgpu, common::wgpu_device());
     for path in [MemoryPath::DmaBuf, MemoryPath::OpaqueFd] {
@@ -124,7 +114,7 @@ fn flat(bench: &Bench, frames: u32) {
         let (before, descriptors) = (resident(), fds::list());
         (0..frames).for_each(|number| slots.frame(from, &to, number, number % 1000 == 0));
         fds::assert_as_many(&descriptors);
-        let grown = resident().saturating_sub(before);
+        let grown = resident().saturating_sub(before) / 1024;
         eprintln!("{path}: {frames} frames, {grown} kB more in memory");
         // A leak of one hundred bytes per frame would show; the layer and the allocator need some room.
         assert!(grown < 2048, "{path}: {grown} kB in {frames} frames");

@@ -3,7 +3,7 @@
 mod common;
 
 use common::paint::{Painter, reader};
-use common::{Bench, DRAWN, EXTENT, agree};
+use common::{Bench, DRAWN, EXTENT, agree, import_usage};
 use lucarne::{Fence, Format, Frame, MemoryPath, Usage};
 use lucarne_tests::reader::Reader;
 use lucarne_tests::{TIMEOUT, pattern};
@@ -90,11 +90,7 @@ fn drawn_by_vulkan(bench: &Bench, path: MemoryPath, format: Format) {
         return;
     };
     let image = vk.export(&agreement).expect("an image");
-    // Memory objects do not say what they are for: both sides name what both do.
-    let usage = match path {
-        MemoryPath::OpaqueFd => written | Usage::SAMPLE,
-        _ => Usage::SAMPLE,
-    };
+    let usage = import_usage(&agreement);
     let texture = wgpu.import(image.frame(), usage).expect("a texture");
     let info = format.info().expect("known");
     let mut gate = Fence::Signaled;
@@ -136,10 +132,7 @@ fn wgpu_shows_what_wgpu_has_written_between_its_own_submissions() {
                 continue;
             };
             let texture = bench.wgpu.export(&agreement).expect("a texture");
-            let usage = match path {
-                MemoryPath::OpaqueFd => written | Usage::SAMPLE,
-                _ => Usage::SAMPLE,
-            };
+            let usage = import_usage(&agreement);
             let shown = other.import(texture.frame(), usage).expect("a texture");
             let mut gate = Fence::Signaled;
             for frame in 0..FRAMES {

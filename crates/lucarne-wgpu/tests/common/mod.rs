@@ -105,6 +105,14 @@ pub(crate) fn agree(
         .ok()
 }
 
+/// What the consumer imports for. Memory objects do not say what they are for: there both sides name what both do.
+pub(crate) fn import_usage(agreement: &Agreement) -> Usage {
+    match agreement.path() {
+        MemoryPath::OpaqueFd => agreement.producer | agreement.consumer,
+        _ => agreement.consumer,
+    }
+}
+
 /// The `VkFormat` that wgpu makes of a texture format on this adapter.
 pub(crate) fn raw_format(adapter: &wgpu::Adapter, format: wgpu::TextureFormat) -> i32 {
     // SAFETY: wgpu::Adapter::as_hal: nothing is destroyed by hand.
