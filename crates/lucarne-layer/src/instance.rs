@@ -43,34 +43,13 @@ impl Instance {
                 mem::transmute::<unsafe extern "system" fn(), vk::PFN_vkDestroyInstance>(function)
             }
         });
-        let mut instance = Self {
+        Self {
             handle,
             next,
             destroy,
-            functions: Err(String::new()),
-        };
-        instance.functions = instance.load(version);
-        instance
-    }
-
-    fn load(&self, version: u32) -> Result<ash::Instance, String> {
-        if version < vk::API_VERSION_1_1 {
-            let words =
-                "the program asked for Vulkan 1.0, and sharing frames needs an instance of 1.1";
-            return Err(words.to_owned());
+            // SAFETY: the caller's promise.
+            functions: unsafe { functions(handle, next, version) },
         }
-        for name in NEEDED {
-            // SAFETY: vkGetInstanceProcAddr of the next layer, with its instance.
-            if unsafe { (self.next)(self.handle, name.as_ptr()) }.is_none() {
-                let name = name.to_string_lossy();
-                return Err(format!("a layer or driver below has no {name}"));
-            }
-        }
-        let next = ash::StaticFn {
-            get_instance_proc_addr: self.next,
-        };
-        // SAFETY: the next layer's vkGetInstanceProcAddr, with its instance.
-        Ok(unsafe { ash::Instance::load(&next, self.handle) })
     }
 
     /// The physical device as the core sees it, or why it cannot be used.
@@ -86,8 +65,8 @@ impl Instance {
         // SAFETY: Entry::from_static_fn: the core only keeps it, and calls nothing of it. With the loader's own, the layer would
         // call itself.
         let entry = unsafe { ash::Entry::from_static_fn(nothing) };
-        // SAFETY: Adapter::from_raw: of this instance, created with Vulkan 1.1 or later (`load`), which outlives this call's
-        // answer: the layer drops that before vkCreateDevice returns.
+        // SAFETY: Adapter::from_raw: of this instance, created with Vulkan 1.1 or later (`functions`), which outlives this
+        // call's answer: the layer drops that before vkCreateDevice returns.
         let adapter = unsafe { Adapter::from_raw(&entry, functions, physical) };
         adapter.map_err(|error| error.to_string())
     }
@@ -95,6 +74,34 @@ impl Instance {
     pub(crate) fn handle(&self) -> vk::Instance {
         self.handle
     }
+}
+
+/// What an instance of this version has for the core, or why the core cannot work there.
+///
+/// # Safety
+///
+/// As for [`Instance::new`].
+unsafe fn functions(
+    handle: vk::Instance,
+    next: vk::PFN_vkGetInstanceProcAddr,
+    version: u32,
+) -> Result<ash::Instance, String> {
+    if version < vk::API_VERSION_1_1 {
+        let words = "the program asked for Vulkan 1.0, and sharing frames needs an instance of 1.1";
+        return Err(words.to_owned());
+    }
+    for name in NEEDED {
+        // SAFETY: vkGetInstanceProcAddr of the next layer, with its instance.
+        if unsafe { next(handle, name.as_ptr()) }.is_none() {
+            let name = name.to_string_lossy();
+            return Err(format!("a layer or driver below has no {name}"));
+        }
+    }
+    let next = ash::StaticFn {
+        get_instance_proc_addr: next,
+    };
+    // SAFETY: the next layer's vkGetInstanceProcAddr, with its instance.
+    Ok(unsafe { ash::Instance::load(&next, handle) })
 }
 
 /// A `vkGetInstanceProcAddr` that has nothing.
