@@ -7,6 +7,10 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+#[allow(dead_code, reason = "each test program uses a part of it")]
+mod common;
+use common::{command, text};
+
 const NAME: &str = "VkLayer_LUCARNE_extensions.json";
 const LAYER: &str = "VK_LAYER_LUCARNE_extensions";
 const TEXT: &str = include_str!("../../lucarne-layer/VkLayer_LUCARNE_extensions.json");
@@ -24,9 +28,8 @@ fn layer() -> TempDir {
     folder
 }
 
-fn lucarne() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lucarne"));
-    command.stdin(Stdio::null());
+fn lucarne(arguments: &[&str]) -> Command {
+    let mut command = command(arguments);
     for name in ["VK_LAYER_PATH", "VK_ADD_LAYER_PATH", "VK_INSTANCE_LAYERS"] {
         command.env_remove(name);
     }
@@ -34,22 +37,14 @@ fn lucarne() -> Command {
 }
 
 fn run(folder: &Path, program: &[&str]) -> Command {
-    let mut command = lucarne();
+    let mut command = lucarne(&["run", "--layer"]);
+    command.arg(folder).arg("--").args(program);
     command
-        .args(["run", "--layer"])
-        .arg(folder)
-        .arg("--")
-        .args(program);
-    command
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// What it complains of, in one line.
 fn complaint(output: &Output) -> String {
-    let said = text(&output.stderr);
+    let said = text(&output.stderr).to_owned();
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert!(
         said.starts_with("error: ") && said.lines().count() == 1,
@@ -196,7 +191,7 @@ fn what_cannot_be_run_is_told() {
     );
     let folder = said(layer.path().to_str().expect("UTF-8"));
     assert!(folder.contains("may run"), "{folder}");
-    let output = lucarne().arg("run").output().expect("it runs");
+    let output = lucarne(&["run"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(2));
     assert!(
         text(&output.stderr).contains("<PROGRAM>"),
