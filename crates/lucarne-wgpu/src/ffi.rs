@@ -225,23 +225,16 @@ fn with_queue<T>(queue: &wgpu::Queue, body: impl FnOnce(&raw::Queue) -> T) -> Re
 }
 
 /// Makes the next submission wait.
-pub(crate) fn add_waits(queue: &wgpu::Queue, semaphores: &[vk::Semaphore]) -> Result<()> {
+pub(crate) fn add_wait(queue: &wgpu::Queue, semaphore: vk::Semaphore) -> Result<()> {
     let stage = vk::PipelineStageFlags::ALL_COMMANDS;
     with_queue(queue, |queue| {
-        for semaphore in semaphores {
-            queue.add_wait_semaphore(*semaphore, None, stage);
-        }
+        queue.add_wait_semaphore(semaphore, None, stage);
     })
 }
 
-/// Takes back what no submission has waited for; whether there was any.
-pub(crate) fn remove_waits(queue: &wgpu::Queue, semaphores: &[vk::Semaphore]) -> Result<bool> {
-    with_queue(queue, |queue| {
-        let left = semaphores
-            .iter()
-            .map(|one| queue.remove_wait_semaphore(*one));
-        left.fold(false, |any, one| any | one)
-    })
+/// Takes back what no submission has waited for; whether it was left.
+pub(crate) fn remove_wait(queue: &wgpu::Queue, semaphore: vk::Semaphore) -> Result<bool> {
+    with_queue(queue, |queue| queue.remove_wait_semaphore(semaphore))
 }
 
 /// Makes the next submission signal.

@@ -25,8 +25,8 @@ impl Semaphores {
         idle.map_or_else(|| ffi::signal_semaphore(device), Ok)
     }
 
-    pub(crate) fn put_waits(&self, done: impl IntoIterator<Item = WaitSemaphore>) {
-        held(&self.waits).extend(done);
+    pub(crate) fn put_wait(&self, done: WaitSemaphore) {
+        held(&self.waits).push(done);
     }
 
     pub(crate) fn put_signal(&self, done: SignalSemaphore) {

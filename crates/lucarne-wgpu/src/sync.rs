@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lucarne::ash::vk;
 use lucarne::vulkan::WaitSemaphore;
-use lucarne::{Fence, Result};
+use lucarne::{Fence, MemoryPath, Result};
 use wgpu::{CommandBuffer, CommandEncoder, CommandEncoderDescriptor, TextureTransition};
 
 use crate::device::Device;
@@ -45,12 +45,12 @@ impl Device {
         commands: impl IntoIterator<Item = CommandBuffer>,
     ) -> Result<Fence> {
         let textures = self.own(textures)?;
-        let waits = self.close(&textures, gate, timeout)?;
+        let wait = self.close(&textures, gate, timeout)?;
         begin(&textures, Turn::Free)?;
         let mut buffers = vec![self.taking(&textures)?];
         buffers.extend(commands);
         buffers.extend(self.giving(&textures)?);
-        self.hand_in(buffers, waits, &textures)?;
+        self.hand_in(buffers, wait, &textures)?;
         set(&textures, Turn::Free);
         self.signal(timeout)
     }
@@ -68,10 +68,10 @@ impl Device {
         timeout: Duration,
     ) -> Result<()> {
         let textures = self.own(textures)?;
-        let waits = self.close(&textures, gate, timeout)?;
+        let wait = self.close(&textures, gate, timeout)?;
         begin(&textures, Turn::Free)?;
         let taking = self.taking(&textures)?;
-        self.hand_in(vec![taking], waits, &textures)?;
+        self.hand_in(vec![taking], wait, &textures)?;
         set(&textures, Turn::Taken);
         Ok(())
     }
@@ -89,7 +89,7 @@ impl Device {
         let textures = self.own(textures)?;
         begin(&textures, Turn::Taken)?;
         let giving = self.giving(&textures)?;
-        self.hand_in(giving.into(), Waits::default(), &textures)?;
+        self.hand_in(giving.into(), None, &textures)?;
         set(&textures, Turn::Free);
         self.signal(timeout)
     }
@@ -103,20 +103,28 @@ impl Device {
         Ok(textures)
     }
 
-    /// Semaphores that wait for `gate`, or none where the CPU has waited.
-    fn close(&self, textures: &[&Texture], gate: &Fence, timeout: Duration) -> Result<Waits> {
-        let mut waits = Waits::default();
-        if matches!(gate, Fence::Signaled) {
-            return Ok(waits);
-        }
+    /// What the submission that takes `textures` waits for: one semaphore holds all of it back, or the CPU has waited, as it must
+    /// where one of them is in host memory.
+    fn close(
+        &self,
+        textures: &[&Texture],
+        gate: &Fence,
+        timeout: Duration,
+    ) -> Result<Option<Wait>> {
+        let in_host = |one: &&&Texture| one.frame().memory().path() == MemoryPath::HostMemory;
+        let strictest = textures.iter().find(in_host).or(textures.first());
+        let (Some(texture), false) = (strictest, matches!(gate, Fence::Signaled)) else {
+            return Ok(None);
+        };
         let inner = self.inner();
-        for texture in textures {
-            let mut semaphore = inner.semaphores.wait(&inner.vulkan)?;
-            let raw = ffi::import_fence(&mut semaphore, texture.image(), gate, timeout)?;
-            waits.raw.extend(raw);
-            waits.owned.push(semaphore);
+        let mut owned = inner.semaphores.wait(&inner.vulkan)?;
+        match ffi::import_fence(&mut owned, texture.image(), gate, timeout)? {
+            Some(raw) => Ok(Some(Wait { owned, raw })),
+            None => {
+                inner.semaphores.put_wait(owned);
+                Ok(None)
+            }
         }
-        Ok(waits)
     }
 
     /// The barriers that take textures from others. The state that wgpu knows them in is the one they arrive in.
@@ -156,17 +164,21 @@ impl Device {
         })?
     }
 
-    /// Submits. Whichever submission comes next waits for the semaphores: another thread's then waits, and this one waits for it.
+    /// Submits. Whichever submission comes next waits for the semaphore: another thread's then waits, and this one waits for it.
     fn hand_in(
         &self,
         buffers: Vec<CommandBuffer>,
-        waits: Waits,
+        wait: Option<Wait>,
         textures: &[&Texture],
     ) -> Result<()> {
         let queue = self.queue();
-        ffi::add_waits(queue, &waits.raw)?;
+        if let Some(wait) = &wait {
+            ffi::add_wait(queue, wait.raw)?;
+        }
         let submitted = caught(self.wgpu(), SUBMIT, || queue.submit(buffers));
-        if ffi::remove_waits(queue, &waits.raw)? {
+        if let Some(wait) = &wait
+            && ffi::remove_wait(queue, wait.raw)?
+        {
             submitted?;
             return Err(lost(SUBMIT));
         }
@@ -175,7 +187,9 @@ impl Device {
         // Barriers are nothing that wgpu keeps a texture for.
         queue.on_submitted_work_done(move || {
             drop(images);
-            semaphores.put_waits(waits.owned);
+            if let Some(wait) = wait {
+                semaphores.put_wait(wait.owned);
+            }
         });
         submitted.map(drop)
     }
@@ -204,10 +218,9 @@ impl Device {
 }
 
 /// What a submission waits for.
-#[derive(Default)]
-struct Waits {
-    owned: Vec<WaitSemaphore>,
-    raw: Vec<vk::Semaphore>,
+struct Wait {
+    owned: WaitSemaphore,
+    raw: vk::Semaphore,
 }
 
 /// Begins what ends with [`set`]; after a refusal none has begun.

@@ -343,6 +343,14 @@ fn a_gate_that_does_not_signal_ends_at_the_deadline() {
         let late = device.submit([&texture], fence.fence(), deadline, []);
         assert!(matches!(says(late, &[]), Error::Timeout { .. }));
         turn(device, &texture);
+        // So does one for several textures, in memory of either kind.
+        let host = frame(Format::ABGR8888, Extent::new(64, 8));
+        let host = device.import(&host, Usage::SAMPLE).expect("a texture");
+        for several in [[&texture, &host], [&host, &texture]] {
+            let late = device.submit(several, fence.fence(), deadline, []);
+            assert!(matches!(says(late, &[]), Error::Timeout { .. }));
+            ended(device.submit(several, &Fence::Signaled, TIMEOUT, []));
+        }
         bench.assert_valid();
     }
 }
