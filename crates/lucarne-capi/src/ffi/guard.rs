@@ -44,12 +44,7 @@ pub(super) fn make<T>(
     error: ErrorPlace<'_>,
     run: impl FnOnce() -> Result<T>,
 ) -> lucarne_status {
-    status(error, || {
-        let place = given(place, name)?;
-        let place = place.write(None);
-        *place = Some(Box::new(run()?));
-        Ok(())
-    })
+    fill(place, name, error, || Ok(Some(Box::new(run()?))))
 }
 
 /// Runs a call that fills a plain value. Writes zeros first.
