@@ -291,6 +291,22 @@ pub extern "C" fn lucarne_image_vk_image(
     })
 }
 
+/// The program's recording as a turn calls it.
+///
+/// # Safety
+///
+/// `record` may be called with `data`, and with a command buffer that is recording.
+unsafe fn recorder(
+    record: lucarne_record,
+    data: *mut c_void,
+) -> Result<impl FnOnce(vk::CommandBuffer)> {
+    let record = given(record, "record")?;
+    Ok(move |commands: vk::CommandBuffer| {
+        // SAFETY: this function's contract.
+        unsafe { record(pointer(commands.as_raw()), data) }
+    })
+}
+
 /// Writes a frame in Vulkan: waits for `gate`, takes the image from its readers, has `record` record commands, gives the image back, and
 /// submits. `gate` is the fence that came with the turn, and stays the caller's; `done` is the acquire fence for the next reader.
 ///
@@ -319,12 +335,9 @@ pub unsafe extern "C" fn lucarne_vulkan_write(
         let (device, image) = given(image, "image")?.image().vulkan()?;
         let gate = given(gate, "gate")?.fence();
         let access = convert::access(access)?;
-        let record = given(record, "record")?;
+        // SAFETY: this function's contract.
+        let record = unsafe { recorder(record, data) }?;
         let timeout = Duration::from_nanos(timeout);
-        let record = |commands: vk::CommandBuffer| {
-            // SAFETY: this function's contract.
-            unsafe { record(pointer(commands.as_raw()), data) }
-        };
         let done = device.write(image, gate, timeout, access, record)?;
         Ok(lucarne_fence::new(done))
     })
@@ -351,12 +364,9 @@ pub unsafe extern "C" fn lucarne_vulkan_read(
         let (device, image) = given(image, "image")?.image().vulkan()?;
         let acquire = given(acquire, "acquire")?.fence();
         let access = convert::access(access)?;
-        let record = given(record, "record")?;
+        // SAFETY: this function's contract.
+        let record = unsafe { recorder(record, data) }?;
         let timeout = Duration::from_nanos(timeout);
-        let record = |commands: vk::CommandBuffer| {
-            // SAFETY: this function's contract.
-            unsafe { record(pointer(commands.as_raw()), data) }
-        };
         let done = device.read(image, acquire, timeout, access, record)?;
         Ok(lucarne_fence::new(done))
     })
