@@ -2,7 +2,8 @@
 
 use std::ffi::CString;
 
-use lucarne::{Agreement, Frame, Usage};
+use lucarne::negotiate::Rung;
+use lucarne::{Agreement, Extent, Format, Frame, Usage};
 use lucarne_stream::{Allocate, ConsumerEvent, Import, ProducerEvent};
 
 use crate::convert;
@@ -67,6 +68,17 @@ impl Event {
         }
     }
 
+    /// What both ends are told of one.
+    fn generation(number: u64, extent: Extent, format: Format, rung: Rung) -> Self {
+        let mut event = Self::of(LUCARNE_EVENT_GENERATION, "");
+        event.info.generation = number;
+        event.info.width = extent.width;
+        event.info.height = extent.height;
+        event.info.format = format.fourcc();
+        event.info.rung = u32::from(rung.number());
+        event
+    }
+
     /// `None` for one that C has no word for.
     pub(crate) fn of_producer(event: ProducerEvent) -> Option<Self> {
         Some(match event {
@@ -92,15 +104,7 @@ impl Event {
                 extent,
                 format,
                 rung,
-            } => {
-                let mut event = Self::of(LUCARNE_EVENT_GENERATION, "");
-                event.info.generation = number;
-                event.info.width = extent.width;
-                event.info.height = extent.height;
-                event.info.format = format.fourcc();
-                event.info.rung = u32::from(rung.number());
-                event
-            }
+            } => Self::generation(number, extent, format, rung),
             _ => return None,
         })
     }
@@ -119,12 +123,7 @@ impl Event {
                 release,
                 ..
             } => {
-                let mut event = Self::of(LUCARNE_EVENT_GENERATION, "");
-                event.info.generation = number;
-                event.info.width = extent.width;
-                event.info.height = extent.height;
-                event.info.format = format.fourcc();
-                event.info.rung = u32::from(rung.number());
+                let mut event = Self::generation(number, extent, format, rung);
                 event.info.needs_trust = u32::from(needs_trust);
                 event.info.acquire_fence = convert::fence_path(&acquire);
                 event.info.release_fence = convert::fence_path(&release);
