@@ -11,9 +11,9 @@ use crate::device::Device;
 use crate::ffi::{
     LUCARNE_EVENT_ENDED, LUCARNE_EVENT_GENERATION, LUCARNE_EVENT_IMPORT_FAILED,
     LUCARNE_EVENT_JOINED, LUCARNE_EVENT_LEFT, LUCARNE_EVENT_LOST, LUCARNE_EVENT_PAUSED,
-    LUCARNE_EVENT_RESUMED, lucarne_event_info, lucarne_image,
+    LUCARNE_EVENT_RESUMED, lucarne_event_info, lucarne_image, lucarne_reasons,
 };
-use crate::reasons::{self, Line};
+use crate::reasons;
 use crate::text::c_text;
 
 /// Makes a producer's images with its device.
@@ -53,7 +53,7 @@ pub(crate) struct Event {
     /// The reason, or the name of who came.
     pub(crate) text: CString,
     /// Why better rungs were refused.
-    pub(crate) refused: Vec<Line>,
+    pub(crate) refused: lucarne_reasons,
 }
 
 impl Event {
@@ -64,7 +64,7 @@ impl Event {
                 ..lucarne_event_info::default()
             },
             text: c_text(text),
-            refused: Vec::new(),
+            refused: lucarne_reasons::default(),
         }
     }
 
@@ -127,7 +127,7 @@ impl Event {
                 event.info.needs_trust = u32::from(needs_trust);
                 event.info.acquire_fence = convert::fence_path(&acquire);
                 event.info.release_fence = convert::fence_path(&release);
-                event.refused = reasons::lines(&refused);
+                event.refused = lucarne_reasons::new(reasons::lines(&refused));
                 event
             }
             ConsumerEvent::ImportFailed { number, reason } => {

@@ -234,7 +234,7 @@ pub extern "C" fn lucarne_consumer_event(
         let consumer = &mut consumer?.0;
         loop {
             if let Some(event) = Event::of_consumer(consumer.event()?) {
-                return Some(Box::new(lucarne_event::new(event)));
+                return Some(Box::new(lucarne_event(event)));
             }
         }
     })

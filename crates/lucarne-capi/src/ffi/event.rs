@@ -27,17 +27,7 @@ pub const LUCARNE_EVENT_LOST: u32 = 8;
 
 /// Something that happened to a stream. End it with `lucarne_event_free`. Any thread, several at once.
 #[derive(Debug)]
-pub struct lucarne_event {
-    event: Event,
-    refused: lucarne_reasons,
-}
-
-impl lucarne_event {
-    pub(super) fn new(mut event: Event) -> Self {
-        let refused = lucarne_reasons::new(std::mem::take(&mut event.refused));
-        Self { event, refused }
-    }
-}
+pub struct lucarne_event(pub(super) Event);
 
 /// An event in numbers. What a kind does not tell is 0. New kinds may come: pass over those that you do not know.
 #[repr(C)]
@@ -76,21 +66,19 @@ pub extern "C" fn lucarne_event_describe(
     info: Option<&mut MaybeUninit<lucarne_event_info>>,
     error: Option<&mut MaybeUninit<Option<Box<lucarne_error>>>>,
 ) -> lucarne_status {
-    guard::fill(info, "info", error, || {
-        Ok(given(event, "event")?.event.info)
-    })
+    guard::fill(info, "info", error, || Ok(given(event, "event")?.0.info))
 }
 
 /// What there is to say about it, for people. Empty where there is nothing; `NULL` only for `NULL`. Lives as long as `event`.
 #[unsafe(no_mangle)]
 pub extern "C" fn lucarne_event_text(event: Option<&lucarne_event>) -> *const c_char {
-    event.map_or(std::ptr::null(), |event| event.event.text.as_ptr())
+    event.map_or(std::ptr::null(), |event| event.0.text.as_ptr())
 }
 
 /// Of a consumer's generation: why each better rung was refused. Lives as long as `event`. `NULL` only for `NULL`.
 #[unsafe(no_mangle)]
 pub extern "C" fn lucarne_event_refused(event: Option<&lucarne_event>) -> Option<&lucarne_reasons> {
-    event.map(|event| &event.refused)
+    event.map(|event| &event.0.refused)
 }
 
 /// Ends an event. `NULL` is fine.

@@ -316,7 +316,7 @@ pub extern "C" fn lucarne_producer_event(
         let producer = &mut producer?.0;
         loop {
             if let Some(event) = Event::of_producer(producer.event()?) {
-                return Some(Box::new(lucarne_event::new(event)));
+                return Some(Box::new(lucarne_event(event)));
             }
         }
     })
