@@ -7,7 +7,7 @@ use lucarne::{Agreement, Frame, Offer, Usage, cpu, egl, vulkan};
 use crate::convert;
 use crate::failure::{Failure, Result};
 use crate::ffi::{LUCARNE_BACKEND_CPU, LUCARNE_BACKEND_EGL, LUCARNE_BACKEND_VULKAN};
-use crate::image::{Image, Pixels};
+use crate::image::Image;
 
 /// An open device. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -35,19 +35,19 @@ impl Device {
     /// A Vulkan device of Lucarne's own: a GPU before a software rasteriser.
     pub(crate) fn open_vulkan() -> Result<Self> {
         let instance = vulkan::Instance::new(&vulkan::InstanceOptions::default())?;
-        let mut adapters = instance.adapters()?;
-        adapters.sort_by_key(|adapter| adapter.id().software);
+        let adapters = instance.adapters()?.into_iter();
+        let best = adapters.min_by_key(|adapter| adapter.id().software);
         // `adapters` answers with an error where it would list nothing.
-        let first = adapters.first().ok_or_else(|| no_device("Vulkan"))?;
-        Ok(Self::Vulkan(first.open()?))
+        let best = best.ok_or_else(|| no_device("Vulkan"))?;
+        Ok(Self::Vulkan(best.open()?))
     }
 
     /// A context of Lucarne's own without a window, current on this thread: a GPU before a software rasteriser.
     pub(crate) fn open_gl() -> Result<Self> {
-        let mut adapters = egl::Adapter::enumerate()?;
-        adapters.sort_by_key(egl::Adapter::is_software);
-        let first = adapters.first().ok_or_else(|| no_device("EGL"))?;
-        Ok(Self::Gl(Rc::new(first.open()?)))
+        let adapters = egl::Adapter::enumerate()?.into_iter();
+        let best = adapters.min_by_key(egl::Adapter::is_software);
+        let best = best.ok_or_else(|| no_device("EGL"))?;
+        Ok(Self::Gl(Rc::new(best.open()?)))
     }
 
     pub(crate) fn backend(&self) -> u32 {
@@ -68,44 +68,37 @@ impl Device {
 
     /// In the core's own error, as a stream wants it of its allocator.
     pub(crate) fn export(&self, agreement: &Agreement) -> lucarne::Result<Image> {
-        let pixels = match self {
+        Ok(match self {
             Self::Vulkan(device) => {
-                let image = device.export(agreement)?;
-                Pixels::Vulkan(device.clone(), Box::new(image))
+                Image::Vulkan(device.clone(), Box::new(device.export(agreement)?))
             }
-            Self::Gl(device) => {
-                let texture = device.export(agreement)?;
-                Pixels::Gl(Rc::clone(device), Rc::new(texture))
-            }
-            Self::Cpu(device) => Pixels::Cpu(Box::new(device.export(agreement)?)),
-        };
-        Ok(Image::new(pixels))
+            Self::Gl(device) => Image::Gl(Rc::clone(device), Rc::new(device.export(agreement)?)),
+            Self::Cpu(device) => Image::Cpu(Box::new(device.export(agreement)?)),
+        })
     }
 
     /// `usage` is for Vulkan: a texture is sampled, and the CPU reads and writes.
     pub(crate) fn import(&self, frame: &Frame, usage: Usage) -> lucarne::Result<Image> {
-        let pixels = match self {
+        Ok(match self {
             Self::Vulkan(device) => {
-                let image = device.import(frame, usage)?;
-                Pixels::Vulkan(device.clone(), Box::new(image))
+                Image::Vulkan(device.clone(), Box::new(device.import(frame, usage)?))
             }
-            Self::Gl(device) => Pixels::Gl(Rc::clone(device), device.import(frame)?),
-            Self::Cpu(device) => Pixels::Cpu(Box::new(device.import(frame)?)),
-        };
-        Ok(Image::new(pixels))
+            Self::Gl(device) => Image::Gl(Rc::clone(device), device.import(frame)?),
+            Self::Cpu(device) => Image::Cpu(Box::new(device.import(frame)?)),
+        })
     }
 
     pub(crate) fn vulkan(&self) -> Result<&vulkan::Device> {
         match self {
             Self::Vulkan(device) => Ok(device),
-            other => Err(wrong("device", other.name(), "Vulkan's")),
+            other => Err(Failure::argument("device", other.name(), "Vulkan's")),
         }
     }
 
     pub(crate) fn gl(&self) -> Result<&Rc<egl::Device>> {
         match self {
             Self::Gl(device) => Ok(device),
-            other => Err(wrong("device", other.name(), "EGL's")),
+            other => Err(Failure::argument("device", other.name(), "EGL's")),
         }
     }
 
@@ -121,9 +114,4 @@ impl Device {
 fn no_device(api: &str) -> Failure {
     let message = format!("{api} lists no device");
     Failure::new(crate::ffi::lucarne_status::Unsupported, message)
-}
-
-/// A handle of another API than the call is about.
-pub(crate) fn wrong(what: &str, got: &str, wanted: &str) -> Failure {
-    Failure::argument(what, got, wanted)
 }

@@ -5,58 +5,53 @@ use std::time::Duration;
 
 use lucarne::{Fence, Frame, cpu, egl, vulkan};
 
-use crate::device::wrong;
 use crate::failure::{Failure, Result};
 use crate::ffi::lucarne_status;
 
 /// An image that was exported or imported.
 #[derive(Debug)]
-pub(crate) struct Image {
-    pixels: Pixels,
-}
-
-/// Whose it is.
-#[derive(Debug)]
-pub(crate) enum Pixels {
+pub(crate) enum Image {
     Vulkan(vulkan::Device, Box<vulkan::Image>),
     Gl(Rc<egl::Device>, Rc<egl::Texture>),
     Cpu(Box<cpu::Image>),
 }
 
 impl Image {
-    pub(crate) fn new(pixels: Pixels) -> Self {
-        Self { pixels }
-    }
-
     pub(crate) fn frame(&self) -> &Frame {
-        match &self.pixels {
-            Pixels::Vulkan(_, image) => image.frame(),
-            Pixels::Gl(_, texture) => texture.frame(),
-            Pixels::Cpu(image) => image.frame(),
+        match self {
+            Self::Vulkan(_, image) => image.frame(),
+            Self::Gl(_, texture) => texture.frame(),
+            Self::Cpu(image) => image.frame(),
         }
     }
 
     pub(crate) fn copies_per_frame(&self) -> u32 {
-        match &self.pixels {
-            Pixels::Vulkan(_, image) => image.copies_per_frame(),
-            Pixels::Gl(_, texture) => texture.copies_per_frame(),
-            Pixels::Cpu(image) => image.copies_per_frame(),
+        match self {
+            Self::Vulkan(_, image) => image.copies_per_frame(),
+            Self::Gl(_, texture) => texture.copies_per_frame(),
+            Self::Cpu(image) => image.copies_per_frame(),
         }
     }
 
     pub(crate) fn vulkan(&self) -> Result<(&vulkan::Device, &vulkan::Image)> {
-        match &self.pixels {
-            Pixels::Vulkan(device, image) => Ok((device, image)),
-            Pixels::Gl(..) => Err(wrong("image", "EGL's", "Vulkan's")),
-            Pixels::Cpu(_) => Err(wrong("image", "the CPU's", "Vulkan's")),
+        match self {
+            Self::Vulkan(device, image) => Ok((device, image)),
+            other => Err(Failure::argument("image", other.name(), "Vulkan's")),
         }
     }
 
     pub(crate) fn gl(&self) -> Result<(&egl::Device, &egl::Texture)> {
-        match &self.pixels {
-            Pixels::Gl(device, texture) => Ok((device, texture)),
-            Pixels::Vulkan(..) => Err(wrong("image", "Vulkan's", "EGL's")),
-            Pixels::Cpu(_) => Err(wrong("image", "the CPU's", "EGL's")),
+        match self {
+            Self::Gl(device, texture) => Ok((device, texture)),
+            other => Err(Failure::argument("image", other.name(), "EGL's")),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Vulkan(..) => "Vulkan's",
+            Self::Gl(..) => "EGL's",
+            Self::Cpu(_) => "the CPU's",
         }
     }
 
@@ -68,15 +63,15 @@ impl Image {
         plane: usize,
         bytes: &[u8],
     ) -> Result<Fence> {
-        match &self.pixels {
-            Pixels::Cpu(image) => {
+        match self {
+            Self::Cpu(image) => {
                 Ok(image.write(gate, timeout, |rows| rows.write_plane(plane, bytes))?)
             }
-            Pixels::Vulkan(device, image) => {
+            Self::Vulkan(device, image) => {
                 only_plane(plane)?;
                 Ok(device.upload(image, gate, timeout, bytes)?)
             }
-            Pixels::Gl(device, texture) => {
+            Self::Gl(device, texture) => {
                 only_plane(plane)?;
                 device.wait(gate, timeout)?;
                 device.upload(texture, bytes)?;
@@ -93,11 +88,11 @@ impl Image {
         plane: usize,
         bytes: &mut [u8],
     ) -> Result<Fence> {
-        match &self.pixels {
-            Pixels::Cpu(image) => {
+        match self {
+            Self::Cpu(image) => {
                 Ok(image.read(acquire, timeout, |rows| rows.read_plane(plane, bytes))?)
             }
-            Pixels::Vulkan(device, image) => {
+            Self::Vulkan(device, image) => {
                 only_plane(plane)?;
                 check_length(bytes.len(), self.plane_bytes(0))?;
                 let pixels = device.download(image, acquire, timeout)?;
@@ -105,7 +100,7 @@ impl Image {
                 bytes.copy_from_slice(&pixels);
                 Ok(Fence::Signaled)
             }
-            Pixels::Gl(..) => Err(Failure::new(
+            Self::Gl(..) => Err(Failure::new(
                 lucarne_status::Unsupported,
                 "OpenGL gives no bytes of a texture: lucarne_egl_download says what a shader reads",
             )),

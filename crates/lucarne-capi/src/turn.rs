@@ -3,8 +3,7 @@
 use lucarne::{Fence, Frame};
 use lucarne_stream::SlotWriting;
 
-use crate::device::wrong;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::ffi::lucarne_image;
 
 /// A frame that may be written.
@@ -57,7 +56,7 @@ impl Writing {
             Self::Pool(writing) => Ok(writing),
             Self::Stream(_) => {
                 let wanted = "a pool's: lucarne_producer_send sends a stream's";
-                Err(wrong("writing", "a stream's", wanted))
+                Err(Failure::argument("writing", "a stream's", wanted))
             }
         }
     }
@@ -67,7 +66,7 @@ impl Writing {
             Self::Stream(slot) => Ok(slot),
             Self::Pool(_) => {
                 let wanted = "a stream's: lucarne_writing_send sends a pool's";
-                Err(wrong("writing", "a pool's", wanted))
+                Err(Failure::argument("writing", "a pool's", wanted))
             }
         }
     }

@@ -17,7 +17,6 @@ use super::producer::{flag, lucarne_damage, zero};
 use super::turn::lucarne_reading;
 use super::words::{LUCARNE_DELIVERY_LATEST, LUCARNE_MAX_DAMAGE};
 use crate::convert;
-use crate::device::wrong;
 use crate::failure::{Failure, Result};
 use crate::stream::{Event, Importer};
 use crate::turn::Reading;
@@ -198,7 +197,7 @@ pub extern "C" fn lucarne_reading_describe(
 ) -> lucarne_status {
     guard::fill(info, "info", error, || {
         let Reading::Stream(frame) = &given(reading, "reading")?.turn else {
-            return Err(wrong("reading", "a pool's", "a stream's"));
+            return Err(Failure::argument("reading", "a pool's", "a stream's"));
         };
         let mut info = lucarne_frame_info {
             sequence: frame.sequence(),
