@@ -83,6 +83,23 @@ pub(crate) fn usage(name: &str, bits: u32) -> Result<Usage> {
     })
 }
 
+/// A yes or no from C.
+pub(crate) fn flag(name: &str, value: u32) -> Result<bool> {
+    match value {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(Failure::argument(name, other, "0 or 1")),
+    }
+}
+
+/// What a later release may give a meaning to.
+pub(crate) fn zero(name: &str, value: u32) -> Result<()> {
+    if value == 0 {
+        return Ok(());
+    }
+    Err(Failure::argument(name, value, "0"))
+}
+
 /// Which allocators to try, best first.
 pub(crate) fn allocators(code: u32) -> Result<Vec<cpu::Adapter>> {
     let one = |allocator| Ok(vec![cpu::Adapter::new(allocator)]);

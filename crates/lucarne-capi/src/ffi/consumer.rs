@@ -13,7 +13,7 @@ use super::error::{lucarne_error, lucarne_status};
 use super::event::lucarne_event;
 use super::guard::{self, given};
 use super::image::lucarne_image;
-use super::producer::{flag, lucarne_damage, zero};
+use super::producer::lucarne_damage;
 use super::turn::lucarne_reading;
 use super::words::{LUCARNE_DELIVERY_LATEST, LUCARNE_MAX_DAMAGE};
 use crate::convert;
@@ -115,13 +115,13 @@ fn settings(options: Option<&lucarne_consumer_options>) -> Result<ConsumerOption
     if options.patience != 0 {
         settings = settings.patience(Duration::from_nanos(options.patience));
     }
-    if flag("options.allow_other_users", options.allow_other_users)? {
+    if convert::flag("options.allow_other_users", options.allow_other_users)? {
         settings = settings.allow_other_users();
     }
-    if flag("options.trust_producer", options.trust_producer)? {
+    if convert::flag("options.trust_producer", options.trust_producer)? {
         settings = settings.trust_producer();
     }
-    zero("options.reserved", options.reserved)?;
+    convert::zero("options.reserved", options.reserved)?;
     Ok(settings)
 }
 

@@ -108,28 +108,11 @@ fn settings(
     if options.consumers != 0 {
         settings = settings.consumers(count(options.consumers));
     }
-    if flag("options.allow_other_users", options.allow_other_users)? {
+    if convert::flag("options.allow_other_users", options.allow_other_users)? {
         settings = settings.allow_other_users();
     }
-    zero("options.reserved", options.reserved)?;
+    convert::zero("options.reserved", options.reserved)?;
     Ok(settings)
-}
-
-/// A yes or no from C.
-pub(super) fn flag(name: &str, value: u32) -> Result<bool> {
-    match value {
-        0 => Ok(false),
-        1 => Ok(true),
-        other => Err(Failure::argument(name, other, "0 or 1")),
-    }
-}
-
-/// What a later release may give a meaning to.
-pub(super) fn zero(name: &str, value: u32) -> Result<()> {
-    if value == 0 {
-        return Ok(());
-    }
-    Err(Failure::argument(name, value, "0"))
 }
 
 /// A descriptor for an event loop: readable when `lucarne_producer_dispatch` has something to do. Lent: do not close it.
