@@ -10,7 +10,6 @@ use lucarne_stream::wire::State;
 use super::error::{lucarne_error, lucarne_status};
 use super::guard::{self, given};
 use crate::convert;
-use crate::failure::{Failure, Result};
 use crate::text::c_text;
 
 /// Nobody has agreed on a size and format yet.
@@ -125,10 +124,7 @@ pub extern "C" fn lucarne_streams_at(
 ) -> lucarne_status {
     guard::fill(info, "info", error, || {
         let streams = &given(streams, "streams")?.0;
-        let found: Result<&Entry> = streams
-            .get(index)
-            .ok_or_else(|| Failure::argument("index", index, format!("below {}", streams.len())));
-        Ok(found?.info)
+        Ok(guard::at(streams, index)?.info)
     })
 }
 

@@ -77,6 +77,13 @@ pub(super) fn given<T>(argument: Option<T>, name: &str) -> Result<T> {
     argument.ok_or_else(|| Failure::argument(name, "NULL", "a pointer"))
 }
 
+/// The element of a list of ours that C has asked for.
+pub(super) fn at<T>(list: &[T], index: usize) -> Result<&T> {
+    let limit = || format!("below {}", list.len());
+    list.get(index)
+        .ok_or_else(|| Failure::argument("index", index, limit()))
+}
+
 /// A string that may not be `NULL`.
 ///
 /// # Safety

@@ -5,7 +5,6 @@ use std::mem::MaybeUninit;
 
 use super::error::{lucarne_error, lucarne_status};
 use super::guard::{self, given};
-use crate::failure::Failure;
 use crate::reasons::Line;
 
 /// Nothing that could be installed, enabled or permitted is missing.
@@ -86,10 +85,7 @@ pub extern "C" fn lucarne_reasons_at(
 ) -> lucarne_status {
     guard::fill(reason, "reason", error, || {
         let lines = &given(reasons, "reasons")?.0;
-        let line = lines
-            .get(index)
-            .ok_or_else(|| Failure::argument("index", index, format!("below {}", lines.len())))?;
-        Ok(line.reason)
+        Ok(guard::at(lines, index)?.reason)
     })
 }
 
