@@ -224,8 +224,12 @@ pub(crate) struct Weston {
 impl Weston {
     pub(crate) fn start() -> Option<Self> {
         let runtime = tempfile::tempdir().expect("a folder");
+        // Weston's panel stays over a window that fills the screen, where the panel was there first.
+        let config = runtime.path().join("weston.ini");
+        std::fs::write(&config, "[shell]\npanel-position=none\n").expect("written");
         let mut command = Command::new("weston");
-        command.args(["--socket=screen", "--no-config", "--idle-time=0", "--debug"]);
+        command.arg(format!("--config={}", config.display()));
+        command.args(["--socket=screen", "--idle-time=0", "--debug"]);
         command.args(["--backend=headless-backend.so", "--use-gl"]);
         command.args([format!("--width={WIDTH}"), format!("--height={HEIGHT}")]);
         command
