@@ -37,12 +37,7 @@ static void tell(lucarne_producer *producer)
 
 int main(int argc, char **argv)
 {
-    if (argc < 3) {
-        fprintf(stderr, "usage: %s NAME FRAMES [FOLDER]\n", argv[0]);
-        return 2;
-    }
-    const unsigned long frames = strtoul(argv[2], NULL, 10);
-    const char *folder = argc > 3 ? argv[3] : NULL;
+    const struct arguments asked = arguments_of(argc, argv);
 
     lucarne_device *device;
     CHECK(lucarne_cpu_device_open, LUCARNE_ALLOCATOR_BEST, &device);
@@ -57,11 +52,11 @@ int main(int argc, char **argv)
     lucarne_producer_options options = {0, 0, 0, 0, 0};
     options.patience = TIMEOUT;
     lucarne_producer *producer;
-    CHECK(lucarne_producer_bind, folder, argv[1], device, request, &options, &producer);
+    CHECK(lucarne_producer_bind, asked.folder, asked.name, device, request, &options, &producer);
     lucarne_request_free(request);
 
     wait_for_consumer(producer);
-    while (lucarne_producer_sequence(producer) < frames) {
+    while (lucarne_producer_sequence(producer) < asked.frames) {
         tell(producer);
         lucarne_writing *writing;
         lucarne_error *error = NULL;

@@ -5,6 +5,7 @@
  */
 #include "check.h"
 #include "pattern.h"
+#include "stream.h"
 
 #include <poll.h>
 
@@ -58,12 +59,7 @@ static unsigned look(lucarne_reading *reading)
 
 int main(int argc, char **argv)
 {
-    if (argc < 3) {
-        fprintf(stderr, "usage: %s NAME FRAMES [FOLDER]\n", argv[0]);
-        return 2;
-    }
-    const unsigned long frames = strtoul(argv[2], NULL, 10);
-    const char *folder = argc > 3 ? argv[3] : NULL;
+    const struct arguments asked = arguments_of(argc, argv);
 
     lucarne_device *device;
     CHECK(lucarne_cpu_device_open, LUCARNE_ALLOCATOR_HOST_MEMORY, &device);
@@ -71,18 +67,18 @@ int main(int argc, char **argv)
     lucarne_consumer_options options = {0, 0, 0, 0, 0};
     options.delivery = LUCARNE_DELIVERY_EVERY;
     lucarne_consumer *consumer;
-    CHECK(lucarne_consumer_connect, folder, argv[1], device, LUCARNE_USAGE_SAMPLE, &options,
+    CHECK(lucarne_consumer_connect, asked.folder, asked.name, device, LUCARNE_USAGE_SAMPLE, &options,
           TIMEOUT, &consumer);
 
     unsigned long seen = 0;
     unsigned wrong = 0;
     lucarne_reading *reading;
-    while (seen < frames && (reading = next(consumer)) != NULL) {
+    while (seen < asked.frames && (reading = next(consumer)) != NULL) {
         wrong += look(reading);
         seen++;
     }
     lucarne_consumer_free(consumer);
     lucarne_device_free(device);
     printf("read %lu frames, %u wrong pixels\n", seen, wrong);
-    return seen == frames && wrong == 0 ? 0 : 1;
+    return seen == asked.frames && wrong == 0 ? 0 : 1;
 }

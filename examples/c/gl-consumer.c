@@ -6,15 +6,11 @@
 #include "check.h"
 #include "context.h"
 #include "pattern.h"
+#include "stream.h"
 
 int main(int argc, char **argv)
 {
-    if (argc < 3) {
-        fprintf(stderr, "usage: %s NAME FRAMES [FOLDER]\n", argv[0]);
-        return 2;
-    }
-    const unsigned long frames = strtoul(argv[2], NULL, 10);
-    const char *folder = argc > 3 ? argv[3] : NULL;
+    const struct arguments asked = arguments_of(argc, argv);
 
     /* A toolkit has done this already. */
     struct context context = context_create();
@@ -24,11 +20,11 @@ int main(int argc, char **argv)
     lucarne_consumer_options options = {0, 0, 0, 0, 0};
     options.delivery = LUCARNE_DELIVERY_EVERY;
     lucarne_consumer *consumer;
-    CHECK(lucarne_consumer_connect, folder, argv[1], device, LUCARNE_USAGE_SAMPLE, &options,
+    CHECK(lucarne_consumer_connect, asked.folder, asked.name, device, LUCARNE_USAGE_SAMPLE, &options,
           TIMEOUT, &consumer);
 
     unsigned wrong = 0;
-    for (unsigned long seen = 0; seen < frames; seen++) {
+    for (unsigned long seen = 0; seen < asked.frames; seen++) {
         lucarne_reading *reading;
         CHECK(lucarne_consumer_receive, consumer, TIMEOUT, &reading);
         const lucarne_image *image = lucarne_reading_image(reading);
@@ -51,6 +47,6 @@ int main(int argc, char **argv)
     lucarne_consumer_free(consumer);
     lucarne_device_free(device);
     context_destroy(&context);
-    printf("drew %lu frames, %u wrong pixels\n", frames, wrong);
+    printf("drew %lu frames, %u wrong pixels\n", asked.frames, wrong);
     return wrong == 0 ? 0 : 1;
 }

@@ -158,11 +158,7 @@ static lucarne_fence *turn(const lucarne_writing *writing, uint64_t frame)
 
 int main(int argc, char **argv)
 {
-    if (argc < 3) {
-        fprintf(stderr, "usage: %s NAME FRAMES [FOLDER]\n", argv[0]);
-        return 2;
-    }
-    const unsigned long frames = strtoul(argv[2], NULL, 10);
+    const struct arguments asked = arguments_of(argc, argv);
     device = renderer_create(&renderer);
 
     lucarne_request *request;
@@ -175,19 +171,18 @@ int main(int argc, char **argv)
     lucarne_producer_options options = {0, 0, 0, 0, 0};
     options.patience = TIMEOUT;
     lucarne_producer *producer;
-    CHECK(lucarne_producer_bind, argc > 3 ? argv[3] : NULL, argv[1], device, request, &options,
-          &producer);
+    CHECK(lucarne_producer_bind, asked.folder, asked.name, device, request, &options, &producer);
     lucarne_request_free(request);
 
     wait_for_consumer(producer);
-    while (lucarne_producer_sequence(producer) < frames) {
+    while (lucarne_producer_sequence(producer) < asked.frames) {
         lucarne_writing *writing;
         CHECK(lucarne_producer_acquire, producer, TIMEOUT, &writing);
         lucarne_fence *drawn = turn(writing, lucarne_producer_sequence(producer) + 1);
         CHECK(lucarne_producer_send, producer, writing, drawn, lucarne_now(), NULL);
         lucarne_fence_free(drawn);
     }
-    printf("sent %lu frames\n", frames);
+    printf("sent %lu frames\n", asked.frames);
     lucarne_producer_end(producer);
     lucarne_device_free(device);
     renderer_destroy(&renderer);
