@@ -34,14 +34,18 @@ struct stream {
 
 #define LOG(stream, level, format, ...) blog(level, "[lucarne] %s: " format, (stream)->source, __VA_ARGS__)
 
+static void log_reasons(const struct stream *stream, int level, const lucarne_reasons *reasons)
+{
+    for (size_t i = 0; i < lucarne_reasons_count(reasons); i++)
+        LOG(stream, level, "  %s", lucarne_reasons_text(reasons, i));
+}
+
 /* Logs a failure with its reasons, once until something works again. Takes the error. */
 static void log_error(struct stream *stream, const char *what, lucarne_error *error)
 {
-    const lucarne_reasons *reasons = lucarne_error_reasons(error);
     if (!stream->is_told) {
         LOG(stream, LOG_WARNING, "%s: %s", what, lucarne_error_message(error));
-        for (size_t i = 0; i < lucarne_reasons_count(reasons); i++)
-            LOG(stream, LOG_WARNING, "  %s", lucarne_reasons_text(reasons, i));
+        log_reasons(stream, LOG_WARNING, lucarne_error_reasons(error));
     }
     stream->is_told = true;
     lucarne_error_free(error);
@@ -125,10 +129,8 @@ static lucarne_device *open_egl(struct stream *stream)
         lucarne_device_offer(device, LUCARNE_USAGE_SAMPLE, &offer, &error) != LUCARNE_STATUS_OK) {
         log_error(stream, "OBS's context cannot share frames, so they are copied", error);
     } else if (!lucarne_offer_has_path(offer, LUCARNE_PATH_DMA_BUF)) {
-        const lucarne_reasons *reasons = lucarne_offer_path_reasons(offer, LUCARNE_PATH_DMA_BUF);
         LOG(stream, LOG_WARNING, "frames are copied, as %s takes no dma-bufs", lucarne_offer_name(offer));
-        for (size_t i = 0; i < lucarne_reasons_count(reasons); i++)
-            LOG(stream, LOG_WARNING, "  %s", lucarne_reasons_text(reasons, i));
+        log_reasons(stream, LOG_WARNING, lucarne_offer_path_reasons(offer, LUCARNE_PATH_DMA_BUF));
     } else {
         stream->waits_on_gpu = lucarne_offer_imports_fences(offer);
         lucarne_offer_free(offer);
@@ -165,10 +167,8 @@ static void lost(struct stream *stream, lucarne_error *error)
 {
     log_error(stream, "the producer has gone, and is waited for", error);
     stream->is_connected = false;
-    if (stream->is_cpu) { /* The next producer may have dma-bufs. */
-        gs_texture_t *kept = stream->texture;
+    if (stream->is_cpu) { /* The next producer may have dma-bufs. What is shown is a copy, and stays. */
         disconnect(stream);
-        stream->texture = kept;
         stream->needs_cpu = false;
     }
 }
@@ -188,11 +188,10 @@ static void hear(struct stream *stream)
         lucarne_event_describe(event, &info, NULL);
         const bool is_dma_buf = info.rung == 1 || info.rung == 2;
         if (info.kind == LUCARNE_EVENT_GENERATION) {
-            const lucarne_reasons *reasons = lucarne_event_refused(event);
             LOG(stream, LOG_INFO, "%ux%u, %s", info.width, info.height,
                 is_dma_buf && !stream->is_cpu ? "dma-bufs, no copies" : "copied by the CPU");
-            for (size_t i = 0; !is_dma_buf && i < lucarne_reasons_count(reasons); i++)
-                LOG(stream, LOG_INFO, "  %s", lucarne_reasons_text(reasons, i));
+            if (!is_dma_buf)
+                log_reasons(stream, LOG_INFO, lucarne_event_refused(event));
             stream->needs_cpu = stream->needs_cpu || (!is_dma_buf && !stream->is_cpu);
         } else if (info.kind == LUCARNE_EVENT_IMPORT_FAILED) {
             LOG(stream, LOG_WARNING, "asked for other frames: %s", lucarne_event_text(event));
