@@ -6,7 +6,7 @@ mod desktop;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{Installed, exists, root, skip, skip_case, succeed, told};
+use common::{Installed, exists, has_packages, root, skip, skip_case, succeed, told};
 use desktop::{HEIGHT, Picture, Running, Served, WIDTH, Weston, Xvfb, until};
 
 /// Text covers no row above this one.
@@ -14,9 +14,7 @@ const CLEAR_OF_TEXT: u32 = HEIGHT / 2;
 
 /// Compiles the viewer; `None` (said aloud) where GTK's headers are missing.
 fn compile(installed: &Installed, compiler: &str) -> Option<PathBuf> {
-    let mut asked = Command::new("pkg-config");
-    let found = asked.args(["--exists", "gtk4", "epoxy"]).status();
-    if !found.is_ok_and(|status| status.success()) {
+    if !has_packages(&["gtk4", "epoxy"]) {
         skip("gtk", "pkg-config finds no gtk4 (package libgtk-4-dev)");
         return None;
     }

@@ -9,15 +9,13 @@ mod remote;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{Installed, exists, root, skip, skip_case, succeed};
+use common::{Installed, exists, has_packages, root, skip, skip_case, succeed};
 use desktop::{HEIGHT, Picture, Running, Served, WIDTH, Weston, Xvfb, until};
 use remote::Remote;
 
 /// Makes the plug-in in a folder of the test's own; `None` (said aloud) where libobs's headers are missing.
 fn make(installed: &Installed, compiler: &str) -> Option<PathBuf> {
-    let mut asked = Command::new("pkg-config");
-    let found = asked.args(["--exists", "libobs"]).status();
-    if !found.is_ok_and(|status| status.success()) {
+    if !has_packages(&["libobs"]) {
         skip("obs", "pkg-config finds no libobs (package libobs-dev)");
         return None;
     }

@@ -125,6 +125,13 @@ pub(crate) fn exists(program: &str) -> bool {
     Command::new(program).arg("--version").output().is_ok()
 }
 
+/// Whether pkg-config finds these packages.
+pub(crate) fn has_packages(names: &[&str]) -> bool {
+    let mut asked = Command::new("pkg-config");
+    let found = asked.arg("--exists").args(names).status();
+    found.is_ok_and(|status| status.success())
+}
+
 /// The functions that a shared library shows to linkers, with their versions where they have some.
 pub(crate) fn exported(library: &Path) -> Vec<String> {
     let mut nm = Command::new("nm");
