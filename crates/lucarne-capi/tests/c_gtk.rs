@@ -60,12 +60,23 @@ fn each_compiler_takes_it_without_a_warning() {
     }
 }
 
-/// What the window has after some frames, and what it said of them.
-fn inside(installed: &Installed, mut viewer: Command) -> (Picture, String) {
+/// After some frames the window has the stream's picture and nothing else. What the viewer said of them.
+fn every_pixel_is_right(
+    installed: &Installed,
+    program: &Path,
+    show: impl FnOnce(&mut Command),
+) -> String {
+    let streams = installed.path().join("streams");
+    let picture = Picture::of_many_colours(WIDTH, HEIGHT, 0);
+    let _served = Served::start(&streams, &picture);
+    let mut viewer = viewer(installed, program, &streams);
+    show(&mut viewer);
     let file = installed.path().join("shot.ppm");
     viewer.args(["--frames", "10", "--shot"]).arg(&file);
     let said = told(&succeed(&mut viewer));
-    (Picture::of_ppm(&file), said)
+    let shot = Picture::of_ppm(&file);
+    assert_eq!(picture.differences(&shot, 0..HEIGHT), 0, "{said}");
+    said
 }
 
 #[test]
@@ -77,13 +88,9 @@ fn every_pixel_is_right_on_wayland() {
     let Some(weston) = Weston::start() else {
         return;
     };
-    let streams = installed.path().join("streams");
-    let picture = Picture::of_many_colours(WIDTH, HEIGHT, 0);
-    let _served = Served::start(&streams, &picture);
-    let mut viewer = viewer(&installed, &program, &streams);
-    weston.shows(&mut viewer);
-    let (shot, said) = inside(&installed, viewer);
-    assert_eq!(picture.differences(&shot, 0..HEIGHT), 0, "{said}");
+    let said = every_pixel_is_right(&installed, &program, |viewer| {
+        weston.shows(viewer);
+    });
     if !said.contains("dma-buf") {
         skip_case(
             "dma-buf",
@@ -101,15 +108,11 @@ fn every_pixel_is_right_on_x11() {
     let Some(xvfb) = Xvfb::start() else {
         return;
     };
-    let streams = installed.path().join("streams");
-    let picture = Picture::of_many_colours(WIDTH, HEIGHT, 0);
-    let _served = Served::start(&streams, &picture);
-    let mut viewer = viewer(&installed, &program, &streams);
-    viewer
-        .env("DISPLAY", &xvfb.name)
-        .env_remove("WAYLAND_DISPLAY");
-    let (shot, said) = inside(&installed, viewer);
-    assert_eq!(picture.differences(&shot, 0..HEIGHT), 0, "{said}");
+    every_pixel_is_right(&installed, &program, |viewer| {
+        viewer
+            .env("DISPLAY", &xvfb.name)
+            .env_remove("WAYLAND_DISPLAY");
+    });
 }
 
 /// Until the compositor shows these rows of the picture.
