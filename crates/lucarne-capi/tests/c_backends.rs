@@ -6,52 +6,13 @@ use std::ffi::c_void;
 use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 
-use common::{filled, made, skip};
+use common::{filled, made, open, share};
 use lucarne_capi::ffi::*;
 
 const LONG: u64 = 60_000_000_000;
 const EXTENT: (u32, u32) = (64, 32);
 const BYTES: usize = 4 * 64 * 32;
 const VULKAN: u32 = LUCARNE_USAGE_TRANSFER_SOURCE | LUCARNE_USAGE_TRANSFER_DESTINATION;
-
-type Open = extern "C" fn(
-    Option<&mut MaybeUninit<Option<Box<lucarne_device>>>>,
-    Option<&mut MaybeUninit<Option<Box<lucarne_error>>>>,
-) -> lucarne_status;
-
-/// A device; `None`, and a skip in print, where the machine has none.
-fn open(open: Open, api: &str) -> Option<Box<lucarne_device>> {
-    let mut place = MaybeUninit::new(None);
-    let status = open(Some(&mut place), None);
-    if status == lucarne_status::Unsupported {
-        skip("host-memory", &format!("no device of {api}"));
-        return None;
-    }
-    assert_eq!(status, lucarne_status::Ok);
-    // SAFETY: MaybeUninit::assume_init: initialised above, and written by the call.
-    unsafe { place.assume_init() }
-}
-
-/// An image of the first device's that the second one can read.
-fn share(from: &lucarne_device, to: &lucarne_device) -> Box<lucarne_image> {
-    let offer = made(|place| lucarne_device_offer(Some(from), VULKAN, Some(place), None));
-    let accept =
-        made(|place| lucarne_device_offer(Some(to), LUCARNE_USAGE_SAMPLE, Some(place), None));
-    let mut request = made(|place| lucarne_request_new(EXTENT.0, EXTENT.1, Some(place), None));
-    let consumer = LUCARNE_USAGE_SAMPLE;
-    let status = lucarne_request_set_usage(Some(&mut request), VULKAN, consumer, None);
-    assert_eq!(status, lucarne_status::Ok);
-    let agreement = made(|place| {
-        lucarne_negotiate(
-            Some(&offer),
-            Some(&accept),
-            Some(&request),
-            Some(place),
-            None,
-        )
-    });
-    made(|place| lucarne_device_export(Some(from), Some(&agreement), Some(place), None))
-}
 
 fn pattern() -> Vec<u8> {
     (0..=250_u8).cycle().take(BYTES).collect()
@@ -72,7 +33,7 @@ fn vulkan_and_opengl_see_the_same_bytes() {
     let Some(gl) = open(lucarne_egl_device_open, "EGL") else {
         return;
     };
-    let image = share(&vulkan, &gl);
+    let image = share(&vulkan, &gl, EXTENT, [VULKAN, LUCARNE_USAGE_SAMPLE]);
     let pattern = pattern();
     let gate = made(|place| lucarne_fence_signaled(Some(place), None));
     let done = write(&image, &gate, &pattern);

@@ -7,26 +7,11 @@ use std::mem::MaybeUninit;
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use common::made;
+use common::{made, open, share};
 use lucarne_capi::ffi::*;
 
 fn image_of(device: &lucarne_device, usage: u32) -> Box<lucarne_image> {
-    let offer = made(|place| lucarne_device_offer(Some(device), usage, Some(place), None));
-    let request = made(|place| lucarne_request_new(64, 32, Some(place), None));
-    let mut request = request;
-    let both = usage;
-    let status = lucarne_request_set_usage(Some(&mut request), usage, both, None);
-    assert_eq!(status, lucarne_status::Ok);
-    let agreement = made(|place| {
-        lucarne_negotiate(
-            Some(&offer),
-            Some(&offer),
-            Some(&request),
-            Some(place),
-            None,
-        )
-    });
-    made(|place| lucarne_device_export(Some(device), Some(&agreement), Some(place), None))
+    share(device, device, (64, 32), [usage, usage])
 }
 
 static LOGGED: AtomicU32 = AtomicU32::new(0);
@@ -89,14 +74,9 @@ fn a_destroy_that_panics_is_caught_and_logged() {
 
 #[test]
 fn a_recording_that_panics_is_caught() {
-    let mut place = MaybeUninit::new(None);
-    let status = lucarne_vulkan_device_open(Some(&mut place), None);
-    if status == lucarne_status::Unsupported {
-        return common::skip("host-memory", "no Vulkan device");
-    }
-    assert_eq!(status, lucarne_status::Ok);
-    // SAFETY: MaybeUninit::assume_init: as in `made`.
-    let device = unsafe { place.assume_init() }.expect("a device");
+    let Some(device) = open(lucarne_vulkan_device_open, "Vulkan") else {
+        return;
+    };
     let image = image_of(&device, LUCARNE_USAGE_TRANSFER_DESTINATION);
     let gate = made(|place| lucarne_fence_signaled(Some(place), None));
     for _ in 0..2 {

@@ -7,7 +7,7 @@ use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use lucarne_capi::ffi::lucarne_status;
+use lucarne_capi::ffi::*;
 use tempfile::TempDir;
 
 /// The committed header.
@@ -180,6 +180,49 @@ pub(crate) fn filled<T>(call: impl FnOnce(&mut MaybeUninit<T>) -> lucarne_status
     assert_eq!(call(&mut place), lucarne_status::Ok);
     // SAFETY: MaybeUninit::assume_init: a call that succeeds has filled it.
     unsafe { place.assume_init() }
+}
+
+/// A function that opens a device.
+type Open = extern "C" fn(
+    Option<&mut MaybeUninit<Option<Box<lucarne_device>>>>,
+    Option<&mut MaybeUninit<Option<Box<lucarne_error>>>>,
+) -> lucarne_status;
+
+/// A device; `None`, and a skip in print, where the machine has none.
+pub(crate) fn open(open: Open, api: &str) -> Option<Box<lucarne_device>> {
+    let mut place = MaybeUninit::new(None);
+    let status = open(Some(&mut place), None);
+    if status == lucarne_status::Unsupported {
+        skip("host-memory", &format!("no device of {api}"));
+        return None;
+    }
+    assert_eq!(status, lucarne_status::Ok);
+    // SAFETY: MaybeUninit::assume_init: initialised above, and written by the call.
+    unsafe { place.assume_init() }
+}
+
+/// An image of the first device's that the second one can use, each as its usage says.
+pub(crate) fn share(
+    from: &lucarne_device,
+    to: &lucarne_device,
+    (width, height): (u32, u32),
+    [producer, consumer]: [u32; 2],
+) -> Box<lucarne_image> {
+    let offer = made(|place| lucarne_device_offer(Some(from), producer, Some(place), None));
+    let accept = made(|place| lucarne_device_offer(Some(to), consumer, Some(place), None));
+    let mut request = made(|place| lucarne_request_new(width, height, Some(place), None));
+    let status = lucarne_request_set_usage(Some(&mut request), producer, consumer, None);
+    assert_eq!(status, lucarne_status::Ok);
+    let agreement = made(|place| {
+        lucarne_negotiate(
+            Some(&offer),
+            Some(&accept),
+            Some(&request),
+            Some(place),
+            None,
+        )
+    });
+    made(|place| lucarne_device_export(Some(from), Some(&agreement), Some(place), None))
 }
 
 /// A parameter of a function in the header.
