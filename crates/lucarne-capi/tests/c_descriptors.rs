@@ -6,6 +6,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd as _, IntoRawFd as _, OwnedFd};
 use std::path::PathBuf;
 
+use common::{filled, made};
 use lucarne::kernel::Memfd;
 use lucarne_capi::ffi::*;
 
@@ -68,13 +69,7 @@ fn planes_are_taken_on_success_alone() {
     assert_eq!(status, lucarne_status::Ok);
     assert!(!is_open(fd, name), "taken");
     let frame = frame.expect("a frame");
-    let mut layout = MaybeUninit::uninit();
-    assert_eq!(
-        lucarne_frame_describe(Some(&frame), Some(&mut layout), None),
-        lucarne_status::Ok
-    );
-    // SAFETY: MaybeUninit::assume_init: the call fills it.
-    let layout: lucarne_frame_layout = unsafe { layout.assume_init() };
+    let layout = filled(|place| lucarne_frame_describe(Some(&frame), Some(place), None));
     assert_eq!((layout.plane_count, layout.object_count), (2, 1));
     assert_eq!(layout.planes[1].offset, u64::from(EXTENT.0 * EXTENT.1));
     assert_eq!(layout.planes[2], lucarne_plane::default());
@@ -92,14 +87,11 @@ fn planes_that_come_out_are_the_callers() {
         offset: 7,
         pitch: 7,
     }; 4];
-    let mut count = MaybeUninit::new(7);
-    // SAFETY: the array's own length.
-    let status = unsafe {
-        lucarne_frame_dup_dma_bufs(Some(&frame), out.as_mut_ptr(), 4, Some(&mut count), None)
-    };
-    assert_eq!(status, lucarne_status::Ok);
-    // SAFETY: MaybeUninit::assume_init: initialised above.
-    assert_eq!(unsafe { count.assume_init() }, 2);
+    let count = filled(|place| {
+        // SAFETY: the array's own length.
+        unsafe { lucarne_frame_dup_dma_bufs(Some(&frame), out.as_mut_ptr(), 4, Some(place), None) }
+    });
+    assert_eq!(count, 2);
     lucarne_frame_free(Some(frame));
     let fds = out.map(|plane| plane.fd);
     assert_eq!(fds[2..], [LUCARNE_NO_FD; 2]);
@@ -168,22 +160,11 @@ fn a_fence_is_taken_and_given_again() {
     let fd = file.into_raw_fd();
     let before = target(fd);
     assert!(before.is_some());
-    let mut place = MaybeUninit::new(None);
-    let status = lucarne_fence_from_sync_file(fd, Some(&mut place), None);
-    assert_eq!(status, lucarne_status::Ok);
-    // SAFETY: MaybeUninit::assume_init: initialised above, and written by the call.
-    let fence = unsafe { place.assume_init() }.expect("a fence");
+    let fence = made(|place| lucarne_fence_from_sync_file(fd, Some(place), None));
     assert_ne!(target(fd), before, "taken");
-    let mut signaled = MaybeUninit::new(7);
-    let status = lucarne_fence_is_signaled(Some(&fence), Some(&mut signaled), None);
-    assert_eq!(status, lucarne_status::Ok);
-    // SAFETY: MaybeUninit::assume_init: as above.
-    assert_eq!(unsafe { signaled.assume_init() }, 1, "nothing was written");
-    let mut out = MaybeUninit::new(7);
-    let status = lucarne_fence_to_sync_file(Some(&fence), 0, Some(&mut out), None);
-    assert_eq!(status, lucarne_status::Ok);
-    // SAFETY: MaybeUninit::assume_init: as above.
-    let out = unsafe { out.assume_init() };
+    let signaled = filled(|place| lucarne_fence_is_signaled(Some(&fence), Some(place), None));
+    assert_eq!(signaled, 1, "nothing was written");
+    let out = filled(|place| lucarne_fence_to_sync_file(Some(&fence), 0, Some(place), None));
     lucarne_fence_free(Some(fence));
     assert!(
         target(out).is_some(),

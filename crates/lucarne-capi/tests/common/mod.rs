@@ -176,9 +176,12 @@ pub(crate) fn made<T>(
 
 /// What a call fills a plain value with.
 pub(crate) fn filled<T>(call: impl FnOnce(&mut MaybeUninit<T>) -> lucarne_status) -> T {
-    let mut place = MaybeUninit::uninit();
+    let mut place = MaybeUninit::<T>::uninit();
+    // What a call leaves out is seen.
+    // SAFETY: ptr::write_bytes: the place is ours.
+    unsafe { place.as_mut_ptr().write_bytes(0x5a, 1) };
     assert_eq!(call(&mut place), lucarne_status::Ok);
-    // SAFETY: MaybeUninit::assume_init: a call that succeeds has filled it.
+    // SAFETY: MaybeUninit::assume_init: every byte was written above, and plain structures and numbers take any.
     unsafe { place.assume_init() }
 }
 
