@@ -178,10 +178,7 @@ fn formats_that_wgpu_lacks_are_refused() {
     says(device.import(&rgb, Usage::empty()), &["usage is nothing"]);
 
     // Without the feature for textures of 16 bits.
-    let adapter = common::adapter();
-    let plain = lucarne_wgpu::request_device(&adapter, &wgpu::DeviceDescriptor::default());
-    let (plain, queue) = plain.expect("a device");
-    let plain = Device::wrap(&plain, &queue).expect("of Vulkan");
+    let plain = common::request_device(&common::adapter(), &wgpu::DeviceDescriptor::default());
     let wide = frame(Format::ABGR16161616, EXTENT);
     says(
         plain.import(&wide, Usage::SAMPLE),
@@ -195,7 +192,6 @@ fn formats_that_wgpu_lacks_are_refused() {
 
 #[test]
 fn a_frame_beyond_wgpus_limit_is_refused() {
-    let adapter = common::adapter();
     let small = wgpu::DeviceDescriptor {
         required_limits: wgpu::Limits {
             max_texture_dimension_2d: 64,
@@ -204,8 +200,7 @@ fn a_frame_beyond_wgpus_limit_is_refused() {
         },
         ..Default::default()
     };
-    let (device, queue) = lucarne_wgpu::request_device(&adapter, &small).expect("a device");
-    let device = Device::wrap(&device, &queue).expect("of Vulkan");
+    let device = common::request_device(&common::adapter(), &small);
     let offer = device.offer(Usage::SAMPLE).expect("an offer");
     assert!(
         offer

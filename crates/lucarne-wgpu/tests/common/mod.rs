@@ -55,10 +55,18 @@ pub(crate) fn descriptor(adapter: &wgpu::Adapter) -> wgpu::DeviceDescriptor<'sta
     }
 }
 
-/// A device with all that sharing can use.
+/// A device with all that sharing can use, and what the tests ask.
 pub(crate) fn wgpu_device() -> Device {
     let adapter = adapter();
-    let opened = lucarne_wgpu::request_device(&adapter, &descriptor(&adapter));
+    request_device(&adapter, &descriptor(&adapter))
+}
+
+/// A device with all that sharing can use, and what `descriptor` asks.
+pub(crate) fn request_device(
+    adapter: &wgpu::Adapter,
+    descriptor: &wgpu::DeviceDescriptor<'_>,
+) -> Device {
+    let opened = lucarne_wgpu::request_device(adapter, descriptor);
     let (device, queue) = opened.expect("a device");
     Device::wrap(&device, &queue).expect("a device of Vulkan")
 }
