@@ -90,7 +90,8 @@ fn a_resize_while_running_loses_no_frame() {
     let folder = tempfile::tempdir().expect("a folder");
     let watching = ["--every", "--pictures", "1,20,40"];
     let consumer = start(CONSUMER, folder.path(), &watching);
-    let mut sending = vec!["--frames", "40", "--fps", "0", "--resize-every", "7"];
+    // At a pace: a size that is wanted before the last one is on its way takes its place, and there are fewer generations.
+    let mut sending = vec!["--frames", "40", "--fps", "60", "--resize-every", "7"];
     sending.extend([
         "--patience",
         "20000",
