@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use crate::demo;
 use crate::error::{FAILED, Result};
+use crate::heavy;
 use crate::install::Consent;
 use crate::process::{self, Job};
 use crate::report::{Report, Require, Tier};
@@ -20,12 +21,12 @@ const PATHS: [&str; 3] = ["dma-buf", "opaque-fd", "host-memory"];
 /// a link to what a feature leaves out is an error there.
 const CARGO_CHECKS: [(&str, &str); 8] = [
     ("fmt", "fmt --all --check"),
-    ("clippy", "clippy --workspace --all-targets -- -D warnings"),
+    ("clippy", "clippy --all-targets -- -D warnings"),
     (
         "features",
         "clippy --package lucarne --no-default-features -- -D warnings",
     ),
-    ("doc", "doc --workspace --no-deps"),
+    ("doc", "doc --no-deps"),
     // Compares lucarne.h with its sources, and compiles it.
     ("header", "test --package lucarne-capi --test c_header"),
     (
@@ -56,6 +57,7 @@ pub(crate) fn run(workspace: &Workspace, consent: Consent, verbose: bool) -> Res
     let options = test::Options {
         consent,
         no_guest: false,
+        with: Vec::new(),
         filter: None,
     };
     report.extend(test::run(workspace, &options, verbose)?);
@@ -82,8 +84,13 @@ pub(crate) fn checks(workspace: &Workspace, verbose: bool) -> Result<Report> {
             .current_dir(workspace.root.join(RECIPES));
         report.add(check(workspace, name, cargo, verbose)?);
     }
-    report.add(shader_check(workspace)?);
     let require = Require::from_env();
+    for heavy in heavy::asked(&[], &require) {
+        for (name, command) in heavy.checks(workspace) {
+            report.add(check(workspace, &name, command, verbose)?);
+        }
+    }
+    report.add(shader_check(workspace)?);
     let tools: [(&str, &str, &[&str]); 2] =
         [("typos", "typos", &[]), ("deny", "cargo-deny", &["check"])];
     for (name, program, arguments) in tools {

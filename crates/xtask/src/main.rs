@@ -8,9 +8,11 @@ mod coverage;
 mod deb;
 mod demo;
 mod distribution;
+mod engines;
 mod error;
 mod file;
 mod guest;
+mod heavy;
 mod install;
 mod kit;
 mod libtest;
@@ -67,6 +69,8 @@ enum Commands {
         #[arg(long, short)]
         verbose: bool,
     },
+    /// Write the table of docs/engines.md from what the last `cargo xtask test` recorded
+    Engines,
     /// Pack what measures a GPU into one archive, for machines without Rust
     Kit {
         #[command(flatten)]
@@ -135,6 +139,7 @@ fn run(command: Commands) -> Result<u8> {
             Ok(show(&report, output))
         }
         Commands::Coverage { options, verbose } => coverage::run(&workspace, &options, verbose),
+        Commands::Engines => engines::run(&workspace),
         Commands::Shaders(options) => shaders::run(&workspace, options),
         Commands::Check { output } => Ok(show(&ci::checks(&workspace, output.verbose)?, output)),
         Commands::Ci { consent, output } => {

@@ -1,9 +1,12 @@
 //! `cargo xtask test`: every tier that this machine can run, and one verdict.
 
 use std::path::Path;
+use std::process::Command;
 
+use crate::engines;
 use crate::error::Result;
 use crate::guest::{self, Guest};
+use crate::heavy::{self, HEAVY};
 use crate::install::{self, Consent, Purpose};
 use crate::libtest::Reader;
 use crate::process::{self, Job};
@@ -19,6 +22,9 @@ pub(crate) struct Options {
     /// Leave the guest out (it is then a skip like any other)
     #[arg(long)]
     pub(crate) no_guest: bool,
+    /// Run a tier that is left out otherwise, too, as it takes minutes to build (can be given more than once)
+    #[arg(long, value_name = "KIND", value_parser = clap::builder::PossibleValuesParser::new(heavy::kinds()))]
+    pub(crate) with: Vec<String>,
     /// Run only tests whose names contain this
     #[arg(value_name = "FILTER")]
     pub(crate) filter: Option<String>,
@@ -32,6 +38,9 @@ const NEWER_DRIVERS: [&str; 1] = ["matrix"];
 pub(crate) fn run(workspace: &Workspace, options: &Options, verbose: bool) -> Result<Report> {
     install::ensure(Purpose::Test, options.consent, workspace, verbose)?;
     let require = Require::from_env();
+    for heavy in heavy::asked(&options.with, &require) {
+        install::ensure(Purpose::Heavy(heavy), options.consent, workspace, verbose)?;
+    }
     let mut report = Report::default();
     if !build(workspace, verbose, &mut report)? {
         return Ok(report);
@@ -86,22 +95,58 @@ fn build(workspace: &Workspace, verbose: bool, report: &mut Report) -> Result<bo
             "building the preload",
             &["build", "--package", "lucarne-udmabuf"],
         ),
-        ("building the tests", &["test", "--workspace", "--no-run"]),
+        ("building the tests", &["test", "--no-run"]),
     ];
     for (title, arguments) in commands {
         let mut cargo = process::cargo();
         cargo.current_dir(&workspace.root).args(arguments);
-        let log = workspace.log("test-build");
-        let ended = Job::new(title, cargo, log.clone(), verbose)
-            .run(|line| Some(line.trim().to_owned()))?;
-        if !ended.success() {
-            let mut tier = Tier::named("build");
-            tier.fail(title, process::complaints(&log));
-            report.add(tier);
+        if !builds(workspace, title, cargo, verbose, report)? {
             return Ok(false);
         }
     }
     Ok(true)
+}
+
+/// Runs cargo; false, and a failure in the report, where something does not build.
+pub(crate) fn builds(
+    workspace: &Workspace,
+    title: &str,
+    cargo: Command,
+    verbose: bool,
+    report: &mut Report,
+) -> Result<bool> {
+    let log = workspace.log(&title.replace(' ', "-"));
+    let ended =
+        Job::new(title, cargo, log.clone(), verbose).run(|line| Some(line.trim().to_owned()))?;
+    if !ended.success() {
+        let mut tier = Tier::named("build");
+        tier.fail(title, process::complaints(&log));
+        report.add(tier);
+    }
+    Ok(ended.success())
+}
+
+/// Runs `cargo test` and reads its results.
+pub(crate) fn reads(
+    workspace: &Workspace,
+    title: &str,
+    mut cargo: Command,
+    require: &Require,
+    verbose: bool,
+    report: &mut Report,
+) -> Result<()> {
+    cargo
+        .env("CARGO_TERM_COLOR", "never")
+        .env(engines::VARIABLE, engines::rows_of(workspace));
+    let log = workspace.log(&title.replace(' ', "-"));
+    let mut reader = Reader::new(require.clone());
+    let ended = Job::new(title, cargo, log.clone(), verbose).run(|line| reader.line(line))?;
+    let complaint = (!ended.success()).then(|| process::tail(&log, 40));
+    reader
+        .finish(complaint)
+        .into_iter()
+        .for_each(|tier| report.add(tier));
+    Ok(())
 }
 
 /// The tiers that run here: unit, integration and documentation tests of all packages.
@@ -124,17 +169,16 @@ fn host(
     let mut cargo = process::cargo();
     cargo
         .current_dir(&workspace.root)
-        .env("CARGO_TERM_COLOR", "never")
-        .args(["test", "--workspace", "--no-fail-fast", "--"])
+        .args(["test", "--no-fail-fast", "--"])
         .arg("--show-output")
         .args(&options.filter);
-    let log = workspace.log("test");
-    let mut reader = Reader::new(require.clone());
-    let ended =
-        Job::new("running the tests", cargo, log.clone(), verbose).run(|line| reader.line(line))?;
-    let complaint = (!ended.success()).then(|| process::tail(&log, 40));
-    reader
-        .finish(complaint)
+    engines::empty(workspace)?;
+    let title = "running the tests";
+    reads(workspace, title, cargo, require, verbose, report)?;
+    for heavy in HEAVY {
+        heavy.run(workspace, options, require, verbose, report)?;
+    }
+    engines::check(workspace)?
         .into_iter()
         .for_each(|tier| report.add(tier));
     Ok(())

@@ -99,11 +99,11 @@ pub(crate) struct Built {
     pub(crate) demo: PathBuf,
 }
 
-/// Builds the tests and the demo, and lists them: in the whole workspace, as `cargo xtask test` does, since a part of it would
+/// Builds the tests and the demo, and lists them: all default members at once, as `cargo xtask test` does, since a part of it would
 /// be built anew with other features.
 pub(crate) fn tests(workspace: &Workspace, verbose: bool) -> Result<Built> {
     let mut cargo = process::cargo();
-    cargo.args(["test", "--workspace", "--no-run", "--message-format=json"]);
+    cargo.args(["test", "--no-run", "--message-format=json"]);
     let (mut tests, mut demo) = (Vec::new(), None);
     let title = "building the guest's tests";
     build(workspace, cargo, title, "guest-build", verbose, |m| {

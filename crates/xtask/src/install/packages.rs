@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::distribution::Distribution;
+use crate::heavy::Heavy;
 use crate::process;
 
 /// What the packages are for.
@@ -11,6 +12,8 @@ pub(crate) enum Purpose {
     Demo,
     Bench,
     Test,
+    /// One tier, beyond what all tests need.
+    Heavy(&'static Heavy),
 }
 
 /// Mesa's Vulkan and OpenGL drivers, and the libraries that windows are opened with.
@@ -77,6 +80,7 @@ impl Purpose {
             Self::Demo => DEMO.to_vec(),
             Self::Bench => DEMO.into_iter().chain(BENCH).collect(),
             Self::Test => DEMO.into_iter().chain(BENCH).chain(TEST).collect(),
+            Self::Heavy(heavy) => heavy.system.to_vec(),
         }
     }
 }
