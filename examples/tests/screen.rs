@@ -1,10 +1,9 @@
 //! The GL side by itself: both kinds of textures, and which way is up.
 
-mod common;
-
 use glow::HasContext;
 use lucarne::egl;
 use lucarne_examples::screen::{Screen, Shown, Surface};
+use lucarne_tests::skip::skip;
 
 /// `GL_OES_EGL_image_external`.
 const TEXTURE_EXTERNAL: u32 = 0x8D65;
@@ -68,7 +67,7 @@ fn external_textures_have_a_program_too() {
         .contains("GL_OES_EGL_image_external_essl3")
     {
         // Such a driver imports no frame as an external texture, either.
-        common::skip("driver", "no GL_OES_EGL_image_external_essl3");
+        skip("driver", "no GL_OES_EGL_image_external_essl3");
         return;
     }
     // SAFETY: the device's context is current on this thread until the device is dropped, at the end.

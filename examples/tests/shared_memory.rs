@@ -1,8 +1,6 @@
 //! The claims of docs/shared-memory.md that a program can try.
 
-mod common;
-
-use common::skip;
+use lucarne_tests::skip::skip;
 use serde::Deserialize;
 use std::process::{Command, Output};
 

@@ -1,12 +1,11 @@
 //! Streams between processes: everybody sees the same pictures, and finds the producer again.
 
-mod common;
 #[path = "common/program.rs"]
 mod program;
 
-use common::skip;
 use lucarne_examples::picture::Picture;
 use lucarne_examples::stream::Report;
+use lucarne_tests::skip::skip;
 use program::Program;
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 use std::path::{Path, PathBuf};

@@ -13,6 +13,7 @@ pub mod bare;
 pub mod canary;
 pub mod child;
 pub mod cpu;
+pub mod display;
 pub mod engine;
 pub mod fds;
 pub mod memory;

@@ -1,53 +1,11 @@
 //! A program whose context is GLX's is told so, and keeps it.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
 
 use libloading::Library;
 use lucarne::{Error, egl};
+use lucarne_tests::display::Xvfb;
 use lucarne_tests::skip::skip;
-
-/// An X server that ends with the test.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _killed = self.0.kill();
-        let _ended = self.0.wait();
-    }
-}
-
-/// An X server of the test's own, and its display's name; `None`, said aloud, where there is none.
-fn server() -> Option<(Server, CString)> {
-    let mut xvfb = Command::new("Xvfb");
-    xvfb.args([
-        "-displayfd",
-        "1",
-        "-nolisten",
-        "tcp",
-        "-screen",
-        "0",
-        "64x64x24",
-    ]);
-    let pipes = xvfb.stdin(Stdio::null()).stdout(Stdio::piped());
-    match pipes.stderr(Stdio::null()).spawn() {
-        Ok(mut child) => {
-            let output = child.stdout.take().expect("piped");
-            let server = Server(child);
-            let mut number = String::new();
-            let read = BufReader::new(output).read_line(&mut number);
-            read.expect("the display's number");
-            let name = CString::new(format!(":{}", number.trim()));
-            Some((server, name.expect("no NUL")))
-        }
-        Err(error) => {
-            skip("window", &format!("Xvfb: {error} (package xvfb)"));
-            None
-        }
-    }
-}
 
 /// A toolkit's library; `None`, said aloud, where it is missing.
 fn library(name: &str) -> Option<Library> {
@@ -137,9 +95,10 @@ fn assert_told(error: &Error) {
 
 #[test]
 fn a_context_of_glx_is_named_and_stays_current() {
-    let Some((_server, display)) = server() else {
+    let Some(xvfb) = Xvfb::start(64, 64, None) else {
         return;
     };
+    let display = CString::new(xvfb.name.as_str()).expect("no NUL");
     let (Some(x11), Some(glx)) = (library("libX11.so.6"), library("libGL.so.1")) else {
         return;
     };

@@ -4,56 +4,17 @@
 #[path = "layer/manifest.rs"]
 mod manifest;
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 
+use lucarne_tests::display::Xvfb;
 use lucarne_tests::skip::skip;
 use manifest::{LAYER, Manifest};
 
-/// Ends with the test.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// An X server and its display's name; `None`, said aloud, where it is not installed.
-fn server() -> Option<(Server, String)> {
-    let mut xvfb = Command::new("Xvfb");
-    xvfb.args([
-        "-displayfd",
-        "1",
-        "-screen",
-        "0",
-        "640x480x24",
-        "-nolisten",
-        "tcp",
-    ]);
-    let started = xvfb.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
-    match started {
-        Ok(child) => {
-            let mut server = Server(child);
-            let output = server.0.stdout.take().expect("piped");
-            let mut number = String::new();
-            let read = BufReader::new(output).read_line(&mut number);
-            read.expect("the display's number");
-            Some((server, format!(":{}", number.trim())))
-        }
-        Err(error) => {
-            skip("window", &format!("Xvfb: {error} (package xvfb)"));
-            None
-        }
-    }
-}
-
 /// Thirty frames of vkcube; `None`, said aloud, where it or a server is missing.
 fn vkcube(variables: &[(&str, &str)]) -> Option<Output> {
-    let (_server, display) = server()?;
+    let xvfb = Xvfb::start(640, 480, None)?;
     let mut vkcube = Command::new("vkcube");
-    vkcube.args(["--c", "30"]).env("DISPLAY", display);
+    vkcube.args(["--c", "30"]).env("DISPLAY", &xvfb.name);
     vkcube
         .env_remove("WAYLAND_DISPLAY")
         .envs(variables.iter().copied());

@@ -155,7 +155,7 @@ fn sync_file() -> Option<OwnedFd> {
 #[test]
 fn a_fence_is_taken_and_given_again() {
     let Some(file) = sync_file() else {
-        return common::skip("dma-buf", "no dma-buf to take a fence from");
+        return lucarne_tests::skip::skip("dma-buf", "no dma-buf to take a fence from");
     };
     let fd = file.into_raw_fd();
     let before = target(fd);

@@ -6,7 +6,8 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use common::{Installed, exists, root, skip, skip_case, succeed, told};
+use common::{Installed, exists, root, succeed, told};
+use lucarne_tests::skip::{skip, skip_case};
 
 const FRAMES: &str = "12";
 /// Programs by what they are compiled with besides the library: the header, and its package.

@@ -6,8 +6,10 @@ mod desktop;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{Installed, exists, has_packages, root, skip, skip_case, succeed, told};
-use desktop::{HEIGHT, Picture, Running, Served, WIDTH, Weston, Xvfb, until};
+use common::{Installed, exists, has_packages, root, succeed, told};
+use desktop::{HEIGHT, Picture, Served, WIDTH, Weston};
+use lucarne_tests::display::{Running, Xvfb, until};
+use lucarne_tests::skip::{skip, skip_case};
 
 /// Text covers no row above this one.
 const CLEAR_OF_TEXT: u32 = HEIGHT / 2;
@@ -105,7 +107,7 @@ fn every_pixel_is_right_on_x11() {
     let Some(program) = compile(&installed, "cc") else {
         return;
     };
-    let Some(xvfb) = Xvfb::start() else {
+    let Some(xvfb) = Xvfb::start(WIDTH, HEIGHT, None) else {
         return;
     };
     every_pixel_is_right(&installed, &program, |viewer| {

@@ -5,7 +5,8 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{exists, exported, functions, root, skip, succeed, told};
+use common::{exists, exported, functions, root, succeed, told};
+use lucarne_tests::skip::skip;
 
 const INSTALLED: [&str; 6] = [
     "include/lucarne.h",

@@ -141,7 +141,7 @@ fn with_small_disk(disk: &Path, script: &str) -> Option<Output> {
         Ok(output)
             if output.status.code() == Some(77) || text(&output.stderr).starts_with("unshare:") =>
         {
-            support::skip(
+            lucarne_tests::skip::skip(
                 "privilege",
                 &format!("no disk of its own: {}", text(&output.stderr).trim()),
             );
@@ -149,7 +149,7 @@ fn with_small_disk(disk: &Path, script: &str) -> Option<Output> {
         }
         Ok(output) => Some(output),
         Err(error) => {
-            support::skip("tool", &format!("unshare: {error}"));
+            lucarne_tests::skip::skip("tool", &format!("unshare: {error}"));
             None
         }
     }

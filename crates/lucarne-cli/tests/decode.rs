@@ -9,8 +9,9 @@ use rustix::fs::MemfdFlags;
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
 mod common;
-use common::support::{Running, skip};
 use common::*;
+use lucarne_tests::display::Running;
+use lucarne_tests::skip::skip;
 
 /// What is said of a descriptor of this process.
 fn told(descriptor: impl AsFd) -> serde_json::Value {

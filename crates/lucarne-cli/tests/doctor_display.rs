@@ -1,20 +1,13 @@
 //! What the doctor learns of display servers: real ones, a made-up one, and those that lie or say nothing.
 
 mod compositor;
-#[allow(dead_code, reason = "each test program uses a part of it")]
-mod support;
 
 use std::io::Read;
 use std::os::unix::net::UnixListener;
-use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use compositor::{ROW, Says, serve};
-use support::{Running, server};
-
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
+use lucarne_tests::display::{Backend, SOCKET, Xvfb, weston};
 
 /// The doctor, who tries nothing, before this display alone.
 fn doctor(variable: &str, value: impl AsRef<std::ffi::OsStr>) -> Command {
@@ -44,45 +37,13 @@ fn displays(output: &Output) -> serde_json::Value {
     report["displays"].clone()
 }
 
-/// Waits for a socket or a lock.
-fn appears(place: &Path, server: &mut Running) {
-    let begun = Instant::now();
-    while !place.exists() {
-        let ended = server.0.try_wait().expect("a child");
-        assert!(ended.is_none(), "the server ended at its start: {ended:?}");
-        assert!(begun.elapsed() < PATIENCE, "the server does not start");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Names of options changed with Weston 12.
-fn weston() -> Command {
-    let version = Command::new("weston").arg("--version").output();
-    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
-    let major = version.ok().and_then(|text| {
-        let number = text.strip_prefix("weston ")?.split('.').next()?;
-        number.parse::<u32>().ok()
-    });
-    let mut command = Command::new("weston");
-    command.args(match major {
-        Some(0..12) => ["--backend=headless-backend.so", "--use-gl"],
-        _ => ["--backend=headless", "--renderer=gl"],
-    });
-    command
-}
-
 #[test]
 fn weston_says_what_it_takes() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut command = weston();
-    command
-        .args(["--socket=lucarne", "--no-config", "--idle-time=0"])
-        .env("XDG_RUNTIME_DIR", folder.path());
-    let Some(mut weston) = server(command.stdout(Stdio::null()), "weston") else {
+    let Some(_weston) = weston(folder.path(), Backend::Headless, &[]) else {
         return;
     };
-    let socket = folder.path().join("lucarne");
-    appears(&socket, &mut weston);
+    let socket = folder.path().join(SOCKET);
     let output = doctor("WAYLAND_DISPLAY", &socket)
         .output()
         .expect("lucarne runs");
@@ -103,34 +64,12 @@ fn weston_says_what_it_takes() {
 
 #[test]
 fn xvfb_has_no_dri3() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let number = folder.path().join("display");
-    let file = std::fs::File::create(&number).expect("a file");
-    let mut command = Command::new("Xvfb");
-    // The server writes the number that it has taken.
-    let stdin = Stdio::from(file);
-    command.args([
-        "-displayfd",
-        "1",
-        "-screen",
-        "0",
-        "64x64x24",
-        "-nolisten",
-        "tcp",
-    ]);
-    let Some(_server) = server(command.stdout(stdin), "xvfb") else {
+    let Some(xvfb) = Xvfb::start(64, 64, None) else {
         return;
     };
-    let begun = Instant::now();
-    let display = loop {
-        let text = std::fs::read_to_string(&number).expect("a file");
-        if let Some(number) = text.strip_suffix('\n') {
-            break format!(":{number}");
-        }
-        assert!(begun.elapsed() < PATIENCE, "Xvfb does not start");
-        std::thread::sleep(Duration::from_millis(20));
-    };
-    let output = doctor("DISPLAY", display).output().expect("lucarne runs");
+    let output = doctor("DISPLAY", &xvfb.name)
+        .output()
+        .expect("lucarne runs");
     let displays = displays(&output);
     let x11 = &displays["x11"]["answered"];
     assert_eq!(x11["dri3"], serde_json::Value::Null, "{displays}");

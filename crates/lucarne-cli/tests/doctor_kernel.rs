@@ -1,8 +1,5 @@
 //! The doctor on kernels that cannot, or may not, do something: filters of system calls stand for them.
 
-#[allow(dead_code, reason = "each test program uses a part of it")]
-mod support;
-
 use std::collections::BTreeMap;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -189,7 +186,7 @@ fn no_fetching() -> bool {
 /// Where this very machine forbids it, nothing is shown by a filter that does.
 fn may_fetch() -> bool {
     if no_fetching() {
-        support::skip("privilege", "pidfd_getfd is forbidden here already");
+        lucarne_tests::skip::skip("privilege", "pidfd_getfd is forbidden here already");
         return false;
     }
     true

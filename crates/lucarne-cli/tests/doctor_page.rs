@@ -1,12 +1,9 @@
 //! The doctor's page in a browser: at the width of a desk and of a phone, in light and in dark.
 
-#[allow(dead_code, reason = "each test program uses a part of it")]
-mod support;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use support::skip;
+use lucarne_tests::skip::skip;
 
 /// Light and dark, as Chromium's settings number them, with the page's ground in each.
 const SCHEMES: [(&str, [u8; 3]); 2] = [("1", [0xf6, 0xf7, 0xf9]), ("0", [0x14, 0x17, 0x1b])];

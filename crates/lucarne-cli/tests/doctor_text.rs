@@ -1,8 +1,5 @@
 //! The doctor's text: word for word, in narrow terminals, and without colours where nobody sees them.
 
-#[allow(dead_code, reason = "each test program uses a part of it")]
-mod support;
-
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -38,7 +35,7 @@ fn in_terminal(columns: u16, arguments: &str, no_color: bool) -> Option<String> 
         script.env("NO_COLOR", "1");
     }
     let Ok(output) = script.output() else {
-        support::skip("tool", "there is no script (util-linux)");
+        lucarne_tests::skip::skip("tool", "there is no script (util-linux)");
         return None;
     };
     let text = String::from_utf8(output.stdout).expect("UTF-8");

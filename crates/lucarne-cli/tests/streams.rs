@@ -115,7 +115,7 @@ fn every_api_serves_the_same_pixels() {
             let served = match tried {
                 Ok(served) => served,
                 Err(said) if api == "gl" && said.contains("for others") => {
-                    support::skip("mesa", &said);
+                    lucarne_tests::skip::skip("mesa", &said);
                     continue;
                 }
                 Err(said) => panic!("{api}: {said}"),

@@ -1,12 +1,9 @@
 //! The D-Bus example, on a bus of its own.
 
-#[path = "../../tests/common/mod.rs"]
-mod common;
-
-use common::skip;
 use lucarne::Extent;
 use lucarne_examples::card;
 use lucarne_examples::picture::Picture;
+use lucarne_tests::skip::skip;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 

@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::{complaint, demo, file, picture, skip};
+use common::{complaint, demo, file, picture};
+use lucarne_tests::skip::skip;
 use serde_json::Value;
 use std::os::unix::fs::FileTypeExt;
 use std::path::Path;

@@ -2,11 +2,12 @@
 
 mod common;
 
-use common::{complaint, demo, file, picture, skip};
+use common::{complaint, demo, file, picture};
 use lucarne_examples::picture::Picture;
+use lucarne_tests::display::{Backend, Running, SOCKET, Xvfb, weston};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 const WIDTH: u32 = 480;
@@ -16,44 +17,6 @@ const FRAMES: u32 = 3;
 const TOLERANCE: (u8, usize) = (2, (WIDTH * HEIGHT / 500) as usize);
 /// Display servers start at their own pace.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A program that ends with the test.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Starts a display server; `None` (said aloud) where it is not installed.
-fn server(command: &mut Command, package: &str) -> Option<Running> {
-    match command.stdin(Stdio::null()).stderr(Stdio::null()).spawn() {
-        Ok(child) => Some(Running(child)),
-        Err(error) => {
-            let program = command.get_program().to_string_lossy();
-            skip("window", &format!("{program}: {error} (package {package})"));
-            None
-        }
-    }
-}
-
-/// Asks again and again until the answer is there.
-fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(
-            start.elapsed() < PATIENCE,
-            "{what} did not happen in {PATIENCE:?}"
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
 
 fn size_and_frames(demo: &mut Command) -> &mut Command {
     demo.args([
@@ -122,28 +85,12 @@ fn is_small((largest, differing): (u8, usize)) -> bool {
 fn on_x11() {
     let folder = tempfile::tempdir().unwrap();
     let screen = folder.path().join("Xvfb_screen0");
-    let mut xvfb = Command::new("Xvfb");
-    xvfb.args([
-        "-displayfd",
-        "1",
-        "-nolisten",
-        "tcp",
-        "-screen",
-        "0",
-        &format!("{WIDTH}x{HEIGHT}x24"),
-    ]);
-    xvfb.arg("-fbdir").arg(folder.path()).stdout(Stdio::piped());
-    let Some(mut xvfb) = server(&mut xvfb, "xvfb") else {
+    let Some(xvfb) = Xvfb::start(WIDTH, HEIGHT, Some(folder.path())) else {
         return;
     };
-    let mut number = String::new();
-    BufReader::new(xvfb.0.stdout.take().unwrap())
-        .read_line(&mut number)
-        .unwrap();
-    let display = format!(":{}", number.trim());
 
     let windowed = folder.path().join("window");
-    let _demo = holding(&windowed, ("DISPLAY", &display));
+    let _demo = holding(&windowed, ("DISPLAY", &xvfb.name));
     let expected = off_screen(&folder.path().join("off-screen"));
     assert_eq!(
         picture(&windowed, FRAMES).difference(&expected),
@@ -186,34 +133,20 @@ fn xwd(dump: &[u8]) -> Option<Picture> {
 fn on_wayland() {
     let folder = tempfile::tempdir().unwrap();
     let runtime = folder.path();
-    let mut weston = Command::new("weston");
     // The kiosk shell gives the window the whole screen; screenshots are for debugging only.
-    weston.args([
-        "--backend=headless",
-        "--renderer=gl",
+    let arguments = [
         "--shell=kiosk",
-        "--socket=lucarne",
         "--debug",
-    ]);
-    weston.args([
         &format!("--width={WIDTH}"),
         &format!("--height={HEIGHT}"),
-        "--idle-time=0",
-        "--no-config",
-    ]);
-    weston.env("XDG_RUNTIME_DIR", runtime).stdout(Stdio::null());
-    let Some(mut weston) = server(&mut weston, "weston") else {
+    ];
+    let Some(_weston) = weston(runtime, Backend::Headless, &arguments) else {
         return;
     };
-    until("weston's start", || {
-        let ended = weston.0.try_wait().unwrap();
-        assert!(ended.is_none(), "weston ended at its start: {ended:?}");
-        runtime.join("lucarne").exists().then_some(())
-    });
 
     let windowed = runtime.join("window");
     // By its absolute path the demo finds the socket without XDG_RUNTIME_DIR.
-    let socket = runtime.join("lucarne").display().to_string();
+    let socket = runtime.join(SOCKET).display().to_string();
     let _demo = holding(&windowed, ("WAYLAND_DISPLAY", &socket));
     let expected = off_screen(&runtime.join("off-screen"));
     assert_eq!(
@@ -229,7 +162,7 @@ fn on_wayland() {
         shooter
             .current_dir(&shots)
             .env("XDG_RUNTIME_DIR", runtime)
-            .env("WAYLAND_DISPLAY", "lucarne");
+            .env("WAYLAND_DISPLAY", SOCKET);
         shooter.env_remove("XDG_PICTURES_DIR").output().ok()?;
         let shot = std::fs::read_dir(&shots).ok()?.next()?.ok()?;
         Picture::load(&shot.path()).ok()

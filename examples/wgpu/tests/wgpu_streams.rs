@@ -1,7 +1,5 @@
 //! wgpu at one end of a stream or at both, in processes of their own: the same pictures everywhere.
 
-#[path = "../../tests/common/mod.rs"]
-mod common;
 #[path = "../../tests/common/program.rs"]
 mod program;
 
@@ -14,6 +12,7 @@ use lucarne::{Agreement, Extent, Format, Frame, MemoryPath, Request, Usage, egl}
 use lucarne_examples::picture::Picture;
 use lucarne_examples::stream::{PRODUCER_USAGE, Renderer, Report, TIMEOUT};
 use lucarne_stream::{Consumer, ConsumerOptions, Delivery, Error, Producer, ProducerOptions};
+use lucarne_tests::skip::skip;
 use program::Program;
 
 const PRODUCER: &str = env!("CARGO_BIN_EXE_wgpu-producer");
@@ -74,7 +73,7 @@ fn wgpu_sees_what_wgpu_draws_in_dma_bufs() {
     let offer = renderer.device().offer(PRODUCER_USAGE).expect("an offer");
     let support = offer.path(MemoryPath::DmaBuf);
     if !support.is_yes() {
-        return common::skip("dma-buf", &support.reason());
+        return skip("dma-buf", &support.reason());
     }
     wgpu_to_wgpu("dma-buf");
 }

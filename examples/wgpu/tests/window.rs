@@ -1,62 +1,18 @@
 //! The consumer's window on an X server: the colours that the producer drew, and no lighter ones.
 
-#[path = "../../tests/common/mod.rs"]
-mod common;
 #[path = "../../tests/common/program.rs"]
 mod program;
 
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use lucarne_tests::display::{Running, Xvfb};
 use program::Program;
 
 const SOON: Duration = Duration::from_secs(60);
 /// The scene's background, in codes.
 const NIGHT: [u8; 3] = [5, 8, 20];
-
-/// Ended when dropped.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// An X server whose screen is a file in `folder`, and its display; `None` (said aloud) where there is none.
-fn server(folder: &Path) -> Option<(Running, String)> {
-    let mut command = Command::new("Xvfb");
-    command.args([
-        "-displayfd",
-        "1",
-        "-nolisten",
-        "tcp",
-        "-screen",
-        "0",
-        "700x420x24",
-        "-fbdir",
-    ]);
-    let started = command
-        .arg(folder)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn();
-    let mut child = match started {
-        Ok(child) => Running(child),
-        Err(error) => {
-            common::skip("window", &format!("Xvfb: {error} (package xvfb)"));
-            return None;
-        }
-    };
-    let mut number = String::new();
-    let mut out = BufReader::new(child.0.stdout.take().expect("piped"));
-    out.read_line(&mut number).expect("a display");
-    Some((child, format!(":{}", number.trim())))
-}
 
 /// A screen's pixels out of the file that Xvfb keeps (X11/XWDFile.h), red, green, blue, row by row.
 fn screen(folder: &Path) -> Option<(usize, Vec<[u8; 3]>)> {
@@ -81,7 +37,7 @@ fn screen(folder: &Path) -> Option<(usize, Vec<[u8; 3]>)> {
 #[test]
 fn the_window_shows_the_colours_that_were_drawn() {
     let folder = tempfile::tempdir().expect("a folder");
-    let Some((_server, display)) = server(folder.path()) else {
+    let Some(xvfb) = Xvfb::start(700, 420, Some(folder.path())) else {
         return;
     };
     let sending = ["--size", "640x360", "--fps", "30", "--patience", "20000"];
@@ -89,7 +45,7 @@ fn the_window_shows_the_colours_that_were_drawn() {
     let consumer = Command::new(env!("CARGO_BIN_EXE_wgpu-consumer"))
         .args(["--window", "--directory"])
         .arg(folder.path().join("socket"))
-        .env("DISPLAY", display)
+        .env("DISPLAY", &xvfb.name)
         .env_remove("WAYLAND_DISPLAY")
         .stdout(Stdio::null())
         .spawn();

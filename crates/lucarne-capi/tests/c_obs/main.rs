@@ -9,8 +9,10 @@ mod remote;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use common::{Installed, exists, has_packages, root, skip, skip_case, succeed};
-use desktop::{HEIGHT, Picture, Running, Served, WIDTH, Weston, Xvfb, until};
+use common::{Installed, exists, has_packages, root, succeed};
+use desktop::{HEIGHT, Picture, Served, WIDTH, Weston};
+use lucarne_tests::display::{Running, Xvfb, until};
+use lucarne_tests::skip::{skip, skip_case};
 use remote::Remote;
 
 /// Makes the plug-in in a folder of the test's own; `None` (said aloud) where libobs's headers are missing.
@@ -248,7 +250,7 @@ fn every_pixel_is_right_on_x11() {
     let Some(plugin) = make(&installed, "cc") else {
         return;
     };
-    let Some(xvfb) = Xvfb::start() else {
+    let Some(xvfb) = Xvfb::start(WIDTH, HEIGHT, None) else {
         return;
     };
     let runtime = tempfile::tempdir().expect("a folder");

@@ -8,31 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use lucarne_capi::ffi::*;
+use lucarne_tests::skip::skip;
 use tempfile::TempDir;
 
 /// The committed header.
 pub(crate) const HEADER: &str = include_str!("../../include/lucarne.h");
-
-/// Prints that something was not tested, and why; `cargo xtask test` counts the line.
-pub(crate) fn skip(kind: &str, reason: &str) {
-    say("skipped", kind, reason);
-}
-
-/// As [`skip`], for a test that ran and left a case out.
-pub(crate) fn skip_case(kind: &str, reason: &str) {
-    say("skipped case", kind, reason);
-}
-
-fn say(what: &str, kind: &str, reason: &str) {
-    let list = std::env::var("LUCARNE_REQUIRE").unwrap_or_default();
-    let required = list.split(',').any(|one| one.trim() == kind);
-    assert!(!required, "LUCARNE_REQUIRE demands {kind}, but: {reason}");
-    // Straight to the stream: the test harness would swallow it in a passing test.
-    use std::io::Write as _;
-    let line = format!("{what}: {kind}: {reason}\n");
-    let written = std::io::stderr().write_all(line.as_bytes());
-    written.expect("standard error is open");
-}
 
 /// The repository.
 pub(crate) fn root() -> PathBuf {

@@ -2,19 +2,20 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use lucarne::{Agreement, Extent, Format, Request, Usage, cpu};
 use lucarne_stream::{Error, Producer, ProducerOptions};
+use lucarne_tests::display::{self, Backend, Running, SOCKET};
 use tempfile::TempDir;
 
-use crate::common::{skip, succeed};
+use crate::common::succeed;
 
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -22,18 +23,6 @@ const PERIOD: Duration = Duration::from_millis(20);
 /// What stands for a screen.
 pub(crate) const WIDTH: u32 = 640;
 pub(crate) const HEIGHT: u32 = 480;
-
-/// Asks again and again until the answer is there.
-pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(start.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}");
-        std::thread::sleep(PERIOD);
-    }
-}
 
 /// Red, green and blue of each pixel, first row first.
 #[derive(Clone, PartialEq, Eq)]
@@ -192,29 +181,6 @@ fn serve(folder: &Path, picture: &Picture, stop: &AtomicBool, bound: impl FnOnce
     }
 }
 
-/// A program that ends with the test.
-pub(crate) struct Running(pub(crate) Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// Starts a display server; `None` (said aloud) where it is not installed.
-fn server(command: &mut Command, package: &str) -> Option<Running> {
-    match command.stdin(Stdio::null()).stderr(Stdio::null()).spawn() {
-        Ok(child) => Some(Running(child)),
-        Err(error) => {
-            let program = command.get_program().to_string_lossy();
-            skip("window", &format!("{program}: {error} (package {package})"));
-            None
-        }
-    }
-}
-
 /// A compositor without a screen, which draws with OpenGL and lets everybody take pictures of it.
 pub(crate) struct Weston {
     pub(crate) runtime: TempDir,
@@ -224,23 +190,9 @@ pub(crate) struct Weston {
 impl Weston {
     pub(crate) fn start() -> Option<Self> {
         let runtime = tempfile::tempdir().expect("a folder");
-        // Weston's panel stays over a window that fills the screen, where the panel was there first.
-        let config = runtime.path().join("weston.ini");
-        std::fs::write(&config, "[shell]\npanel-position=none\n").expect("written");
-        let mut command = Command::new("weston");
-        command.arg(format!("--config={}", config.display()));
-        command.args(["--socket=screen", "--idle-time=0", "--debug"]);
-        command.args(["--backend=headless-backend.so", "--use-gl"]);
-        command.args([format!("--width={WIDTH}"), format!("--height={HEIGHT}")]);
-        command
-            .env("XDG_RUNTIME_DIR", runtime.path())
-            .stdout(Stdio::null());
-        let mut server = server(&mut command, "weston")?;
-        until("weston's start", || {
-            let ended = server.0.try_wait().expect("a child");
-            assert!(ended.is_none(), "weston ended at its start: {ended:?}");
-            runtime.path().join("screen").exists().then_some(())
-        });
+        let size = [format!("--width={WIDTH}"), format!("--height={HEIGHT}")];
+        let arguments = ["--debug", &size[0], &size[1]];
+        let server = display::weston(runtime.path(), Backend::Headless, &arguments)?;
         Some(Self {
             runtime,
             _server: server,
@@ -251,7 +203,7 @@ impl Weston {
     pub(crate) fn shows<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command
             .env("XDG_RUNTIME_DIR", self.runtime.path())
-            .env("WAYLAND_DISPLAY", "screen")
+            .env("WAYLAND_DISPLAY", SOCKET)
             .env_remove("DISPLAY")
     }
 
@@ -263,29 +215,5 @@ impl Weston {
         let mut files = std::fs::read_dir(folder.path()).expect("a folder");
         let file: PathBuf = files.next().expect("a file").expect("a file").path();
         Picture::of_png(&file)
-    }
-}
-
-/// An X server without a screen.
-pub(crate) struct Xvfb {
-    pub(crate) name: String,
-    _server: Running,
-}
-
-impl Xvfb {
-    pub(crate) fn start() -> Option<Self> {
-        let mut command = Command::new("Xvfb");
-        command.args(["-displayfd", "1", "-nolisten", "tcp", "-screen", "0"]);
-        command
-            .arg(format!("{WIDTH}x{HEIGHT}x24"))
-            .stdout(Stdio::piped());
-        let mut server = server(&mut command, "xvfb")?;
-        let mut number = String::new();
-        let said = server.0.stdout.take().expect("a pipe");
-        BufReader::new(said).read_line(&mut number).expect("a line");
-        Some(Self {
-            name: format!(":{}", number.trim()),
-            _server: server,
-        })
     }
 }

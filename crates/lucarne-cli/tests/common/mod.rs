@@ -7,8 +7,6 @@ use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
-#[path = "../support/mod.rs"]
-pub(crate) mod support;
 pub(crate) mod terminal;
 
 pub(crate) fn command(arguments: &[&str]) -> Command {

@@ -28,7 +28,7 @@ impl Terminal {
             .stdout(Stdio::piped())
             .spawn();
         let Ok(mut child) = spawned else {
-            super::support::skip("tool", "there is no script (util-linux)");
+            lucarne_tests::skip::skip("tool", "there is no script (util-linux)");
             return None;
         };
         let mut output = child.stdout.take().expect("a pipe");

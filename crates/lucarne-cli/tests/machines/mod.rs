@@ -2,9 +2,6 @@
 
 #[allow(dead_code, reason = "each test program uses a part of it")]
 pub(crate) mod egl;
-#[allow(dead_code, reason = "each test program uses a part of it")]
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -60,7 +57,7 @@ fn namespace(script: &str) -> Option<Command> {
     let allowed = may.stderr(Stdio::null()).status();
     if !allowed.is_ok_and(|status| status.success()) {
         let reason = "only root may mount, in a namespace of its own (unshare --mount)";
-        support::skip("privilege", reason);
+        lucarne_tests::skip::skip("privilege", reason);
         return None;
     }
     unshare.args([script, env!("CARGO_BIN_EXE_lucarne")]);

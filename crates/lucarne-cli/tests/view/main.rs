@@ -3,8 +3,6 @@
 
 mod changing;
 mod served;
-#[path = "../support/mod.rs"]
-mod support;
 mod wayland;
 mod x11;
 
@@ -12,9 +10,10 @@ use std::path::Path;
 
 use changing::Changing;
 use lucarne::vulkan;
+use lucarne_tests::display::until;
+use lucarne_tests::skip::skip;
 use served::{Picture, Served, view, viewing};
-use support::skip;
-use x11::{Shot, X11, until};
+use x11::{Shot, X11};
 
 fn key(letter: char) -> u32 {
     letter.into()

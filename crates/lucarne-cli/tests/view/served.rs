@@ -7,8 +7,7 @@ use std::thread::JoinHandle;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::support::Running;
-use super::x11::until;
+use lucarne_tests::display::{Running, until};
 
 /// A picture, red, green and blue.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,12 +1,11 @@
 //! The window on Wayland: Weston without a screen, or in a window of an X server, which has a keyboard and a pointer.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::served::{Picture, Served, view};
-use super::support::{Running, server};
-use super::x11::{Shot, X11, until};
+use super::x11::{Shot, X11};
 use super::{APIS, Placed, differences, key};
+use lucarne_tests::display::{Backend, SOCKET, until, weston};
 use x11rb::protocol::xproto::Window;
 
 /// Shift and Super, and then M.
@@ -15,39 +14,23 @@ const MAXIMIZE: [u32; 3] = [0xffe1, 0xffeb, 'm' as u32];
 /// The pixels of Weston's pointer: it is 24 wide and high.
 const POINTER: usize = 24 * 24;
 
+const SIZE: [&str; 2] = ["--width=640", "--height=480"];
+
 /// A key by its X11 name.
 const ESCAPE: u32 = 0xff1b;
-
-/// Starts Weston, and waits until it is there.
-fn weston(runtime: &Path, backend: &[&str], display: &str) -> Option<Running> {
-    let mut weston = std::process::Command::new("weston");
-    weston.args(["--socket=lucarne", "--no-config", "--idle-time=0"]);
-    weston.args(["--width=640", "--height=480"]).args(backend);
-    weston
-        .env("XDG_RUNTIME_DIR", runtime)
-        .env("DISPLAY", display);
-    let mut weston = server(&mut weston, "weston")?;
-    until("weston's start", || {
-        let ended = weston.0.try_wait().expect("a child");
-        assert!(ended.is_none(), "weston ended at its start: {ended:?}");
-        runtime.join("lucarne").exists().then_some(())
-    });
-    Some(weston)
-}
 
 #[test]
 fn a_compositor_that_goes_is_told() {
     for api in APIS {
         let runtime = tempfile::tempdir().expect("a folder");
-        let backend = ["--backend=headless-backend.so", "--use-gl"];
-        let Some(mut weston) = weston(runtime.path(), &backend, "") else {
+        let Some(mut weston) = weston(runtime.path(), Backend::Headless, &SIZE) else {
             return;
         };
         let served = Served::start(&["--size", "160x90"]);
         let mut view = view(&served, &["--api", api, "--json"]);
         view.command
             .env("XDG_RUNTIME_DIR", runtime.path())
-            .env("WAYLAND_DISPLAY", "lucarne");
+            .env("WAYLAND_DISPLAY", SOCKET);
         let mut viewer = view.start();
         served.wait_for_a_consumer();
         weston.0.kill().expect("it runs");
@@ -106,8 +89,7 @@ fn on_wayland_it_fills_the_screen_and_comes_back() {
         };
         let runtime = tempfile::tempdir().expect("a folder");
         // In a window of an X server, so that it has a keyboard.
-        let backend = ["--backend=x11-backend.so"];
-        let Some(_weston) = weston(runtime.path(), &backend, &x11.name) else {
+        let Some(_weston) = weston(runtime.path(), Backend::X11(&x11.name), &SIZE) else {
             return;
         };
         let screen = x11.window("Weston");
@@ -117,7 +99,7 @@ fn on_wayland_it_fills_the_screen_and_comes_back() {
         viewer
             .command
             .env("XDG_RUNTIME_DIR", runtime.path())
-            .env("WAYLAND_DISPLAY", "lucarne");
+            .env("WAYLAND_DISPLAY", SOCKET);
         let mut viewer = viewer.start();
         let whole = Placed {
             left: 0,
@@ -147,7 +129,7 @@ fn on_wayland_it_fills_the_screen_and_comes_back() {
         );
         view.command
             .env("XDG_RUNTIME_DIR", runtime.path())
-            .env("WAYLAND_DISPLAY", "lucarne");
+            .env("WAYLAND_DISPLAY", SOCKET);
         let mut viewer = view.start();
         until(&format!("{api}: --fullscreen"), || fills().then_some(()));
         viewer.interrupt();

@@ -1,9 +1,5 @@
 //! An X server of the test's own: what it shows, and keys.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
-
 use x11rb::connection::{Connection, RequestConnection};
 use x11rb::protocol::xproto::{
     AtomEnum, ClientMessageEvent, ConfigureWindowAux, ConnectionExt as _, EventMask, ImageFormat,
@@ -12,22 +8,7 @@ use x11rb::protocol::xproto::{
 use x11rb::protocol::xtest::ConnectionExt as _;
 use x11rb::rust_connection::RustConnection;
 
-use super::support::{Running, server};
-
-/// Longer than anything here takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// Asks again and again until the answer is there.
-pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(start.elapsed() < PATIENCE, "not in {PATIENCE:?}: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-}
+use lucarne_tests::display::{Running, Xvfb, until};
 
 /// What a screen shows.
 #[derive(Clone, PartialEq, Eq)]
@@ -54,15 +35,7 @@ pub(crate) struct X11 {
 
 impl X11 {
     pub(crate) fn start(width: u16, height: u16) -> Option<Self> {
-        let mut xvfb = Command::new("Xvfb");
-        xvfb.args(["-displayfd", "1", "-nolisten", "tcp", "-screen", "0"])
-            .arg(format!("{width}x{height}x24"))
-            .stdout(Stdio::piped());
-        let mut server = server(&mut xvfb, "xvfb")?;
-        let mut number = String::new();
-        let said = server.0.stdout.take().expect("a pipe");
-        BufReader::new(said).read_line(&mut number).expect("a line");
-        let name = format!(":{}", number.trim());
+        let Xvfb { name, server } = Xvfb::start(width.into(), height.into(), None)?;
         let (connection, screen) = x11rb::connect(Some(&name)).expect("an X server");
         let root = connection.setup().roots[screen].root;
         Some(Self {

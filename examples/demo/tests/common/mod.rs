@@ -6,11 +6,6 @@ use lucarne_examples::picture::Picture;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-#[path = "../../../tests/common/mod.rs"]
-mod shared;
-
-pub(crate) use shared::skip;
-
 /// The demo, without a display unless the test gives it one.
 pub(crate) fn demo(output: &Path) -> Command {
     let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"));
