@@ -209,6 +209,8 @@ static void count(struct viewer *viewer)
 {
     if (viewer->frames == 0 || ++viewer->drawn_frames < viewer->frames)
         return;
+    if (viewer->shot != NULL)
+        g_print("copies a frame: %u\n", lucarne_image_copies_per_frame(lucarne_reading_image(viewer->shown)));
     if (viewer->shot != NULL && !quad_write_ppm(viewer->shot)) {
         g_printerr("%s cannot be written: %s\n", viewer->shot, g_strerror(errno));
         viewer->status = 1;

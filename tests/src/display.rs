@@ -100,7 +100,7 @@ pub enum Backend<'a> {
 }
 
 /// The name of Weston's socket in its runtime folder.
-pub const SOCKET: &str = "lucarne";
+pub const SOCKET: &str = "screen";
 
 /// Starts Weston without a panel, with further arguments (`--debug` lets everybody take pictures), and waits until it is there. `None`
 /// (said aloud) where it is not installed.

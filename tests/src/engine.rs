@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use lucarne::MemoryPath;
+use lucarne::negotiate::FencePath;
+use lucarne::{Agreement, MemoryPath};
 
 /// The folder that rows are written to; `cargo xtask test` names one, and `cargo xtask engines` reads it.
 pub const FOLDER: &str = "LUCARNE_RECORD_ENGINES";
@@ -27,14 +28,32 @@ pub struct Seen {
     pub direction: Direction,
     /// The path of the agreement that the run was made with.
     pub path: MemoryPath,
-    /// What its turns were gated with, as the devices' answers said: "`sync_file`", "the CPU waits".
+    /// What its turns were gated with: [`fences`] of the agreement.
     pub fences: String,
     /// Of a frame's pixels, on its way between the two ends; those of the engine's own count, what the test does to look does not.
     pub copies: u32,
     /// How many pixels were compared; none was wrong.
     pub pixels: u64,
-    /// The driver, and what was emulated.
+    /// See [`driver`].
     pub driver: String,
+}
+
+/// The fences that an agreement leads to, there and back.
+pub fn fences(agreement: &Agreement) -> String {
+    let word = |path: &FencePath| match path {
+        FencePath::SyncFile => "sync_file",
+        FencePath::CpuWait(_) => "CPU wait",
+    };
+    match (word(&agreement.acquire), word(&agreement.release)) {
+        (there, back) if there == back => there.to_owned(),
+        (there, back) => format!("{there}, back {back}"),
+    }
+}
+
+/// The driver's own words, and whether the memory was an emulated dma-buf.
+pub fn driver(name: &str, emulated: bool) -> String {
+    let emulated = if emulated { ", dma-bufs emulated" } else { "" };
+    format!("{name}{emulated}")
 }
 
 /// Leaves a row for the table, where [`FOLDER`] asks for it.

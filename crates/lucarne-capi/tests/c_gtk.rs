@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use common::{Installed, exists, has_packages, root, succeed, told};
 use desktop::{HEIGHT, Picture, Served, WIDTH, Weston};
+use lucarne::MemoryPath;
 use lucarne_tests::display::{Running, Xvfb, until};
 use lucarne_tests::skip::{skip, skip_case};
 
@@ -78,6 +79,13 @@ fn every_pixel_is_right(
     let said = told(&succeed(&mut viewer));
     let shot = Picture::of_ppm(&file);
     assert_eq!(picture.differences(&shot, 0..HEIGHT), 0, "{said}");
+    let (_, copies) = said.split_once("copies a frame: ").expect("told");
+    let copies = copies.lines().next().and_then(|number| number.parse().ok());
+    let path = match said.contains("dma-buf") {
+        true => MemoryPath::DmaBuf,
+        false => MemoryPath::HostMemory,
+    };
+    desktop::record("GTK", "gtk4", path, copies.expect("a number"));
     said
 }
 

@@ -4,8 +4,10 @@ mod common;
 
 use common::paint::{Painter, reader};
 use common::{Bench, DRAWN, EXTENT, agree, import_usage};
-use lucarne::{Fence, Format, Frame, MemoryPath, Usage};
+use lucarne::{Agreement, Fence, Format, Frame, MemoryPath, Usage};
+use lucarne_tests::engine::{self, Direction, Seen};
 use lucarne_tests::reader::Reader;
+use lucarne_tests::skip::skip;
 use lucarne_tests::{TIMEOUT, pattern};
 use lucarne_wgpu::{Device, Texture, convert, lucarne};
 
@@ -45,13 +47,37 @@ fn texels(device: &Device, texture: &Texture, ready: &Fence) -> (Vec<[f32; 4]>, 
     (texels, read)
 }
 
-fn drawn_by_wgpu(bench: &Bench, path: MemoryPath, format: Format) {
+/// What a case leaves for the table of engines: how it was agreed, copies for each frame, and emulated memory.
+type Case = (Agreement, u32, bool);
+
+/// A row of the table for each path that was gone, with all formats' pixels.
+fn tell(direction: Direction, cases: &[Case]) {
+    for path in MemoryPath::ALL {
+        let all = || cases.iter().filter(|case| case.0.path() == path);
+        let Some((agreement, copies, emulated)) = all().next() else {
+            continue;
+        };
+        assert!(all().all(|case| case.1 == *copies), "{path}: {cases:?}");
+        let pixels = all().count() as u64 * u64::from(FRAMES * EXTENT.width * EXTENT.height);
+        let info = common::adapter().get_info();
+        engine::record(&Seen {
+            engine: "wgpu".to_owned(),
+            version: env!("CARGO_PKG_VERSION_MAJOR").to_owned(),
+            direction,
+            path,
+            fences: engine::fences(agreement),
+            copies: *copies,
+            pixels,
+            driver: engine::driver(&info.driver_info, *emulated),
+        });
+    }
+}
+
+fn drawn_by_wgpu(bench: &Bench, path: MemoryPath, format: Format) -> Option<Case> {
     let (wgpu, gl) = (&bench.wgpu, &bench.pair.gl);
     let offer = wgpu.offer(DRAWN).expect("an offer");
     let accept = gl.offer(Usage::SAMPLE).expect("an offer");
-    let Some(agreement) = agree(&offer, &accept, (path, format), (DRAWN, Usage::SAMPLE)) else {
-        return;
-    };
+    let agreement = agree(&offer, &accept, (path, format), (DRAWN, Usage::SAMPLE))?;
     let texture = wgpu.export(&agreement).expect("a texture");
     assert_eq!(texture.frame().memory().path(), path);
     let painter = Painter::new(wgpu, texture.texture().format());
@@ -66,29 +92,92 @@ fn drawn_by_wgpu(bench: &Bench, path: MemoryPath, format: Format) {
         pattern::assert_equal(format, EXTENT, frame, &Reader::new(gl).read(&shown));
         gate = gl.fence(TIMEOUT).expect("a fence");
     }
+    let emulated = texture.frame().is_emulated();
+    Some((agreement, shown.copies_per_frame(), emulated))
+}
+
+/// All paths and formats, with both openings; the rows are those of the drivers as they are.
+fn each_way(direction: Direction, case: fn(&Bench, MemoryPath, Format) -> Option<Case>) {
+    for (index, open) in OPENINGS.into_iter().enumerate() {
+        let bench = open();
+        let all = MemoryPath::ALL
+            .iter()
+            .flat_map(|path| FORMATS.map(|format| (*path, format)));
+        let cases: Vec<Case> = all
+            .filter_map(|(path, format)| case(&bench, path, format))
+            .collect();
+        bench.assert_valid();
+        if index == 0 {
+            tell(direction, &cases);
+        }
+    }
 }
 
 #[test]
 fn opengl_shows_what_wgpu_draws() {
+    each_way(Direction::Export, drawn_by_wgpu);
+}
+
+/// OpenGL's own textures, which only some drivers export.
+fn drawn_by_opengl(bench: &Bench, path: MemoryPath, format: Format) -> bool {
+    let (wgpu, gl) = (&bench.wgpu, &bench.pair.gl);
+    let offer = gl.offer(Usage::RENDER).expect("an offer");
+    let accept = wgpu.offer(Usage::SAMPLE).expect("an offer");
+    let usages = (Usage::RENDER, Usage::SAMPLE);
+    let Some(agreement) = agree(&offer, &accept, (path, format), usages) else {
+        return false;
+    };
+    let drawn = gl.export(&agreement).expect("a texture");
+    let usage = import_usage(&agreement);
+    let texture = wgpu.import(drawn.frame(), usage).expect("a texture");
+    let info = format.info().expect("known");
+    let mut gate = Fence::Signaled;
+    for frame in 0..FRAMES {
+        gl.wait(&gate, TIMEOUT).expect("its turn");
+        let bytes = pattern::bytes(info, EXTENT, frame);
+        gl.upload(&drawn, &bytes).expect("pixels");
+        let ready = gl.fence(TIMEOUT).expect("a fence");
+        let (seen, read) = texels(wgpu, &texture, &ready);
+        pattern::assert_equal(format, EXTENT, frame, &seen);
+        gate = read;
+    }
+    true
+}
+
+#[test]
+fn wgpu_shows_what_opengl_draws() {
     for open in OPENINGS {
         let bench = open();
-        for path in MemoryPath::ALL {
-            for format in FORMATS {
-                drawn_by_wgpu(&bench, path, format);
-            }
+        let offer = bench.pair.gl.offer(Usage::RENDER).expect("an offer");
+        let path = MemoryPath::DmaBuf;
+        let support = offer.path(path);
+        if !support.is_yes() {
+            return skip(path.name(), &support.reason());
         }
+        // Some drivers export no blue-first formats.
+        let exports = |format: &&Format| {
+            let mut entries = offer.entries.iter();
+            entries.any(|entry| entry.format == **format && entry.exportable)
+        };
+        let drawn: Vec<bool> = FORMATS
+            .iter()
+            .filter(exports)
+            .map(|format| drawn_by_opengl(&bench, path, *format))
+            .collect();
+        assert!(
+            drawn.len() >= 3 && drawn.iter().all(|done| *done),
+            "{drawn:?}"
+        );
         bench.assert_valid();
     }
 }
 
-fn drawn_by_vulkan(bench: &Bench, path: MemoryPath, format: Format) {
+fn drawn_by_vulkan(bench: &Bench, path: MemoryPath, format: Format) -> Option<Case> {
     let (wgpu, vk) = (&bench.wgpu, &bench.pair.vk);
     let written = Usage::TRANSFER_DESTINATION;
     let offer = vk.offer(written).expect("an offer");
     let accept = wgpu.offer(Usage::SAMPLE).expect("an offer");
-    let Some(agreement) = agree(&offer, &accept, (path, format), (written, Usage::SAMPLE)) else {
-        return;
-    };
+    let agreement = agree(&offer, &accept, (path, format), (written, Usage::SAMPLE))?;
     let image = vk.export(&agreement).expect("an image");
     let usage = import_usage(&agreement);
     let texture = wgpu.import(image.frame(), usage).expect("a texture");
@@ -101,19 +190,13 @@ fn drawn_by_vulkan(bench: &Bench, path: MemoryPath, format: Format) {
         pattern::assert_equal(format, EXTENT, frame, &seen);
         gate = read;
     }
+    let emulated = image.frame().is_emulated();
+    Some((agreement, image.copies_per_frame(), emulated))
 }
 
 #[test]
 fn wgpu_shows_what_vulkan_writes() {
-    for open in OPENINGS {
-        let bench = open();
-        for path in MemoryPath::ALL {
-            for format in FORMATS {
-                drawn_by_vulkan(&bench, path, format);
-            }
-        }
-        bench.assert_valid();
-    }
+    each_way(Direction::Import, drawn_by_vulkan);
 }
 
 /// Two devices of wgpu's, and turns by `acquire` and `release` between submissions of the program's own.

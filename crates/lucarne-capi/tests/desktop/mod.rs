@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use lucarne::{Agreement, Extent, Format, Request, Usage, cpu};
+use lucarne::{Agreement, Extent, Format, MemoryPath, Request, Usage, cpu, negotiate};
 use lucarne_stream::{Error, Producer, ProducerOptions};
 use lucarne_tests::display::{self, Backend, Running, SOCKET};
+use lucarne_tests::engine::{self, Direction, Seen};
 use tempfile::TempDir;
 
 use crate::common::succeed;
@@ -216,4 +217,30 @@ impl Weston {
         let file: PathBuf = files.next().expect("a file").expect("a file").path();
         Picture::of_png(&file)
     }
+}
+
+/// A row of the table of engines, of frames of [`Served`].
+pub(crate) fn record(engine: &str, package: &str, path: MemoryPath, copies: u32) {
+    let mut asked = Command::new("pkg-config");
+    let version = succeed(asked.args(["--modversion", package])).stdout;
+    let gl = lucarne::egl::Adapter::enumerate().expect("EGL devices");
+    let gl = gl[0].open().expect("a context");
+    engine::record(&Seen {
+        engine: engine.to_owned(),
+        version: String::from_utf8_lossy(&version).trim().to_owned(),
+        direction: Direction::Import,
+        path,
+        fences: "not told".to_owned(),
+        copies,
+        pixels: u64::from(WIDTH * HEIGHT),
+        driver: engine::driver(gl.version(), path == MemoryPath::DmaBuf && is_emulated()),
+    });
+}
+
+fn is_emulated() -> bool {
+    let device = allocator();
+    let offer = device.offer(Usage::RENDER).expect("an offer");
+    let agreed = negotiate(&offer, &offer, &Request::new(Extent::new(1, 1)));
+    let image = device.export(&agreed.expect("with itself"));
+    image.expect("an image").frame().is_emulated()
 }
