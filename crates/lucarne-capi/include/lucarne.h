@@ -305,6 +305,10 @@ typedef struct lucarne_frame lucarne_frame;
 // Vulkan's and the CPU's may be used by any thread; one turn at a time. EGL's belong to the thread with the context.
 typedef struct lucarne_image lucarne_image;
 
+// An image of the CPU's in this process's memory, and the turn to touch it. `lucarne_mapping_end` ends the turn; the addresses stay
+// valid until `lucarne_mapping_free`, even after the image, the stream and the device have ended. Any thread, several at once.
+typedef struct lucarne_mapping lucarne_mapping;
+
 // What a device can do for sharing. End it with `lucarne_offer_free`. Any thread, several at once.
 typedef struct lucarne_offer lucarne_offer;
 
@@ -462,6 +466,18 @@ typedef struct {
 
 // What the program keeps with an image, and what ends it. A C++ exception must not leave it.
 typedef void (*lucarne_destroy)(void *data);
+
+// Where a plane of a format lies in this process's memory.
+typedef struct {
+    // The first byte of the first row.
+    void *address;
+    // From one row to the next, in bytes. What lies behind `row_bytes` is padding.
+    uint64_t pitch;
+    // Bytes in a row, without padding.
+    uint32_t row_bytes;
+    // How many rows there are.
+    uint32_t rows;
+} lucarne_mapped_plane;
 
 // Any function: cast yours to this.
 typedef void (*lucarne_function)(void);
@@ -1015,6 +1031,38 @@ lucarne_status lucarne_image_read_plane(const lucarne_image *image,
 // fine; an image that was lent is not.
 void lucarne_image_free(lucarne_image *image);
 
+// Begins to write a frame in its memory, without a copy. Waits for `gate`, the fence that came with the turn, `timeout` nanoseconds at
+// most; it stays the caller's. Images of Vulkan and OpenGL are refused, and so is an image that is in use.
+lucarne_status lucarne_image_map_write(const lucarne_image *image,
+                                       const lucarne_fence *gate,
+                                       uint64_t timeout,
+                                       lucarne_mapping **mapping,
+                                       lucarne_error **error);
+
+// Begins to read a frame in its memory, without a copy. `acquire` is the fence that came with the turn, and stays the caller's. Only
+// read there: the memory may be mapped for nothing else. Otherwise as `lucarne_image_map_write`.
+lucarne_status lucarne_image_map_read(const lucarne_image *image,
+                                      const lucarne_fence *acquire,
+                                      uint64_t timeout,
+                                      lucarne_mapping **mapping,
+                                      lucarne_error **error);
+
+// Where a plane of the format lies, from 0. Refused once the turn has ended: an address that was asked for before stays valid until
+// `lucarne_mapping_free`, but then shows whatever others write.
+lucarne_status lucarne_mapping_plane(const lucarne_mapping *mapping,
+                                     uint32_t plane,
+                                     lucarne_mapped_plane *place,
+                                     lucarne_error **error);
+
+// Ends the turn: what was written is there for every device. `done` is the fence for the next turn. Its second call is refused. Where
+// the kernel refuses, the turn is over all the same.
+lucarne_status lucarne_mapping_end(const lucarne_mapping *mapping,
+                                   lucarne_fence **done,
+                                   lucarne_error **error);
+
+// Ends a mapping, and its turn where that lasts: the addresses are not to be touched any more. `NULL` is fine.
+void lucarne_mapping_free(lucarne_mapping *mapping);
+
 // A pool of these frames, all free. The array and the frames in it stay the caller's; the pool shares their memory.
 //
 // # Safety
@@ -1562,6 +1610,7 @@ LUCARNE_ASSERT_SIZE(lucarne_agreement_info, 40);
 LUCARNE_ASSERT_SIZE(lucarne_plane, 16);
 LUCARNE_ASSERT_SIZE(lucarne_frame_layout, 104);
 LUCARNE_ASSERT_SIZE(lucarne_dma_buf_plane, 12);
+LUCARNE_ASSERT_SIZE(lucarne_mapped_plane, 24);
 LUCARNE_ASSERT_SIZE(lucarne_vulkan_handles, 32);
 LUCARNE_ASSERT_SIZE(lucarne_vulkan_image, 32);
 LUCARNE_ASSERT_SIZE(lucarne_gl_texture, 12);

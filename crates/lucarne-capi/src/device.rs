@@ -1,6 +1,7 @@
 //! One device for three APIs.
 
 use std::rc::Rc;
+use std::sync::Arc;
 
 use lucarne::{Agreement, Frame, Offer, Usage, cpu, egl, vulkan};
 
@@ -73,7 +74,7 @@ impl Device {
                 Image::Vulkan(device.clone(), Box::new(device.export(agreement)?))
             }
             Self::Gl(device) => Image::Gl(Rc::clone(device), Rc::new(device.export(agreement)?)),
-            Self::Cpu(device) => Image::Cpu(Box::new(device.export(agreement)?)),
+            Self::Cpu(device) => Image::Cpu(Arc::new(device.export(agreement)?)),
         })
     }
 
@@ -84,7 +85,7 @@ impl Device {
                 Image::Vulkan(device.clone(), Box::new(device.import(frame, usage)?))
             }
             Self::Gl(device) => Image::Gl(Rc::clone(device), device.import(frame)?),
-            Self::Cpu(device) => Image::Cpu(Box::new(device.import(frame)?)),
+            Self::Cpu(device) => Image::Cpu(Arc::new(device.import(frame)?)),
         })
     }
 

@@ -1,6 +1,7 @@
 //! One image for three APIs, and its pixels.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lucarne::{Fence, Frame, cpu, egl, vulkan};
@@ -13,7 +14,7 @@ use crate::ffi::lucarne_status;
 pub(crate) enum Image {
     Vulkan(vulkan::Device, Box<vulkan::Image>),
     Gl(Rc<egl::Device>, Rc<egl::Texture>),
-    Cpu(Box<cpu::Image>),
+    Cpu(Arc<cpu::Image>),
 }
 
 impl Image {
@@ -44,6 +45,13 @@ impl Image {
         match self {
             Self::Gl(device, texture) => Ok((device, texture)),
             other => Err(Failure::argument("image", other.name(), "EGL's")),
+        }
+    }
+
+    pub(crate) fn cpu(&self) -> Result<&Arc<cpu::Image>> {
+        match self {
+            Self::Cpu(image) => Ok(image),
+            other => Err(Failure::argument("image", other.name(), "the CPU's")),
         }
     }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use lucarne_capi::ffi;
 
 /// The files of `src/ffi/`, in the header's order.
-const FILES: [&str; 19] = [
+const FILES: [&str; 20] = [
     "words",
     "error",
     "reasons",
@@ -20,6 +20,7 @@ const FILES: [&str; 19] = [
     "descriptor",
     "fence",
     "image",
+    "mapping",
     "turn",
     "vulkan",
     "barrier",
@@ -51,6 +52,7 @@ fn sizes() -> Vec<(&'static str, usize)> {
         lucarne_plane,
         lucarne_frame_layout,
         lucarne_dma_buf_plane,
+        lucarne_mapped_plane,
         lucarne_vulkan_handles,
         lucarne_vulkan_image,
         lucarne_gl_texture,

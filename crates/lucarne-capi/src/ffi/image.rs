@@ -170,7 +170,7 @@ pub unsafe extern "C" fn lucarne_image_read_plane(
     })
 }
 
-fn at(plane: u32) -> usize {
+pub(super) fn at(plane: u32) -> usize {
     usize::try_from(plane).unwrap_or(usize::MAX)
 }
 

@@ -1,6 +1,7 @@
 //! A frame that the CPU has mapped.
 
 use std::sync::RwLock;
+use std::sync::atomic::AtomicIsize;
 
 use super::rows::{Object, PlaneRows};
 use crate::error::Result;
@@ -45,6 +46,8 @@ pub struct Image {
     // Dropped in this order.
     pub(super) objects: RwLock<Vec<Object>>,
     pub(super) planes: Vec<PlaneRows>,
+    /// How many [`Mapped`](super::Mapped) read it; -1 while one writes.
+    pub(super) mapped: AtomicIsize,
     frame: Frame,
 }
 
@@ -54,6 +57,7 @@ impl Image {
         Ok(Self {
             objects: RwLock::new(Object::map(frame)?),
             planes: PlaneRows::of(frame.layout())?,
+            mapped: AtomicIsize::new(0),
             frame: frame.clone(),
         })
     }
@@ -63,7 +67,8 @@ impl Image {
         &self.frame
     }
 
-    /// How often this side copies each frame: once, between the caller's memory and the frame's.
+    /// How often this side copies each frame: once, between the caller's memory and the frame's. [`Image::map_read`] and
+    /// [`Image::map_write`] do without.
     pub fn copies_per_frame(&self) -> u32 {
         1
     }

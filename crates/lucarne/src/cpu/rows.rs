@@ -10,9 +10,9 @@ use crate::layout::FrameLayout;
 /// Where the rows of one plane lie.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PlaneRows {
-    object: usize,
-    offset: usize,
-    pitch: usize,
+    pub(super) object: usize,
+    pub(super) offset: usize,
+    pub(super) pitch: usize,
     /// Without padding.
     pub(super) row_bytes: usize,
     pub(super) rows: usize,
@@ -63,7 +63,7 @@ impl PlaneRows {
     }
 }
 
-fn plane(planes: &[PlaneRows], index: usize) -> Result<&PlaneRows> {
+pub(super) fn plane(planes: &[PlaneRows], index: usize) -> Result<&PlaneRows> {
     planes.get(index).ok_or_else(|| {
         let limit = format!("below {}, the planes of the format", planes.len());
         Error::invalid("plane", index, limit)

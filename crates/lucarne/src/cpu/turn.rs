@@ -1,6 +1,7 @@
 //! Turns: the CPU waits, copies, and is done.
 
-use std::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
+use std::sync::atomic::Ordering;
+use std::sync::{RwLockReadGuard, RwLockWriteGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::image::Image;
@@ -28,7 +29,7 @@ impl Image {
         timeout: Duration,
         copy: impl FnOnce(&mut WriteRows<'_>) -> Result<()>,
     ) -> Result<Fence> {
-        let mut objects = exclusive(&self.objects)?;
+        let mut objects = exclusive(self)?;
         let begun = Instant::now();
         gate.wait(timeout)?;
         let left = timeout.saturating_sub(begun.elapsed());
@@ -53,7 +54,7 @@ impl Image {
         timeout: Duration,
         copy: impl FnOnce(&ReadRows<'_>) -> Result<()>,
     ) -> Result<Fence> {
-        let objects = shared(&self.objects)?;
+        let objects = shared(self)?;
         let begun = Instant::now();
         acquire.wait(timeout)?;
         let left = timeout.saturating_sub(begun.elapsed());
@@ -66,24 +67,33 @@ impl Image {
 
 /// Turns exclude each other by themselves, so nobody waits here: a closure that uses its own image would do so
 /// for ever.
-fn exclusive(objects: &RwLock<Vec<Object>>) -> Result<RwLockWriteGuard<'_, Vec<Object>>> {
-    match objects.try_write() {
-        Ok(objects) => Ok(objects),
+pub(super) fn exclusive(image: &Image) -> Result<RwLockWriteGuard<'_, Vec<Object>>> {
+    let objects = match image.objects.try_write() {
+        Ok(objects) => objects,
         // The objects are the same after every access, whatever panics in a caller's closure.
-        Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) => Err(in_use()),
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => return Err(in_use()),
+    };
+    // Changed under the lock alone, but for the end of a turn.
+    match image.mapped.load(Ordering::Acquire) {
+        0 => Ok(objects),
+        _ => Err(in_use()),
     }
 }
 
-fn shared(objects: &RwLock<Vec<Object>>) -> Result<RwLockReadGuard<'_, Vec<Object>>> {
-    match objects.try_read() {
-        Ok(objects) => Ok(objects),
-        Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-        Err(TryLockError::WouldBlock) => Err(in_use()),
+pub(super) fn shared(image: &Image) -> Result<RwLockReadGuard<'_, Vec<Object>>> {
+    let objects = match image.objects.try_read() {
+        Ok(objects) => objects,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        Err(TryLockError::WouldBlock) => return Err(in_use()),
+    };
+    match image.mapped.load(Ordering::Acquire) {
+        0.. => Ok(objects),
+        _ => Err(in_use()),
     }
 }
 
-fn in_use() -> Error {
+pub(super) fn in_use() -> Error {
     Error::invalid(
         "image",
         "in use",

@@ -1,6 +1,8 @@
 //! The CPU's turn at a dma-buf: `mmap`, and `DMA_BUF_IOCTL_SYNC` around every access (`linux/dma-buf.h`).
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::event::PollFlags;
@@ -17,9 +19,10 @@ const RETRIES: u32 = 1000;
 
 /// A whole [`DmaBuf`], mapped shared, to be copied out of and into.
 ///
-/// Bytes can be reached only through [`read`](Self::read) and [`write`](Self::write). They tell the kernel when the CPU's
-/// access begins and when it ends. On machines whose devices do not see the CPU's caches, each side sees what the other
-/// wrote only because of that. It never gives out a `&[u8]`, as another device or process may write at any time.
+/// Bytes are reached through [`read`](Self::read) and [`write`](Self::write), or at [`address`](Self::address) during an
+/// [`access`](Self::access). They tell the kernel when the CPU's access begins and when it ends. On machines whose devices do
+/// not see the CPU's caches, each side sees what the other wrote only because of that. It never gives out a `&[u8]`, as
+/// another device or process may write at any time.
 ///
 /// Holds a descriptor of its own beside the mapping. Only CPUs touch an emulated dma-buf ([`DmaBufKind::Emulated`]), so
 /// the kernel need not be told, and no descriptor is held.
@@ -27,7 +30,7 @@ const RETRIES: u32 = 1000;
 pub struct DmaBufMapping {
     mapping: Mapping,
     /// `None` for an emulated buffer.
-    buffer: Option<OwnedFd>,
+    buffer: Option<Arc<OwnedFd>>,
 }
 
 impl DmaBufMapping {
@@ -40,7 +43,7 @@ impl DmaBufMapping {
     pub fn new(buffer: &DmaBuf) -> Result<Self> {
         let mapping = Mapping::dma_buf(buffer)?;
         let buffer = match buffer.kind() {
-            DmaBufKind::Kernel => Some(buffer.duplicate()?),
+            DmaBufKind::Kernel => Some(Arc::new(buffer.duplicate()?)),
             DmaBufKind::Emulated => None,
         };
         Ok(Self { mapping, buffer })
@@ -55,6 +58,38 @@ impl DmaBufMapping {
     /// Whether [`write`](Self::write) is allowed: not for descriptors that were exported for reading only.
     pub fn is_writable(&self) -> bool {
         self.mapping.is_writable()
+    }
+
+    /// The first byte. Valid for [`len`](Self::len) bytes as long as this value lives, to be touched during an
+    /// [`access`](Self::access) alone. Others may write there at any time, so make no reference of it.
+    pub fn address(&self) -> NonNull<u8> {
+        self.mapping.address()
+    }
+
+    /// Begins an access of somebody who reads, or who `writes` too, at [`address`](Self::address): [`read`](Self::read) and
+    /// [`write`](Self::write) without their borrow. It does not keep the mapping.
+    ///
+    /// # Errors
+    ///
+    /// As for [`write`](Self::write), or [`read`](Self::read).
+    pub fn access(&self, writes: bool, timeout: Duration) -> Result<CpuAccess> {
+        let bracket = if writes {
+            self.begin_to_write(timeout)?
+        } else {
+            Bracket::begin(self.buffer.as_ref(), Direction::Read, timeout)?
+        };
+        Ok(CpuAccess { bracket })
+    }
+
+    fn begin_to_write(&self, timeout: Duration) -> Result<Bracket> {
+        if !self.is_writable() {
+            return Err(Error::invalid(
+                "buffer",
+                "exported for reading only",
+                "one whose descriptor allows writing (DRM_RDWR)",
+            ));
+        }
+        Bracket::begin(self.buffer.as_ref(), Direction::ReadWrite, timeout)
     }
 
     /// Begins to read (`DMA_BUF_SYNC_START | DMA_BUF_SYNC_READ`).
@@ -84,18 +119,29 @@ impl DmaBufMapping {
     /// [`Error::Invalid`] for a read-only descriptor; otherwise as for [`read`](Self::read).
     #[doc(alias = "DMA_BUF_IOCTL_SYNC")]
     pub fn write(&mut self, timeout: Duration) -> Result<CpuWrite<'_>> {
-        if !self.is_writable() {
-            return Err(Error::invalid(
-                "buffer",
-                "exported for reading only",
-                "one whose descriptor allows writing (DRM_RDWR)",
-            ));
-        }
-        let bracket = Bracket::begin(self.buffer.as_ref(), Direction::ReadWrite, timeout)?;
+        let bracket = self.begin_to_write(timeout)?;
         Ok(CpuWrite {
             mapping: &mut self.mapping,
             bracket,
         })
+    }
+}
+
+/// An access at a [`DmaBufMapping`]'s address. Dropping it ends the access too, and hides an error.
+#[derive(Debug)]
+#[must_use = "the access ends when this is dropped"]
+pub struct CpuAccess {
+    bracket: Bracket,
+}
+
+impl CpuAccess {
+    /// Ends the access (`DMA_BUF_SYNC_END`): what was written is there for every device.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Os`] when the kernel refuses.
+    pub fn end(self) -> Result<()> {
+        self.bracket.end()
     }
 }
 
@@ -104,7 +150,7 @@ impl DmaBufMapping {
 #[must_use = "the access ends when this is dropped"]
 pub struct CpuRead<'a> {
     mapping: &'a Mapping,
-    bracket: Bracket<'a>,
+    bracket: Bracket,
 }
 
 impl CpuRead<'_> {
@@ -132,7 +178,7 @@ impl CpuRead<'_> {
 #[must_use = "the access ends when this is dropped"]
 pub struct CpuWrite<'a> {
     mapping: &'a mut Mapping,
-    bracket: Bracket<'a>,
+    bracket: Bracket,
 }
 
 impl CpuWrite<'_> {
@@ -189,21 +235,25 @@ impl Direction {
 
 /// An access that has begun and must end, once.
 #[derive(Debug)]
-struct Bracket<'a> {
+struct Bracket {
     /// `None` for an emulated buffer, and once the access has ended.
-    buffer: Option<BorrowedFd<'a>>,
+    buffer: Option<Arc<OwnedFd>>,
     direction: Direction,
 }
 
-impl<'a> Bracket<'a> {
-    fn begin(buffer: Option<&'a OwnedFd>, direction: Direction, timeout: Duration) -> Result<Self> {
-        let buffer = buffer.map(AsFd::as_fd);
+impl Bracket {
+    fn begin(
+        buffer: Option<&Arc<OwnedFd>>,
+        direction: Direction,
+        timeout: Duration,
+    ) -> Result<Self> {
         if let Some(buffer) = buffer {
             let waiting_for = "the end of other accesses to a dma-buf";
-            fd::wait_ready(buffer, direction.ready(), timeout, waiting_for)?;
-            sync(buffer, DMA_BUF_SYNC_START | direction.flags())
+            fd::wait_ready(buffer.as_fd(), direction.ready(), timeout, waiting_for)?;
+            sync(buffer.as_fd(), DMA_BUF_SYNC_START | direction.flags())
                 .map_err(|errno| Error::os("DMA_BUF_IOCTL_SYNC to begin", errno))?;
         }
+        let buffer = buffer.map(Arc::clone);
         Ok(Self { buffer, direction })
     }
 
@@ -214,12 +264,12 @@ impl<'a> Bracket<'a> {
 
     fn finish(&mut self) -> rustix::io::Result<()> {
         self.buffer.take().map_or(Ok(()), |buffer| {
-            sync(buffer, DMA_BUF_SYNC_END | self.direction.flags())
+            sync(buffer.as_fd(), DMA_BUF_SYNC_END | self.direction.flags())
         })
     }
 }
 
-impl Drop for Bracket<'_> {
+impl Drop for Bracket {
     fn drop(&mut self) {
         let ended = self.finish();
         #[cfg(feature = "tracing")]

@@ -22,7 +22,7 @@ pub(crate) mod udmabuf;
 
 pub use credentials::PeerCredentials;
 pub use dma_buf::{BufferIdentity, DmaBuf, DmaBufKind};
-pub use dma_buf_mapping::{CpuRead, CpuWrite, DmaBufMapping};
+pub use dma_buf_mapping::{CpuAccess, CpuRead, CpuWrite, DmaBufMapping};
 pub use dma_heap::DmaHeap;
 #[cfg(feature = "drm")]
 pub use drm_node::{DrmFile, DumbBuffer, GemHandle};
