@@ -102,6 +102,33 @@
 // The most damage rectangles of a frame.
 #define LUCARNE_MAX_DAMAGE 4
 
+// Bits that carry nothing.
+#define LUCARNE_COMPONENT_PADDING 0
+
+// Red light.
+#define LUCARNE_COMPONENT_RED 1
+
+// Green light.
+#define LUCARNE_COMPONENT_GREEN 2
+
+// Blue light.
+#define LUCARNE_COMPONENT_BLUE 3
+
+// Opacity.
+#define LUCARNE_COMPONENT_ALPHA 4
+
+// Brightness, Y of Y'CbCr.
+#define LUCARNE_COMPONENT_LUMA 5
+
+// Blue difference, Cb.
+#define LUCARNE_COMPONENT_CB 6
+
+// Red difference, Cr.
+#define LUCARNE_COMPONENT_CR 7
+
+// The most channels of a block.
+#define LUCARNE_MAX_CHANNELS 8
+
 // Nothing that could be installed, enabled or permitted is missing.
 #define LUCARNE_REQUIREMENT_NONE 0
 
@@ -351,6 +378,46 @@ typedef struct lucarne_wait_semaphore lucarne_wait_semaphore;
 // A turn to write a frame, of a pool or of a stream. Sending it ends the handle, whatever that call answers;
 // `lucarne_writing_free` discards it. Any thread, one at a time; of a stream with a device of EGL, the context's.
 typedef struct lucarne_writing lucarne_writing;
+
+// What is known of a format.
+typedef struct {
+    // How many planes it is made of.
+    uint32_t planes;
+    // 1 where it holds Y'CbCr, 0 where it holds red, green and blue, or the first of them.
+    uint32_t is_ycbcr;
+    // 1 where its numbers are of 16-bit floating point, 0 where they are unsigned and stand for 0 to 1.
+    uint32_t is_float;
+    // 1 where it holds opacity.
+    uint32_t has_alpha;
+} lucarne_format_info;
+
+// A run of bits in a block, which is read as one little-endian number.
+typedef struct {
+    // What the bits stand for: `LUCARNE_COMPONENT_…`.
+    uint32_t component;
+    // Place of the least significant bit.
+    uint32_t shift;
+    // How many bits.
+    uint32_t bits;
+} lucarne_channel;
+
+// How a plane's pixels sit in memory.
+typedef struct {
+    // Bytes of a block, the smallest group of samples that starts on a byte.
+    uint32_t block_bytes;
+    // Width of a block, in samples of this plane.
+    uint32_t block_width;
+    // Height of a block, in samples of this plane.
+    uint32_t block_height;
+    // How many pixels of the frame share one sample, from left to right.
+    uint32_t horizontal_subsampling;
+    // How many pixels of the frame share one sample, from top to bottom.
+    uint32_t vertical_subsampling;
+    // How many of `channels` there are.
+    uint32_t channel_count;
+    // A block's channels, from the most significant bits to the least significant.
+    lucarne_channel channels[8];
+} lucarne_format_plane;
 
 // One reason why something, or something better, was refused.
 typedef struct {
@@ -675,6 +742,27 @@ size_t lucarne_format_name(uint32_t format,
 size_t lucarne_modifier_name(uint64_t modifier,
                              char *text,
                              size_t size);
+
+// DRM's code of the format with this name: the kernel's, such as `XBGR8888`, four characters, a hexadecimal code, or what
+// `lucarne_format_name` wrote. Any thread.
+//
+// # Safety
+//
+// `name` is `NULL`, or ends with a NUL.
+lucarne_status lucarne_format_from_name(const char *name,
+                                        uint32_t *format,
+                                        lucarne_error **error);
+
+// What is known of a format. One whose pixels Lucarne does not know is refused. Any thread.
+lucarne_status lucarne_format_describe(uint32_t format,
+                                       lucarne_format_info *info,
+                                       lucarne_error **error);
+
+// How the pixels of a format's plane sit in memory, from plane 0. Any thread.
+lucarne_status lucarne_format_plane_at(uint32_t format,
+                                       uint32_t plane,
+                                       lucarne_format_plane *info,
+                                       lucarne_error **error);
 
 // The status that the call answered. `LUCARNE_STATUS_OK` for `NULL`.
 lucarne_status lucarne_error_status(const lucarne_error *error);
@@ -1604,6 +1692,9 @@ lucarne_status lucarne_log_to(lucarne_log log,
 #define LUCARNE_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type)
 #endif
 #if UINTPTR_MAX == UINT64_MAX
+LUCARNE_ASSERT_SIZE(lucarne_format_info, 16);
+LUCARNE_ASSERT_SIZE(lucarne_channel, 12);
+LUCARNE_ASSERT_SIZE(lucarne_format_plane, 120);
 LUCARNE_ASSERT_SIZE(lucarne_reason, 32);
 LUCARNE_ASSERT_SIZE(lucarne_offer_entry, 48);
 LUCARNE_ASSERT_SIZE(lucarne_agreement_info, 40);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lucarne::kernel::FenceRole;
 use lucarne::negotiate::{FencePath, Side};
 use lucarne::vulkan::Access;
-use lucarne::{MemoryPath, Requirement, Usage, cpu};
+use lucarne::{Component, MemoryPath, Requirement, Usage, cpu};
 use lucarne_stream::Delivery;
 
 use crate::failure::{Failure, Result};
@@ -34,6 +34,17 @@ const DELIVERIES: [(u32, Delivery); 2] = [
 const ROLES: [(u32, FenceRole); 2] = [
     (LUCARNE_FENCE_ROLE_ACQUIRE, FenceRole::Acquire),
     (LUCARNE_FENCE_ROLE_RELEASE, FenceRole::Release),
+];
+
+const COMPONENTS: [(u32, Component); 8] = [
+    (LUCARNE_COMPONENT_PADDING, Component::Padding),
+    (LUCARNE_COMPONENT_RED, Component::Red),
+    (LUCARNE_COMPONENT_GREEN, Component::Green),
+    (LUCARNE_COMPONENT_BLUE, Component::Blue),
+    (LUCARNE_COMPONENT_ALPHA, Component::Alpha),
+    (LUCARNE_COMPONENT_LUMA, Component::Luma),
+    (LUCARNE_COMPONENT_CB, Component::Cb),
+    (LUCARNE_COMPONENT_CR, Component::Cr),
 ];
 
 /// The word behind a number.
@@ -73,6 +84,10 @@ pub(crate) fn delivery(code: u32) -> Result<Delivery> {
 
 pub(crate) fn delivery_code(delivery: Delivery) -> u32 {
     code(&DELIVERIES, &delivery)
+}
+
+pub(crate) fn component_code(component: Component) -> u32 {
+    code(&COMPONENTS, &component)
 }
 
 /// Bits that are all known.

@@ -9,8 +9,9 @@ use std::path::Path;
 use lucarne_capi::ffi;
 
 /// The files of `src/ffi/`, in the header's order.
-const FILES: [&str; 20] = [
+const FILES: [&str; 21] = [
     "words",
+    "format",
     "error",
     "reasons",
     "request",
@@ -46,6 +47,9 @@ fn sizes() -> Vec<(&'static str, usize)> {
         };
     }
     sizes![
+        lucarne_format_info,
+        lucarne_channel,
+        lucarne_format_plane,
         lucarne_reason,
         lucarne_offer_entry,
         lucarne_agreement_info,

@@ -45,7 +45,7 @@ impl lucarne_writing {
 pub struct lucarne_sent(Sent);
 
 /// A turn to read a frame, of a pool or of a stream. `lucarne_reading_release` ends it, whatever it answers;
-/// `lucarne_reading_free` gives the frame back unread. One thread; with a device of EGL, the context's.
+/// `lucarne_reading_free` gives the frame back unread. Any thread, one at a time; with a device of EGL, the context's.
 #[derive(Debug)]
 pub struct lucarne_reading {
     pub(super) turn: Reading,
