@@ -28,6 +28,15 @@ BUILDS = CRATE.is_dir() and not CHOICE
 BUNDLES = BUILDS or CHOICE not in ("", "system")
 
 
+def leftovers():
+    """Where files of the build may lie: in a repository its target folder, so that the sources stay clean."""
+    if not CRATE.is_dir():
+        return {}
+    place = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent.parent / "target")) / "python"
+    place.mkdir(parents=True, exist_ok=True)
+    return {"build": {"build_base": str(place / "build")}, "egg_info": {"egg_base": str(place)}}
+
+
 def header():
     """The header of this repository, or the one that an archive of sources has."""
     places = [CRATE / "include" / "lucarne.h", HERE / "src" / "lucarne" / "lucarne.h"]
@@ -76,6 +85,8 @@ class Build(build_py):
     """Adds what is made to the sources."""
 
     def run(self):
+        # Nothing of an earlier build gets in.
+        shutil.rmtree(self.build_lib, ignore_errors=True)
         super().run()
         folder = HERE / "src" if self.editable_mode else Path(self.build_lib)
         package = folder / "lucarne"
@@ -134,4 +145,5 @@ setup(
     version=declarations.read(header().read_text(encoding="utf-8"))[2],
     cmdclass={"build_py": Build, "sdist": Sources, "bdist_wheel": Wheel},
     distclass=Binary,
+    options=leftovers(),
 )

@@ -85,7 +85,8 @@ def format_name(code: int) -> str:
     place = ffi.new("char[]", 64)
     lib.lucarne_format_name(code, place, 64)
     # As `XB24 XBGR8888`, or one word.
-    return ffi.string(place).decode().split(" ")[-1]
+    words: list[str] = ffi.string(place).decode().split(" ")
+    return words[-1]
 
 
 def modifier_name(modifier: int) -> str:

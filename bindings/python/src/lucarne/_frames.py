@@ -69,7 +69,9 @@ class Mapping:
         shape = plane.shape(place.rows, place.row_bytes)
         width = plane.dtype.itemsize
         strides = (place.pitch, plane.block_bytes, width)[: len(shape)]
-        array: np.ndarray[Any, Any] = np.ndarray(shape, plane.dtype, memory if writeable else memory.toreadonly(), 0, strides)
+        # By way of an array of bytes, which nobody can make writeable again where its memory is not.
+        flat = np.frombuffer(memory if writeable else memory.toreadonly(), np.uint8)
+        array: np.ndarray[Any, Any] = np.ndarray(shape, plane.dtype, flat, 0, strides)
         return array
 
     def end(self) -> Any:

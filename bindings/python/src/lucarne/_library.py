@@ -9,7 +9,7 @@ from typing import Any, Callable, Optional
 from ._errors import Error, Reason, error_class
 
 try:
-    from ._abi import FUNCTIONS, SIZES, VERSION, ffi
+    from ._abi import FUNCTIONS, SIZES, VERSION, ffi as ffi
 except ImportError as cause:
     raise ImportError(
         "lucarne was not installed: its declarations are made when it is (pip install ./bindings/python, then import it from another folder)"
@@ -56,7 +56,7 @@ def _check(lib: Any, place: str) -> str:
 def _has(lib: Any, name: str) -> bool:
     try:
         getattr(lib, name)
-    except AttributeError:
+    except (AttributeError, ffi.error):
         return False
     return True
 

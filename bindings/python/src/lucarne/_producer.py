@@ -300,7 +300,9 @@ class Producer:
         with self._lock:
             producer, self._producer = self._producer, None
             if producer is not None:
-                lib.lucarne_producer_end(ffi.gc(producer, None) or producer)
+                # Ended here, and by nobody else.
+                ffi.gc(producer, None)
+                lib.lucarne_producer_end(producer)
 
     def close(self) -> None:
         """Hangs up without a word, as a program that dies does: consumers may wait for the next producer of the name."""
