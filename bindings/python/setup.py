@@ -113,8 +113,10 @@ def write_abi(package):
             raise SystemExit(f"lucarne: {name} has {ffi.sizeof(name)} bytes for cffi, but {size} in lucarne.h")
     place = package / "_abi.py"
     ffi.emit_python_code(str(place))
-    with place.open("a", encoding="utf-8") as file:
-        file.write(f"\nVERSION = {version!r}\nSIZES = {sizes!r}\nFUNCTIONS = {declarations.functions(text)!r}\n")
+    told = f"VERSION = {version!r}\nSIZES = {sizes!r}\nFUNCTIONS = {declarations.functions(text)!r}\n"
+    # cffi's module has no types.
+    place.write_text(f"# mypy: ignore-errors\n{place.read_text(encoding='utf-8')}\n{told}", encoding="utf-8")
+
 
 
 class Sources(sdist):

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Folders whose files the documents name.
-const FOLDERS: [&str; 6] = [
+const FOLDERS: [&str; 7] = [
+    "bindings/",
     "crates/",
     "docs/",
     "examples/",
@@ -44,7 +45,7 @@ fn documents() -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]
         .map(PathBuf::from)
         .to_vec();
-    let mut folders = ["docs", "crates", "examples", "shaders"]
+    let mut folders = ["docs", "bindings", "crates", "examples", "shaders"]
         .map(PathBuf::from)
         .to_vec();
     while let Some(folder) = folders.pop() {

@@ -1,6 +1,7 @@
 """The programs of examples/, as a user runs them."""
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -39,6 +40,25 @@ def test_a_snapshot_of_the_webcam(folder):
     assert saved.shape == (90, 160, 4)
     assert (saved[..., :3] == picture_of()(number, 160, 90)).all()
     assert (saved[..., 3] == 255).all()
+
+
+def test_the_guides_code(folder):
+    page = (EXAMPLES.parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
+    show, draw, fail = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    (Path(folder) / "lucarne").mkdir()
+
+    def start_block(code):
+        environment = {**os.environ, "XDG_RUNTIME_DIR": folder}
+        command = [sys.executable, "-c", code]
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+
+    assert finish(start_block(fail)).startswith("11 not found ")
+    assert ".show()" in show
+    drawing = start_block(draw.replace('"rings"', '"scene"').replace("timeout=60", "timeout=5"))
+    told = finish(start_block(show.replace(".show()", ".save('/dev/null', 'PNG')")))
+    drawing.kill()
+    drawing.communicate(timeout=LONG)
+    assert re.match(r"640 480 XBGR8888 [\d.]+\n", told), told
 
 
 def test_the_webcam_in_an_event_loop(folder):

@@ -6,91 +6,16 @@ mod common;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use common::programs::{compile_or_skip, lines};
 use common::{Installed, exists, root, succeed, told};
 use lucarne_tests::skip::{skip, skip_case};
 
 const FRAMES: &str = "12";
-/// Programs by what they are compiled with besides the library: the header, and its package.
-const HEADERS: [(&str, &str, &str); 2] = [
-    ("-lvulkan", "vulkan/vulkan.h", "libvulkan-dev"),
-    ("-lEGL", "EGL/eglext.h", "libegl-dev"),
-];
-
-/// One line of the README.
-struct Line {
-    program: String,
-    text: String,
-}
-
-fn lines() -> Vec<Line> {
-    let page = std::fs::read_to_string(root().join("examples/c/README.md")).expect("the README");
-    let lines = page.lines().filter(|line| line.starts_with("cc "));
-    let lines = lines.map(|line| {
-        let (_, program) = line.rsplit_once(" -o ").expect("a program's name");
-        Line {
-            program: program.to_owned(),
-            text: line.to_owned(),
-        }
-    });
-    lines.collect()
-}
-
-/// The header that a line needs and this machine lacks.
-fn lacks(line: &Line) -> Option<(&'static str, &'static str)> {
-    let needed = HEADERS.iter().filter(|(flag, ..)| line.text.contains(flag));
-    let mut missing = needed.filter(|(_, header, _)| {
-        let mut compiler = Command::new("cc");
-        compiler.args(["-E", "-include", header, "-x", "c", "/dev/null"]);
-        !compiler
-            .output()
-            .is_ok_and(|output| output.status.success())
-    });
-    missing
-        .next()
-        .map(|(_, header, package)| (*header, *package))
-}
-
-/// Runs a line in the sources' folder, by another compiler, and has the program put elsewhere.
-fn compile(installed: &Installed, line: &Line, compiler: &str, flags: &str) -> PathBuf {
-    let place = installed.path().join(&line.program);
-    let source = format!("{}.c", line.program);
-    let is_cpp = compiler.ends_with("++");
-    let text = line
-        .text
-        .replacen("cc ", &format!("{compiler} {flags} "), 1);
-    let text = text.replace(
-        &format!("-o {}", line.program),
-        &format!("-o '{}'", place.display()),
-    );
-    let text = if is_cpp {
-        text.replace("-std=c11", "-std=c++17").replace(
-            &format!(" {source} "),
-            &format!(" -x c++ {source} -x none "),
-        )
-    } else {
-        text
-    };
-    let mut shell = Command::new("sh");
-    shell
-        .args(["-c", &text])
-        .current_dir(root().join("examples/c"))
-        .env("PREFIX", installed.path());
-    succeed(&mut shell);
-    place
-}
 
 /// The programs that this machine can compile; a skipped case for each other.
 fn compile_all(installed: &Installed, compiler: &str, flags: &str) -> Vec<PathBuf> {
-    let mut programs = Vec::new();
-    for line in lines() {
-        match lacks(&line) {
-            None => programs.push(compile(installed, &line, compiler, flags)),
-            Some((header, package)) => {
-                let reason = format!("{}: {header} is not there ({package})", line.program);
-                skip_case("headers", &reason);
-            }
-        }
-    }
+    let compiled = |line| compile_or_skip(installed, &line, compiler, flags);
+    let programs: Vec<PathBuf> = lines().into_iter().filter_map(compiled).collect();
     assert!(programs.len() >= 2, "those of the CPU need no header");
     programs
 }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod programs;
+
 use std::ffi::OsStr;
 use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};

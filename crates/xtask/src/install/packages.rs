@@ -40,8 +40,8 @@ const DEMO: [&str; 16] = [
 const BENCH: [&str; 1] = ["valgrind"];
 
 /// Validation, programs and layers of others, windows and a bus to test in, the headers that constants are compared with and C programs
-/// include, and what the guest is made of.
-const TEST: [&str; 19] = [
+/// include, environments for Python, and what the guest is made of.
+const TEST: [&str; 20] = [
     "vulkan-validationlayers",
     "vulkan-tools",
     "mangohud",
@@ -53,6 +53,7 @@ const TEST: [&str; 19] = [
     "libvulkan-dev",
     "libegl-dev",
     "g++",
+    "python3-venv",
     "strace",
     "qemu-system-x86",
     "busybox-static",
