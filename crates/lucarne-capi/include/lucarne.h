@@ -348,7 +348,7 @@ typedef struct lucarne_pool lucarne_pool;
 typedef struct lucarne_producer lucarne_producer;
 
 // A turn to read a frame, of a pool or of a stream. `lucarne_reading_release` ends it, whatever it answers;
-// `lucarne_reading_free` gives the frame back unread. One thread; with a device of EGL, the context's.
+// `lucarne_reading_free` gives the frame back unread. Any thread, one at a time; with a device of EGL, the context's.
 typedef struct lucarne_reading lucarne_reading;
 
 // A list of reasons. Belongs to the error, agreement, offer or event that it was asked from, and lives as long. Any thread.
