@@ -1,6 +1,7 @@
 //! Display servers of a test's own, and programs that end with it.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -95,6 +96,8 @@ impl Xvfb {
 pub enum Backend<'a> {
     /// Nothing, drawn with OpenGL.
     Headless,
+    /// Nothing, drawn by the CPU: without dma-bufs.
+    Pixman,
     /// A window of this X display, which has a keyboard and a pointer.
     X11(&'a str),
 }
@@ -120,7 +123,8 @@ pub fn weston(runtime: &Path, backend: Backend<'_>, arguments: &[&str]) -> Optio
         .env("XDG_RUNTIME_DIR", runtime)
         .stdout(Stdio::null());
     match backend {
-        Backend::Headless => command.args(headless()).env_remove("DISPLAY"),
+        Backend::Headless => command.args(headless(true)).env_remove("DISPLAY"),
+        Backend::Pixman => command.args(headless(false)).env_remove("DISPLAY"),
         Backend::X11(display) => command
             .arg("--backend=x11-backend.so")
             .env("DISPLAY", display),
@@ -129,21 +133,24 @@ pub fn weston(runtime: &Path, backend: Backend<'_>, arguments: &[&str]) -> Optio
     until("weston's start", || {
         let ended = weston.0.try_wait().expect("a child");
         assert!(ended.is_none(), "weston ended at its start: {ended:?}");
-        runtime.join(SOCKET).exists().then_some(())
+        // The socket is there before anybody listens.
+        UnixStream::connect(runtime.join(SOCKET)).ok()
     });
     Some(weston)
 }
 
 /// Names of options changed with Weston 12.
-fn headless() -> [&'static str; 2] {
+fn headless(with_gl: bool) -> [&'static str; 2] {
     let version = Command::new("weston").arg("--version").output();
     let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
     let major = version.ok().and_then(|text| {
         let number = text.strip_prefix("weston ")?.split('.').next()?;
         number.parse::<u32>().ok()
     });
-    match major {
-        Some(0..12) => ["--backend=headless-backend.so", "--use-gl"],
-        _ => ["--backend=headless", "--renderer=gl"],
+    match (major, with_gl) {
+        (Some(0..12), true) => ["--backend=headless-backend.so", "--use-gl"],
+        (Some(0..12), false) => ["--backend=headless-backend.so", "--use-pixman"],
+        (_, true) => ["--backend=headless", "--renderer=gl"],
+        (_, false) => ["--backend=headless", "--renderer=pixman"],
     }
 }

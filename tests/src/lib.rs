@@ -20,6 +20,7 @@ pub mod memory;
 pub mod module;
 pub mod pair;
 pub mod pattern;
+pub mod picture;
 pub mod reader;
 pub mod sampling;
 pub mod skip;

@@ -131,28 +131,28 @@ fn a_compositor_that_lies_is_named_with_its_lie() {
                 size: Some(1 << 30),
                 ..Says::default()
             },
-            "has 1073741824 bytes, must have 1048576 at most",
+            "is 1073741824, but must be 1048576 bytes at most",
         ),
         (
             Says {
                 size: Some(6 * ROW),
                 ..Says::default()
             },
-            "must fit its file, which has 64",
+            "within its file, which has 64",
         ),
         (
             Says {
                 rows: vec![0, 9],
                 ..Says::default()
             },
-            "names row 9 of its table, must be below 4",
+            "row is 9, but must be below 4",
         ),
         (
             Says {
                 device: vec![1, 2, 3],
                 ..Says::default()
             },
-            "has 3 bytes, must have 8",
+            "is 3, but must be 8 bytes",
         ),
     ] {
         let wayland = told_by(says);

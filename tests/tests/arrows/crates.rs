@@ -49,6 +49,7 @@ const WINDOWS: Unsafe = Unsafe::In(&[
     "view/vulkan/panel.rs",
     "view/vulkan/swapchain.rs",
     "view/vulkan/work.rs",
+    "view/wayland/handles.rs",
     "view/xlib.rs",
 ]);
 
@@ -84,7 +85,12 @@ pub(crate) const CRATES: [Row; 15] = [
     row("xtask", &[], NO_BACKEND, Unsafe::Nowhere),
     row(
         "lucarne-cli",
-        &["lucarne", "lucarne-conformance", "lucarne-stream"],
+        &[
+            "lucarne",
+            "lucarne-conformance",
+            "lucarne-stream",
+            "lucarne-wayland",
+        ],
         &BACKENDS,
         WINDOWS,
     ),

@@ -2,8 +2,7 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
-use std::io::BufReader;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +13,7 @@ use lucarne::{Agreement, Extent, Format, MemoryPath, Request, Usage, cpu, negoti
 use lucarne_stream::{Error, Producer, ProducerOptions};
 use lucarne_tests::display::{self, Backend, Running, SOCKET};
 use lucarne_tests::engine::{self, Direction, Seen};
+pub(crate) use lucarne_tests::picture::{Picture, weston_shot};
 use tempfile::TempDir;
 
 use crate::common::succeed;
@@ -24,83 +24,6 @@ const PERIOD: Duration = Duration::from_millis(20);
 /// What stands for a screen.
 pub(crate) const WIDTH: u32 = 640;
 pub(crate) const HEIGHT: u32 = 480;
-
-/// Red, green and blue of each pixel, first row first.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Picture {
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-    pub(crate) pixels: Vec<[u8; 3]>,
-}
-
-impl Picture {
-    /// Neighbours differ, rows and columns too, and so do pictures of other seeds.
-    pub(crate) fn of_many_colours(width: u32, height: u32, seed: u32) -> Self {
-        let byte = |number: u32| u8::try_from(number % 251).expect("a byte");
-        let pixel = |x: u32, y: u32| {
-            [
-                byte(x * 7 + y + seed),
-                byte(y * 11 + 40 + 3 * seed),
-                byte(x * 3 + y * 5 + 90),
-            ]
-        };
-        let all = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
-        Self {
-            width,
-            height,
-            pixels: all.map(|(x, y)| pixel(x, y)).collect(),
-        }
-    }
-
-    fn rows(&self, rows: std::ops::Range<u32>) -> &[[u8; 3]] {
-        let at = |row: u32| (row * self.width) as usize;
-        &self.pixels[at(rows.start)..at(rows.end)]
-    }
-
-    /// How many pixels of these rows differ; all of them where the pictures have another size.
-    pub(crate) fn differences(&self, other: &Self, rows: std::ops::Range<u32>) -> usize {
-        if (self.width, self.height) != (other.width, other.height) {
-            return self.pixels.len();
-        }
-        let pairs = self.rows(rows.clone()).iter().zip(other.rows(rows));
-        pairs.filter(|(one, other)| one != other).count()
-    }
-
-    pub(crate) fn of_ppm(path: &Path) -> Self {
-        let bytes = std::fs::read(path).expect("a picture");
-        let mut head = bytes.splitn(4, |byte| *byte == b'\n');
-        assert_eq!(head.next(), Some(&b"P6"[..]));
-        let size = String::from_utf8_lossy(head.next().expect("a size")).into_owned();
-        assert_eq!(head.next(), Some(&b"255"[..]));
-        let mut size = size.split(' ').map(|one| one.parse().expect("a number"));
-        let (width, height) = (
-            size.next().expect("a width"),
-            size.next().expect("a height"),
-        );
-        Self::of_bytes(width, height, 3, head.next().expect("pixels"))
-    }
-
-    pub(crate) fn of_png(path: &Path) -> Self {
-        let file = std::fs::File::open(path).expect("a picture");
-        let decoder = png::Decoder::new(BufReader::new(file));
-        let mut reader = decoder.read_info().expect("PNG");
-        let mut bytes = vec![0; reader.output_buffer_size().expect("a size")];
-        let info = reader.next_frame(&mut bytes).expect("PNG");
-        let channels = info.color_type.samples();
-        Self::of_bytes(info.width, info.height, channels, &bytes)
-    }
-
-    fn of_bytes(width: u32, height: u32, channels: usize, bytes: &[u8]) -> Self {
-        let pixels = bytes.chunks_exact(channels);
-        let pixels: Vec<[u8; 3]> = pixels.map(|one| [one[0], one[1], one[2]]).collect();
-        assert_eq!(pixels.len(), (width * height) as usize, "{width}x{height}");
-        Self {
-            width,
-            height,
-            pixels,
-        }
-    }
-}
 
 /// A stream named "scene" of one picture, which a thread sends again and again.
 pub(crate) struct Served {
@@ -210,12 +133,7 @@ impl Weston {
 
     /// What the screen shows now.
     pub(crate) fn shot(&self) -> Picture {
-        let folder = tempfile::tempdir().expect("a folder");
-        let mut command = Command::new("weston-screenshooter");
-        succeed(self.shows(command.current_dir(folder.path())));
-        let mut files = std::fs::read_dir(folder.path()).expect("a folder");
-        let file: PathBuf = files.next().expect("a file").expect("a file").path();
-        Picture::of_png(&file)
+        weston_shot(self.runtime.path())
     }
 }
 

@@ -89,7 +89,8 @@ impl Watch {
             // A socket that was inherited says nothing by its end that could be asked here.
             Self::Wayland if !is_named("WAYLAND_DISPLAY") => false,
             Self::Wayland => (0..10).any(|_| {
-                let refuses = wayland_client::Connection::connect_to_env().is_err();
+                let refuses =
+                    lucarne_wayland::wayland_client::Connection::connect_to_env().is_err();
                 if !refuses {
                     std::thread::sleep(LONGEST / 10);
                 }

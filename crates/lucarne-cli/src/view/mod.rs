@@ -10,6 +10,7 @@ mod state;
 mod stream;
 mod viewer;
 mod vulkan;
+mod wayland;
 mod window;
 mod xlib;
 
@@ -34,6 +35,8 @@ pub(crate) enum Api {
     Gl,
     /// Vulkan, with a swapchain. Shows formats of red, green and blue.
     Vulkan,
+    /// Nothing: the Wayland compositor samples the stream's memory.
+    Wayland,
 }
 
 #[derive(Args, Debug)]
@@ -126,6 +129,7 @@ pub(crate) fn run(options: &Options, output: &mut Output) -> Result<Answer, Fail
     let report = match options.api {
         Api::Gl => viewer::run::<gl::GlScreen>(options, &folder, wanted, output)?,
         Api::Vulkan => viewer::run::<vulkan::VulkanScreen>(options, &folder, wanted, output)?,
+        Api::Wayland => viewer::run::<wayland::WaylandScreen>(options, &folder, wanted, output)?,
     };
     report.print(output)?;
     Ok(if report.frames > 0 {

@@ -46,6 +46,21 @@ pub(super) trait Screen: Sized {
 
     /// A frame's pixels, upright.
     fn picture(&mut self, shown: &Shown<'_, Self::Image>) -> Result<Picture, Failure>;
+
+    /// What ends the reading of an image that has left the window; nothing while the display itself reads it. Who draws has read it
+    /// when drawing it is done. Does not block.
+    fn left(&mut self, image: &Self::Image, drawn: &Fence) -> Result<Option<Fence>, Failure> {
+        let _ = image;
+        Ok(Some(drawn.clone()))
+    }
+
+    /// Hears what the display has to say. What can be shown, where that has changed. Does not block.
+    fn hear(&mut self) -> Result<Option<Offer>, Failure> {
+        Ok(None)
+    }
+
+    /// Takes the picture out of the window.
+    fn end(&mut self) {}
 }
 
 /// What is to be drawn.

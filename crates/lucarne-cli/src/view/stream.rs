@@ -38,6 +38,13 @@ impl<S: Screen> Stream<S> {
         })
     }
 
+    /// Joins anew, as somebody who can show something else now.
+    pub(super) fn offer_again(&mut self, offer: Offer) {
+        self.offer = offer;
+        self.consumer = None;
+        self.look_at = Instant::now();
+    }
+
     /// Readable when there may be a frame, once [`next`](Self::next) had nothing.
     pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
         self.consumer.as_ref().map(AsFd::as_fd)
@@ -180,6 +187,16 @@ impl<I> Held<I> {
     /// It was drawn for the first time if this says so.
     pub(super) fn drawn(&mut self, read: Fence) -> bool {
         self.read.replace(read).is_none()
+    }
+
+    /// Says what ends its reading, if that is known; nothing of one that nobody drew.
+    pub(super) fn read(&self) -> Option<&Fence> {
+        self.read.as_ref()
+    }
+
+    /// Gives it back, read until `fence`.
+    pub(super) fn release_with(self, fence: Fence) -> Result<(), Failure> {
+        Ok(self.reading.release(fence)?)
     }
 
     /// Gives it back. What nobody read goes back with the fence that it came with.

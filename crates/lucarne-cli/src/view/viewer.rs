@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lucarne::Extent;
+use lucarne::{Extent, Fence};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use winit::dpi::PhysicalSize;
 use winit::window::Fullscreen;
@@ -28,12 +28,16 @@ const MOMENT: Duration = Duration::from_millis(4);
 const TICK: Duration = Duration::from_millis(100);
 /// How often numbers change: more often, nobody could read them.
 const NUMBERS: Duration = Duration::from_millis(250);
+/// How many frames the display may read that have left the window.
+const MOST_LEAVING: usize = 2;
 /// Free pixels around panels.
 const GAP: u32 = 12;
 
 struct Viewer<'o, S: Screen> {
     // Dropped in this order: frames before what imports them, and that before the window.
     held: Option<Held<S::Image>>,
+    /// Frames that have left the window, which the display may still read.
+    leaving: Vec<Held<S::Image>>,
     stream: Stream<S>,
     screen: S,
     window: Extent,
@@ -75,6 +79,7 @@ pub(super) fn run<S: Screen>(
     let size = screen.window().inner_size();
     let mut viewer = Viewer {
         held: None,
+        leaving: Vec::new(),
         stream,
         screen,
         window: Extent::new(size.width, size.height),
@@ -95,6 +100,7 @@ pub(super) fn run<S: Screen>(
         return Err(GONE.into());
     }
     let ended = ended?;
+    viewer.screen.end();
     if let Some(held) = viewer.held.take() {
         held.release()?;
     }
@@ -115,6 +121,8 @@ impl<S: Screen> Viewer<'_, S> {
             if watch.is_gone() {
                 return Err(GONE.into());
             }
+            // Before the window's own events: both may have come together.
+            self.part()?;
             let wishes = events.wishes(&mut self.screen).ok_or(GONE)?;
             for wish in wishes {
                 if wish == Wish::Close {
@@ -177,16 +185,39 @@ impl<S: Screen> Viewer<'_, S> {
         Ok(())
     }
 
-    /// Takes the newest frame, if there is one.
+    /// Gives back what the display has read.
+    fn part(&mut self) -> Result<(), Failure> {
+        if let Some(offer) = self.screen.hear()? {
+            self.stream.offer_again(offer);
+        }
+        for held in std::mem::take(&mut self.leaving) {
+            let read = held.read().cloned().unwrap_or(Fence::Signaled);
+            match self.screen.left(held.shown().image, &read)? {
+                Some(fence) => held.release_with(fence)?,
+                None => self.leaving.push(held),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the newest frame, if there is one. The display may have two others: the producer needs the rest.
     fn follow(&mut self, now: Instant) -> Result<(), Failure> {
+        if self.leaving.len() >= MOST_LEAVING {
+            return Ok(());
+        }
         let Some(received) = self.stream.next(&self.screen, &mut self.state, now)? else {
             return Ok(());
         };
         self.state.dropped += received.dropped();
         if let Some(before) = self.held.replace(Held::new(received)) {
-            // There was nothing to draw it into.
-            self.state.dropped += u64::from(!before.is_drawn());
-            before.release()?;
+            if before.is_drawn() {
+                self.leaving.push(before);
+            } else {
+                // There was nothing to draw it into.
+                self.state.dropped += 1;
+                before.release()?;
+            }
+            self.part()?;
         }
         self.is_stale = true;
         Ok(())

@@ -2,6 +2,7 @@
 //! looked at from outside.
 
 mod changing;
+mod composed;
 mod served;
 mod wayland;
 mod x11;

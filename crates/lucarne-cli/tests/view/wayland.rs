@@ -21,7 +21,7 @@ const ESCAPE: u32 = 0xff1b;
 
 #[test]
 fn a_compositor_that_goes_is_told() {
-    for api in APIS {
+    for api in APIS.into_iter().chain(["wayland"]) {
         let runtime = tempfile::tempdir().expect("a folder");
         let Some(mut weston) = weston(runtime.path(), Backend::Headless, &SIZE) else {
             return;
