@@ -11,6 +11,9 @@ use crate::Failure;
 use crate::output::nearest;
 use crate::pixels::{self, Picture};
 
+/// How long a frame's writer may need after the frame has come: a GPU that is at work, not one that hangs.
+const DRAWING: Duration = Duration::from_secs(10);
+
 type Import = Box<dyn FnMut(&Frame) -> lucarne::Result<cpu::Image>>;
 
 /// A connected consumer.
@@ -55,7 +58,7 @@ impl Watch {
         }
     }
 
-    /// The next frame, or `None` when none came in time.
+    /// The next frame, or `None` when none came in time. For one that came, its writer is waited for as long as [`DRAWING`].
     ///
     /// # Errors
     ///
@@ -71,7 +74,7 @@ impl Watch {
         let image = reading.image();
         let layout = image.frame().layout().clone();
         let mut bytes = vec![0; image.plane_bytes(0)];
-        let done = image.read(&acquire, timeout, |rows| rows.read_plane(0, &mut bytes))?;
+        let done = image.read(&acquire, DRAWING, |rows| rows.read_plane(0, &mut bytes))?;
         reading.release(done)?;
         let picture = pixels::picture(&layout, &bytes)
             .ok_or("the producer sent a format that was not asked for")?;

@@ -10,19 +10,27 @@ use crate::process::{self, Job};
 use crate::workspace::Workspace;
 
 /// The folders of packages whose tests say something about the kernel that they run on; those below them count too.
-const FOLDERS: [&str; 6] = [
+const FOLDERS: [&str; 8] = [
     "crates/lucarne",
     "crates/lucarne-stream",
     "crates/lucarne-conformance",
     "crates/lucarne-udmabuf",
+    "crates/lucarne-wgpu",
+    "crates/lucarne-capi",
     "tests",
     "examples",
 ];
 
 /// Test programs that stay outside, and why.
-const NOT_IN_GUEST: [(&str, &str); 8] = [
+const NOT_IN_GUEST: [(&str, &str); 14] = [
     ("compile_fail", "runs cargo"),
     ("arrows", "reads sources, the same everywhere"),
+    ("c_header", "reads sources, the same everywhere"),
+    ("c_symbols", "asks binutils, which are not there"),
+    ("c_install", "runs cargo"),
+    ("c_examples", "needs compilers"),
+    ("c_gtk", "needs compilers"),
+    ("c_obs", "needs compilers"),
     (
         "offenders",
         "counts what is missed in steps of 4 ms, which an emulated processor does not keep",
