@@ -18,7 +18,20 @@ pub(crate) struct Heavy {
     pub(crate) system: &'static [&'static str],
 }
 
-pub(crate) const HEAVY: &[Heavy] = &[];
+pub(crate) const HEAVY: &[Heavy] = &[Heavy {
+    kind: "pipewire",
+    packages: &["lucarne-pipewire"],
+    system: &[
+        "libclang-dev",
+        "libpipewire-0.3-dev",
+        "pipewire",
+        "pipewire-bin",
+        "gstreamer1.0-pipewire",
+        "gstreamer1.0-tools",
+        "gstreamer1.0-plugins-base",
+        "gstreamer1.0-plugins-good",
+    ],
+}];
 
 /// Those that the user named, and those that must not be skipped.
 pub(crate) fn asked(with: &[String], require: &Require) -> impl Iterator<Item = &'static Heavy> {

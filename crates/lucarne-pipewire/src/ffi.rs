@@ -1,0 +1,233 @@
+//! Raw buffers of a stream: read once, and written field by field.
+//!
+//! The safe crate shows a buffer only between taking it from a stream and putting it back. Frames are held for longer, and a
+//! buffer's descriptors are set before it is ever taken.
+
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
+
+use pipewire::spa::sys;
+use pipewire::stream::Stream;
+use pipewire::sys::pw_buffer;
+
+/// A buffer that a stream has added and not removed yet: whoever keeps it forgets it in `remove_buffer`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RawBuffer(NonNull<pw_buffer>);
+
+/// `spa_data` with its chunk, as it was when it was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Data {
+    /// `SPA_DATA_*`; while buffers are allocated, a mask of what the other side takes.
+    pub(crate) kind: u32,
+    /// `SPA_DATA_FLAG_*`.
+    pub(crate) flags: u32,
+    pub(crate) fd: RawFd,
+    pub(crate) map_offset: u32,
+    pub(crate) max_size: u32,
+    pub(crate) chunk: Chunk,
+}
+
+/// `spa_chunk`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Chunk {
+    pub(crate) offset: u32,
+    pub(crate) size: u32,
+    pub(crate) stride: i32,
+    /// `SPA_CHUNK_FLAG_*`.
+    pub(crate) flags: i32,
+}
+
+/// The blocks that are looked at: more than any format has planes, and descriptors of a timeline.
+pub(crate) const MOST_BLOCKS: u32 = 8;
+
+impl RawBuffer {
+    /// What a callback of a stream was given; `None` where that is nothing.
+    pub(crate) fn new(pointer: *mut pw_buffer) -> Option<Self> {
+        NonNull::new(pointer).map(Self)
+    }
+
+    fn spa(self) -> Option<sys::spa_buffer> {
+        // SAFETY: pw_stream, `add_buffer`: a buffer is valid until `remove_buffer`, and `Self` is forgotten then.
+        let buffer = unsafe { self.0.as_ref() }.buffer;
+        // SAFETY: stream.h, `struct pw_buffer`: points at its `spa_buffer`, which lives as long as it does, or is null.
+        unsafe { buffer.cast::<sys::spa_buffer>().as_ref() }.copied()
+    }
+
+    fn data_at(self, index: u32) -> Option<NonNull<sys::spa_data>> {
+        let buffer = self.spa()?;
+        if index >= buffer.n_datas.min(MOST_BLOCKS) {
+            return None;
+        }
+        let first = NonNull::new(buffer.datas)?;
+        // SAFETY: `pointer::add`: buffer.h: `datas` is an array of `n_datas`, and the index is below that.
+        Some(unsafe { first.add(index as usize) })
+    }
+
+    /// How many blocks it has, those beyond [`MOST_BLOCKS`] included.
+    pub(crate) fn blocks(self) -> u32 {
+        self.spa().map_or(0, |buffer| buffer.n_datas)
+    }
+
+    /// What a block holds now. The chunk is in memory that the peer writes: it is read here, once.
+    pub(crate) fn data(self, index: u32) -> Option<Data> {
+        let place = self.data_at(index)?;
+        // SAFETY: `pointer::read`: as in `data_at`; this part of a buffer belongs to this process.
+        let data = unsafe { place.read() };
+        let chunk = NonNull::new(data.chunk)?;
+        // SAFETY: `pointer::read_volatile`: buffer.h: points at the block's chunk, in memory that stays mapped as long as the
+        // buffer lives; four integers, of which every pattern is valid.
+        let chunk = unsafe { chunk.read_volatile() };
+        Some(Data {
+            kind: data.type_,
+            flags: data.flags,
+            fd: RawFd::try_from(data.fd).unwrap_or(-1),
+            map_offset: data.mapoffset,
+            max_size: data.maxsize,
+            chunk: Chunk {
+                offset: chunk.offset,
+                size: chunk.size,
+                stride: chunk.stride,
+                flags: chunk.flags,
+            },
+        })
+    }
+
+    /// Sets what a block holds, its chunk included. The descriptor stays the caller's, and is open for as long as the buffer lives.
+    pub(crate) fn set_data(self, index: u32, value: &Data) {
+        let Some(mut place) = self.data_at(index) else {
+            return;
+        };
+        // SAFETY: `NonNull::as_mut`: as in `data_at`; nobody else looks at it while the stream's callback runs.
+        let data = unsafe { place.as_mut() };
+        data.type_ = value.kind;
+        data.flags = value.flags;
+        data.fd = i64::from(value.fd);
+        data.mapoffset = value.map_offset;
+        data.maxsize = value.max_size;
+        data.data = std::ptr::null_mut();
+        self.set_chunk(index, value.chunk);
+    }
+
+    /// Sets what is valid in a block: before the buffer is queued.
+    pub(crate) fn set_chunk(self, index: u32, value: Chunk) {
+        let Some(place) = self.data_at(index) else {
+            return;
+        };
+        // SAFETY: `pointer::read`: as in `data`.
+        let chunk = unsafe { place.read() }.chunk;
+        let Some(chunk) = NonNull::new(chunk) else {
+            return;
+        };
+        let value = sys::spa_chunk {
+            offset: value.offset,
+            size: value.size,
+            stride: value.stride,
+            flags: value.flags,
+        };
+        // SAFETY: `pointer::write_volatile`: as in `data`; the buffer is this side's, and its chunk with it.
+        unsafe { chunk.write_volatile(value) };
+    }
+
+    /// A metadata's memory, where it was negotiated and is as large as `T`.
+    fn meta<T>(self, kind: u32) -> Option<(NonNull<T>, usize)> {
+        let buffer = self.spa()?;
+        let first = NonNull::new(buffer.metas)?;
+        for index in 0..buffer.n_metas.min(16) {
+            // SAFETY: `pointer::add`: buffer.h: `metas` is an array of `n_metas`, and the index is below that.
+            let place = unsafe { first.add(index as usize) };
+            // SAFETY: `pointer::read`: as above; it belongs to this process, only what it points at is shared.
+            let meta = unsafe { place.read() };
+            let data = NonNull::new(meta.data)?.cast::<T>();
+            if meta.type_ == kind && meta.size as usize >= size_of::<T>() && data.is_aligned() {
+                return Some((data, meta.size as usize));
+            }
+        }
+        None
+    }
+
+    /// A copy of metadata that is one plain structure.
+    pub(crate) fn read_meta<T: Plain>(self, kind: u32) -> Option<T> {
+        let (place, _) = self.meta::<T>(kind)?;
+        // SAFETY: `pointer::read_volatile`: `meta` has found it aligned and large enough; `Plain`: every pattern is valid.
+        Some(unsafe { place.read_volatile() })
+    }
+
+    /// Writes metadata that is one plain structure; nothing where it was not negotiated.
+    pub(crate) fn write_meta<T: Plain>(self, kind: u32, value: T) {
+        if let Some((place, _)) = self.meta::<T>(kind) {
+            // SAFETY: `pointer::write_volatile`: `meta` has found it aligned and large enough; the buffer is this side's.
+            unsafe { place.write_volatile(value) };
+        }
+    }
+
+    /// Copies of metadata that is an array of plain structures, `most` at most.
+    pub(crate) fn read_metas<T: Plain>(self, kind: u32, most: usize) -> Option<Vec<T>> {
+        let (place, bytes) = self.meta::<T>(kind)?;
+        let number = (bytes / size_of::<T>()).min(most);
+        let read = |index| {
+            // SAFETY: `pointer::add`: the metadata holds `number` of them at least, and the index is below that.
+            let place = unsafe { place.add(index) };
+            // SAFETY: `pointer::read_volatile`: as in `read_meta`.
+            unsafe { place.read_volatile() }
+        };
+        Some((0..number).map(read).collect())
+    }
+
+    /// Writes an array, and `end` behind it where there is room; nothing where it was not negotiated or is too short.
+    pub(crate) fn write_metas<T: Plain>(self, kind: u32, values: &[T], end: T) -> bool {
+        let Some((place, bytes)) = self.meta::<T>(kind) else {
+            return false;
+        };
+        let room = bytes / size_of::<T>();
+        if values.len() > room {
+            return false;
+        }
+        let last = (values.len() < room).then_some(end);
+        for (index, value) in values.iter().copied().chain(last).enumerate() {
+            // SAFETY: `pointer::add`: there is room for them, and the index is below that.
+            let place = unsafe { place.add(index) };
+            // SAFETY: `pointer::write_volatile`: as in `write_meta`.
+            unsafe { place.write_volatile(value) };
+        }
+        true
+    }
+}
+
+/// Structures of integers alone: every pattern of bits is a value.
+///
+/// # Safety
+///
+/// Implement it for nothing else.
+pub(crate) unsafe trait Plain: Copy {}
+
+// SAFETY: meta.h: integers alone.
+unsafe impl Plain for sys::spa_meta_header {}
+// SAFETY: meta.h: integers alone.
+unsafe impl Plain for sys::spa_meta_region {}
+
+/// The next buffer that can be filled, or that has arrived.
+pub(crate) fn dequeue(stream: &Stream) -> Option<RawBuffer> {
+    // SAFETY: `dequeue_raw_buffer`: the pointer may be null, which `RawBuffer::new` looks at; the buffer goes back by `queue`.
+    RawBuffer::new(unsafe { stream.dequeue_raw_buffer() })
+}
+
+/// Sends a buffer on, or back.
+pub(crate) fn queue(stream: &Stream, buffer: RawBuffer) {
+    // SAFETY: `queue_raw_buffer`: the buffer came from this stream's `dequeue`, and has not been removed.
+    unsafe { stream.queue_raw_buffer(buffer.0.as_ptr()) };
+}
+
+/// A new descriptor for what a block's descriptor stands for.
+///
+/// # Errors
+///
+/// `EBADF` for a number that stands for nothing; `EMFILE` when the process has no descriptor left.
+pub(crate) fn duplicate(fd: RawFd) -> rustix::io::Result<OwnedFd> {
+    if fd < 0 {
+        return Err(rustix::io::Errno::BADF);
+    }
+    // SAFETY: `BorrowedFd::borrow_raw`: PipeWire keeps a buffer's descriptors open until `remove_buffer`, and the caller
+    // holds the buffer. A number that is not open makes the call below fail.
+    let fd = unsafe { BorrowedFd::borrow_raw(fd) };
+    rustix::io::fcntl_dupfd_cloexec(fd, 3)
+}

@@ -1,0 +1,215 @@
+//! A PipeWire buffer becomes a frame of ours, checked.
+
+use std::os::fd::OwnedFd;
+
+use lucarne::kernel::Memfd;
+use lucarne::{
+    DeviceId, DmaBufPlane, Error, FormatInfo, Frame, FrameLayout, Memory, MemoryPath, Plane,
+};
+use pipewire::spa::sys;
+
+use crate::event::Negotiated;
+use crate::ffi::{self, Chunk, Data, MOST_BLOCKS, RawBuffer};
+
+/// What a buffer holds, as it was read: the same values are the same frame.
+pub(crate) type Blocks = Vec<Data>;
+
+/// Reads a buffer once.
+///
+/// # Errors
+///
+/// `Invalid` for a buffer without blocks, with more than any format has, or with blocks that have no chunk.
+pub(crate) fn read(buffer: RawBuffer) -> lucarne::Result<Blocks> {
+    let number = buffer.blocks();
+    if number == 0 || number > MOST_BLOCKS {
+        let limit = format!("1 to {MOST_BLOCKS}, one for each memory plane");
+        return Err(invalid("buffer.n_datas", number, limit));
+    }
+    let blocks: Option<Blocks> = (0..number).map(|index| buffer.data(index)).collect();
+    blocks.ok_or_else(|| invalid("data.chunk", "null", "the block's valid part".to_owned()))
+}
+
+/// Whether the peer says that there is no picture in it: one that failed, or a cursor that moved.
+pub(crate) fn is_without_picture(blocks: &Blocks) -> bool {
+    let flags = sys::SPA_CHUNK_FLAG_CORRUPTED.cast_signed();
+    blocks
+        .iter()
+        .any(|block| block.chunk.size == 0 || block.chunk.flags & flags != 0)
+}
+
+/// Whether a buffer holds what it held before. How much of it is valid says nothing of where it lies.
+pub(crate) fn is_same(before: &Blocks, now: &Blocks) -> bool {
+    let place = |block: &Data| {
+        let Chunk { offset, stride, .. } = block.chunk;
+        (block.kind, block.fd, block.map_offset, offset, stride)
+    };
+    before.iter().map(place).eq(now.iter().map(place))
+}
+
+/// A frame with descriptors of its own: a re-negotiation closes the buffer's, and not the reader's.
+///
+/// # Errors
+///
+/// `Invalid`, naming the field, for another kind of memory than was negotiated, for a stride below 0, and those of
+/// `Frame::from_dma_bufs`, `Memfd::new` and `FrameLayout::new`; `Os` when the process has no descriptor left.
+pub(crate) fn frame(blocks: &Blocks, negotiated: &Negotiated) -> lucarne::Result<Frame> {
+    let info = negotiated
+        .format
+        .info()
+        .ok_or_else(|| invalid("format", negotiated.format, "a known one".to_owned()))?;
+    let kind = match negotiated.path {
+        MemoryPath::DmaBuf => sys::SPA_DATA_DmaBuf,
+        _ => sys::SPA_DATA_MemFd,
+    };
+    // What follows the planes are a timeline's descriptors.
+    let planes: Vec<&Data> = blocks
+        .iter()
+        .filter(|block| block.kind != sys::SPA_DATA_SyncObj)
+        .collect();
+    if let Some(other) = planes.iter().find(|block| block.kind != kind) {
+        let limit = format!("{} ({kind}), as negotiated", kind_name(kind));
+        let got = format!("{} ({})", kind_name(other.kind), other.kind);
+        return Err(invalid("data.type", got, limit));
+    }
+    let places = places(&planes, info, negotiated.extent.height)?;
+    let frame = if negotiated.path == MemoryPath::DmaBuf {
+        dma_bufs(&places, negotiated)?
+    } else {
+        host_memory(&places, negotiated)?
+    };
+    frame.with_color(negotiated.color)
+}
+
+fn kind_name(kind: u32) -> &'static str {
+    match kind {
+        sys::SPA_DATA_MemPtr => "MemPtr",
+        sys::SPA_DATA_MemFd => "MemFd",
+        sys::SPA_DATA_DmaBuf => "DmaBuf",
+        sys::SPA_DATA_SyncObj => "SyncObj",
+        _ => "another kind",
+    }
+}
+
+fn invalid(field: &'static str, got: impl std::fmt::Display, limit: impl Into<String>) -> Error {
+    Error::Invalid {
+        field,
+        got: got.to_string(),
+        limit: limit.into(),
+    }
+}
+
+struct Place {
+    fd: i32,
+    offset: u64,
+    pitch: u64,
+}
+
+fn pitch(chunk: &Chunk) -> lucarne::Result<u64> {
+    u64::try_from(chunk.stride)
+        .map_err(|_| invalid("chunk.stride", chunk.stride, "0 or more: rows go downwards"))
+}
+
+/// Where each plane lies: a block for each, or all in one block, one behind the other.
+fn places(blocks: &[&Data], info: &FormatInfo, height: u32) -> lucarne::Result<Vec<Place>> {
+    let start = |block: &Data| u64::from(block.map_offset) + u64::from(block.chunk.offset);
+    if let [block] = blocks
+        && info.planes.len() > 1
+    {
+        return contiguous(block, start(block), info, height);
+    }
+    let place = |block: &&Data| {
+        Ok(Place {
+            fd: block.fd,
+            offset: start(block),
+            pitch: pitch(&block.chunk)?,
+        })
+    };
+    blocks.iter().map(place).collect()
+}
+
+/// The planes of a block that has all: each begins where the one before it ends, and the stride is the first one's.
+fn contiguous(
+    block: &Data,
+    start: u64,
+    info: &FormatInfo,
+    height: u32,
+) -> lucarne::Result<Vec<Place>> {
+    let first = &info.planes[0];
+    let stride = pitch(&block.chunk)?;
+    let mut offset = start;
+    let mut places = Vec::new();
+    for (index, plane) in info.planes.iter().enumerate() {
+        let across = u64::from(first.block_bytes) * u64::from(plane.horizontal_subsampling);
+        let pitch = stride * u64::from(plane.block_bytes) / across.max(1);
+        places.push(Place {
+            fd: block.fd,
+            offset,
+            pitch,
+        });
+        offset += pitch * u64::from(info.rows(index, height).unwrap_or(0));
+    }
+    Ok(places)
+}
+
+fn duplicate(fd: i32) -> lucarne::Result<OwnedFd> {
+    ffi::duplicate(fd).map_err(|errno| Error::Os {
+        operation: "duplicating a PipeWire buffer's descriptor",
+        source: errno.into(),
+        help: "",
+    })
+}
+
+fn dma_bufs(places: &[Place], negotiated: &Negotiated) -> lucarne::Result<Frame> {
+    let narrow = |field, bytes: u64| {
+        u32::try_from(bytes).map_err(|_| invalid(field, bytes, "below 4294967296 bytes"))
+    };
+    let planes: lucarne::Result<Vec<DmaBufPlane>> = places
+        .iter()
+        .map(|place| {
+            Ok(DmaBufPlane {
+                fd: duplicate(place.fd)?,
+                offset: narrow("chunk.offset", place.offset)?,
+                pitch: narrow("chunk.stride", place.pitch)?,
+            })
+        })
+        .collect();
+    Frame::from_dma_bufs(
+        negotiated.extent,
+        negotiated.format,
+        negotiated.tiling,
+        planes?,
+    )
+}
+
+/// All planes lie in one memfd, or the frame is none that the CPU's backend knows.
+fn host_memory(places: &[Place], negotiated: &Negotiated) -> lucarne::Result<Frame> {
+    let mut memory: Option<Memfd> = None;
+    let mut planes = Vec::new();
+    for place in places {
+        let memfd = Memfd::new(duplicate(place.fd)?)?;
+        match &memory {
+            None => memory = Some(memfd),
+            Some(first) if first.identity() != memfd.identity() => {
+                let limit = "the memfd of the first plane: a frame of shared memory has one";
+                return Err(invalid("data.fd", "another memfd", limit));
+            }
+            Some(_) => {}
+        }
+        planes.push(Plane {
+            object: 0,
+            offset: place.offset,
+            pitch: place.pitch,
+        });
+    }
+    let Some(memfd) = memory else {
+        return Err(invalid("buffer.n_datas", 0, "at least 1"));
+    };
+    let layout = FrameLayout::new(
+        negotiated.extent,
+        negotiated.format,
+        negotiated.tiling,
+        &planes,
+        &[memfd.size()],
+    )?;
+    Frame::new(layout, Memory::HostMemory(memfd), DeviceId::default())
+}

@@ -1,0 +1,393 @@
+//! Our producer and our consumer, through a private daemon.
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{
+    Daemon, Pair, SOON, alone, assert_is, daemon, device, read, request, sink, sink_with, source,
+    source_with, wait_for, write,
+};
+use lucarne::color::{ColorDescription, Matrix, Range};
+use lucarne::{Extent, Fence, Format, MemoryPath, Usage, cpu};
+use lucarne_pipewire::{ConsumerOptions, Delivery, Metadata, ProducerOptions, Region};
+use lucarne_tests::fds;
+
+const EXTENT: Extent = Extent::new(70, 34);
+
+/// A pair that is linked, in `format`, with a producer that allocates as told.
+fn linked(daemon: &Daemon, allocator: cpu::Allocator, format: Format) -> Option<Pair> {
+    let device = device(allocator)?;
+    let source = source(daemon, "from", &device, request(EXTENT, format));
+    let mut pair = Pair::new(source, sink(daemon, "to", &[format]));
+    daemon.link("from", "to", || pair.dispatch());
+    Some(pair)
+}
+
+#[test]
+fn frames_arrive_in_dma_bufs() {
+    let _alone = alone();
+    let Some(daemon) = daemon() else { return };
+    let Some(mut pair) = linked(&daemon, cpu::Allocator::Udmabuf, Format::XRGB8888) else {
+        return;
+    };
+    pair.see(30);
+    let negotiated = pair.sink.negotiated().expect("a format");
+    assert_eq!(negotiated.path, MemoryPath::DmaBuf);
+    assert_eq!(Some(negotiated), pair.source.negotiated());
+    assert_eq!(
+        pair.sink.imports(),
+        3,
+        "one for each of the producer's buffers"
+    );
+    // What the daemon says of it.
+    for node in ["from", "to"] {
+        let format = daemon.format(node);
+        assert_eq!(format["format"], "BGRx");
+        assert_eq!(format["modifier"], 0);
+        assert_eq!(format["size"]["width"], 70);
+        assert_eq!(format["size"]["height"], 34);
+    }
+}
+
+#[test]
+fn frames_arrive_in_sealed_memory_where_there_are_no_dma_bufs() {
+    let _alone = alone();
+    let Some(daemon) = daemon() else { return };
+    for format in [
+        Format::ABGR8888,
+        Format::RGB565,
+        Format::NV12,
+        Format::YUV420,
+    ] {
+        let Some(mut pair) = linked(&daemon, cpu::Allocator::HostMemory, format) else {
+            return;
+        };
+        pair.see(10);
+        let negotiated = pair.sink.negotiated().expect("a format");
+        assert_eq!(negotiated.path, MemoryPath::HostMemory);
+        assert_eq!(negotiated.format, format);
+        assert!(daemon.format("to")["modifier"].is_null());
+    }
+}
+
+#[test]
+fn each_plane_has_its_place() {
+    let _alone = alone();
+    let Some(daemon) = daemon() else { return };
+    for format in [Format::NV12, Format::P010, Format::YUV444, Format::YUYV] {
+        let Some(mut pair) = linked(&daemon, cpu::Allocator::Udmabuf, format) else {
+            return;
+        };
+        pair.see(5);
+        let negotiated = pair.sink.negotiated().expect("a format");
+        assert_eq!(
+            (negotiated.path, negotiated.format),
+            (MemoryPath::DmaBuf, format)
+        );
+        assert_eq!(negotiated.color, ColorDescription::VIDEO);
+    }
+}
+
+#[test]
+fn colours_go_along() {
+    let _alone = alone();
+    let Some(daemon) = daemon() else { return };
+    let Some(device) = device(cpu::Allocator::HostMemory) else {
+        return;
+    };
+    let color = ColorDescription {
+        matrix: Matrix::Bt601,
+        range: Range::Full,
+        ..ColorDescription::VIDEO
+    };
+    let options = ProducerOptions::new(request(EXTENT, Format::NV12))
+        .color(color)
+        .remote(daemon.socket());
+    let mut pair = Pair::new(
+        source_with("from", &device, options),
+        sink(&daemon, "to", &[Format::NV12]),
+    );
+    daemon.link("from", "to", || pair.dispatch());
+    pair.see(2);
+    assert_eq!(pair.sink.negotiated().expect("a format").color, color);
+}
+
+#[test]
+fn metadata_goes_along() {
+    let _alone = alone();
+    let Some(daemon) = daemon() else { return };
+    let Some(mut pair) = linked(&daemon, cpu::Allocator::HostMemory, Format::XRGB8888) else {
+        return;
+    };
+    pair.see(1);
+    let region = |x, y, width, height| Region {
+        x,
+        y,
+        extent: Extent::new(width, height),
+    };
+    let told = Metadata {
+        pts: Some(123_456_789),
+        sequence: Some(77),
+        crop: Some(region(2, 4, 60, 20)),
+        damage: vec![region(0, 0, 8, 8), region(30, 10, 5, 1)],
+    };
+    let mut sent = false;
+    let end = Instant::now() + SOON;
+    loop {
+        assert!(Instant::now() < end, "{:#?}", pair.events);
+        pair.dispatch();
+        if !sent && let Some(slot) = pair.source.try_acquire() {
+            let fence = write(&slot, 9);
+            let way = pair.source.send(slot, fence, told.clone()).expect("sent");
+            sent = way.is_some();
+        }
+        let Some(received) = pair.sink.try_receive() else {
+            continue;
+        };
+        if received.metadata().sequence == Some(77) {
+            assert_eq!(received.metadata(), &told);
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_resize_makes_new_frames_and_leaves_the_one_in_hand_whole() {
+    let _alone = alone();
+    let Some(daemon) = daemon() else { return };
+    let Some(mut pair) = linked(&daemon, cpu::Allocator::Udmabuf, Format::XRGB8888) else {
+        return;
+    };
+    pair.see(3);
+    let mut held = None;
+    wait_for("a frame to hold", || {
+        pair.dispatch();
+        if let Some(slot) = pair.source.try_acquire() {
+            let fence = write(&slot, 4242);
+            let metadata = Metadata {
+                pts: Some(4_242_000),
+                ..Metadata::default()
+            };
+            pair.source.send(slot, fence, metadata).expect("sent");
+        }
+        if let Some(received) = pair.sink.try_receive()
+            && received.metadata().pts == Some(4_242_000)
+        {
+            held = Some(received.acquire());
+        }
+        held.is_some()
+    });
+    for (width, height) in [(33, 65), (640, 7), (70, 34)] {
+        let extent = Extent::new(width, height);
+        pair.source
+            .reconfigure(request(extent, Format::XRGB8888))
+            .expect("it can be had");
+        wait_for("the new size", || {
+            pair.turn();
+            pair.sink
+                .negotiated()
+                .is_some_and(|now| now.extent == extent)
+        });
+        pair.see(4);
+    }
+    // The buffers of then were closed three times over.
+    let (reading, acquire) = held.expect("a frame");
+    assert_eq!(reading.frame().layout().extent(), EXTENT);
+    assert_is(&read(&reading, &acquire), 4242);
+    reading.release(Fence::Signaled);
+    pair.see(4);
+}
+
+#[test]
+fn what_cannot_be_imported_is_struck_out() {
+    let _alone = alone();
+    let Some(daemon) = daemon() else { return };
+    let Some(device) = device(cpu::Allocator::Udmabuf) else {
+        return;
+    };
+    let source = source(&daemon, "from", &device, request(EXTENT, Format::XRGB8888));
+    let cpu = cpu::Adapter::new(cpu::Allocator::HostMemory)
+        .open()
+        .expect("the CPU");
+    let offer = cpu.offer(Usage::SAMPLE).expect("an offer");
+    let options = ConsumerOptions::new(Delivery::Every)
+        .formats(&[Format::XRGB8888])
+        .remote(daemon.socket());
+    let import = move |frame: &lucarne::Frame| match frame.memory().path() {
+        MemoryPath::DmaBuf => Err(lucarne::Error::Invalid {
+            field: "frame",
+            got: "a dma-buf".to_owned(),
+            limit: "anything else, in this test".to_owned(),
+        }),
+        _ => cpu.import(frame),
+    };
+    let sink = lucarne_pipewire::Consumer::new("to", &offer, options, import).expect("a consumer");
+    let mut pair = Pair::new(source, sink);
+    daemon.link("from", "to", || pair.dispatch());
+    pair.see(5);
+    let negotiated = pair.sink.negotiated().expect("a format");
+    assert_eq!(negotiated.path, MemoryPath::HostMemory);
+    let struck: Vec<_> = pair
+        .events
+        .iter()
+        .filter(|one| one.contains("Struck"))
+        .collect();
+    assert_eq!(struck.len(), 1, "{:#?}", pair.events);
+    assert!(
+        struck[0].contains("anything else, in this test"),
+        "{struck:?}"
+    );
+}
+
+#[test]
+fn what_cannot_be_allocated_is_struck_out() {
+    let _alone = alone();
+    let Some(daemon) = daemon() else { return };
+    let Some(device) = device(cpu::Allocator::Udmabuf) else {
+        return;
+    };
+    let offer = device.offer(Usage::RENDER).expect("an offer");
+    let options = ProducerOptions::new(request(EXTENT, Format::XRGB8888)).remote(daemon.socket());
+    let allocate = move |agreement: &lucarne::Agreement| {
+        if agreement.path() == MemoryPath::DmaBuf {
+            return Err(lucarne::Error::Invalid {
+                field: "agreement",
+                got: "a dma-buf".to_owned(),
+                limit: "anything else, in this test".to_owned(),
+            });
+        }
+        let image = device.export(agreement)?;
+        let frame = image.frame().clone();
+        Ok((image, frame))
+    };
+    let source = lucarne_pipewire::Producer::new("from", &offer, options, allocate);
+    let mut pair = Pair::new(
+        source.expect("a producer"),
+        sink(&daemon, "to", &[Format::XRGB8888]),
+    );
+    daemon.link("from", "to", || pair.dispatch());
+    pair.see(5);
+    let negotiated = pair.sink.negotiated().expect("a format");
+    assert_eq!(negotiated.path, MemoryPath::HostMemory);
+    let struck = pair.events.iter().filter(|one| one.contains("Struck"));
+    assert_eq!(struck.count(), 1, "{:#?}", pair.events);
+}
+
+#[test]
+fn frames_that_nobody_reads_come_back() {
+    let _alone = alone();
+    let Some(daemon) = daemon() else { return };
+    let Some(device) = device(cpu::Allocator::Udmabuf) else {
+        return;
+    };
+    let source = source(&daemon, "from", &device, request(EXTENT, Format::XRGB8888));
+    let options = ConsumerOptions::new(Delivery::Latest)
+        .formats(&[Format::XRGB8888])
+        .remote(daemon.socket());
+    let mut pair = Pair::new(source, sink_with("to", options));
+    daemon.link("from", "to", || pair.dispatch());
+    pair.see(3);
+    let (mut sent, mut skipped, mut dropped) = (0_u32, 0_u64, 0_u32);
+    let end = Instant::now() + SOON;
+    while sent < 120 {
+        assert!(Instant::now() < end, "the pool is dry after {sent} frames");
+        pair.dispatch();
+        if let Some(slot) = pair.source.try_acquire() {
+            let fence = write(&slot, sent);
+            let metadata = Metadata {
+                pts: Some(i64::from(sent) * 1000),
+                ..Metadata::default()
+            };
+            let way = pair.source.send(slot, fence, metadata);
+            sent += u32::from(way.expect("sent").is_some());
+        }
+        // Dropped as it came, unread, from another thread.
+        if sent % 2 == 0
+            && let Some(received) = pair.sink.try_receive()
+        {
+            skipped += received.skipped();
+            dropped += 1;
+            std::thread::spawn(move || drop(received))
+                .join()
+                .expect("dropped");
+        }
+    }
+    assert!(dropped > 20, "{dropped} dropped, {skipped} skipped");
+    pair.see(10);
+}
+
+#[test]
+fn the_daemon_may_be_restarted() {
+    let _alone = alone();
+    let Some(mut daemon) = daemon() else { return };
+    let Some(mut pair) = linked(&daemon, cpu::Allocator::Udmabuf, Format::XRGB8888) else {
+        return;
+    };
+    pair.see(10);
+    let before = fds::list();
+    for round in 0..3 {
+        daemon.kill();
+        wait_for("both sides notice", || {
+            pair.turn();
+            let lost = pair.events.iter().filter(|one| one.contains(": Lost"));
+            lost.count() == 2 * (round + 1)
+        });
+        assert!(pair.source.try_acquire().is_none());
+        assert_eq!(pair.sink.negotiated(), None);
+        daemon.restart();
+        daemon.link("from", "to", || pair.dispatch());
+        pair.see(10);
+    }
+    fds::assert_as_many(&before);
+}
+
+#[test]
+fn a_daemon_that_comes_later_is_found() {
+    let _alone = alone();
+    let Some(mut daemon) = daemon() else { return };
+    daemon.kill();
+    let Some(device) = device(cpu::Allocator::Udmabuf) else {
+        return;
+    };
+    // The socket's file is still there, and nobody answers.
+    let source = source(&daemon, "from", &device, request(EXTENT, Format::XRGB8888));
+    let mut pair = Pair::new(source, sink(&daemon, "to", &[Format::XRGB8888]));
+    let end = Instant::now() + Duration::from_millis(700);
+    while Instant::now() < end {
+        pair.dispatch();
+    }
+    let told: Vec<_> = pair
+        .events
+        .iter()
+        .filter(|one| one.contains("NoDaemon"))
+        .collect();
+    assert!(
+        !told.is_empty() && told[0].contains("pipewire-0"),
+        "{told:?}"
+    );
+    daemon.restart();
+    daemon.link("from", "to", || pair.dispatch());
+    pair.see(3);
+}
+
+#[test]
+fn links_come_and_go_and_descriptors_stay_as_many() {
+    let _alone = alone();
+    let Some(daemon) = daemon() else { return };
+    let Some(mut pair) = linked(&daemon, cpu::Allocator::Udmabuf, Format::XRGB8888) else {
+        return;
+    };
+    pair.see(5);
+    let before = fds::list();
+    for _ in 0..5 {
+        daemon.unlink("from", "to");
+        wait_for("the producer notices", || {
+            pair.turn();
+            pair.source.negotiated().is_none() || pair.source.try_acquire().is_none()
+        });
+        daemon.link("from", "to", || pair.dispatch());
+        pair.see(5);
+    }
+    fds::assert_as_many(&before);
+}
