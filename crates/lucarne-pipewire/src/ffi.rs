@@ -3,12 +3,16 @@
 //! The safe crate shows a buffer only between taking it from a stream and putting it back. Frames are held for longer, and a
 //! buffer's descriptors are set before it is ever taken.
 
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::cell::Cell;
+use std::ffi::c_void;
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
+use std::rc::Rc;
+use std::time::Instant;
 
 use pipewire::spa::sys;
 use pipewire::stream::Stream;
-use pipewire::sys::pw_buffer;
+use pipewire::sys::{pw_buffer, pw_stream_events};
 
 /// A buffer that a stream has added and not removed yet: whoever keeps it forgets it in `remove_buffer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -217,6 +221,62 @@ pub(crate) fn queue(stream: &Stream, buffer: RawBuffer) {
     unsafe { stream.queue_raw_buffer(buffer.0.as_ptr()) };
 }
 
+/// Hears of each cycle that a driving stream has begun and that is over (`trigger_done`), for which the safe crate has no callback.
+pub(crate) struct CycleListener {
+    hook: Box<sys::spa_hook>,
+    _events: Box<pw_stream_events>,
+    _cycle: Rc<Cycle>,
+}
+
+/// Whether a cycle is under way.
+#[derive(Debug, Default)]
+pub(crate) struct Cycle {
+    /// Since when, until it is over.
+    pub(crate) begun: Cell<Option<Instant>>,
+    /// Something waits for the next one.
+    pub(crate) wanted: Cell<bool>,
+}
+
+unsafe extern "C" fn trigger_done(data: *mut c_void) {
+    // SAFETY: `listen_to_cycles` gave the stream a pointer to a `Cycle`, which lives as long as the listener.
+    if let Some(cycle) = unsafe { data.cast::<Cycle>().as_ref() } {
+        cycle.begun.set(None);
+    }
+}
+
+impl CycleListener {
+    /// Listens until it is dropped, which must be before the stream is.
+    pub(crate) fn new(stream: &Stream, cycle: &Rc<Cycle>) -> Self {
+        // SAFETY: `mem::zeroed`: stream.h: integers and optional functions, for which zero is "none".
+        let mut events: Box<pw_stream_events> = Box::new(unsafe { std::mem::zeroed() });
+        events.version = pipewire::sys::PW_VERSION_STREAM_EVENTS;
+        events.trigger_done = Some(trigger_done);
+        // SAFETY: `mem::zeroed`: hook.h: a hook that is in no list is all zero.
+        let mut hook: Box<sys::spa_hook> = Box::new(unsafe { std::mem::zeroed() });
+        let data = Rc::as_ptr(cycle).cast_mut().cast();
+        // SAFETY: pw_stream_add_listener: hook, events and data stay where they are until the hook is removed, in `drop`.
+        unsafe {
+            pipewire::sys::pw_stream_add_listener(
+                stream.as_raw_ptr(),
+                &raw mut *hook,
+                &raw const *events,
+                data,
+            );
+        }
+        Self {
+            hook,
+            _events: events,
+            _cycle: Rc::clone(cycle),
+        }
+    }
+}
+
+impl Drop for CycleListener {
+    fn drop(&mut self) {
+        pipewire::spa::utils::hook::remove(*self.hook);
+    }
+}
+
 /// A new descriptor for what a block's descriptor stands for.
 ///
 /// # Errors
@@ -230,4 +290,53 @@ pub(crate) fn duplicate(fd: RawFd) -> rustix::io::Result<OwnedFd> {
     // holds the buffer. A number that is not open makes the call below fail.
     let fd = unsafe { BorrowedFd::borrow_raw(fd) };
     rustix::io::fcntl_dupfd_cloexec(fd, 3)
+}
+
+/// Copies what is valid in a block of mapped memory, `block`, to a file's offset. The kernel copies: the peer may write at the same
+/// time, and spoils its own frame then.
+///
+/// # Errors
+///
+/// Those of pwrite(2); `EFAULT` for a block that is not mapped.
+pub(crate) fn copy_out(
+    buffer: RawBuffer,
+    index: u32,
+    block: &Data,
+    to: BorrowedFd<'_>,
+    at: u64,
+) -> rustix::io::Result<()> {
+    let Some(place) = buffer.data_at(index) else {
+        return Err(rustix::io::Errno::FAULT);
+    };
+    // SAFETY: `pointer::read`: as in `RawBuffer::data`.
+    let data = unsafe { place.read() };
+    let mut from = data.data.cast_const().cast::<u8>();
+    if from.is_null()
+        || u64::from(block.chunk.offset) + u64::from(block.chunk.size) > data.maxsize.into()
+    {
+        return Err(rustix::io::Errno::FAULT);
+    }
+    from = from.wrapping_add(block.chunk.offset as usize);
+    let (mut left, mut at) = (block.chunk.size as usize, at.cast_signed());
+    while left > 0 {
+        // SAFETY: pwrite(2): buffer.h: `data` is mapped for `maxsize` bytes, and offset and size end within (checked above); a
+        // pointer that is not mapped makes the call fail.
+        let written = unsafe { libc::pwrite(to.as_raw_fd(), from.cast(), left, at) };
+        match usize::try_from(written) {
+            Ok(0) => return Err(rustix::io::Errno::NOSPC),
+            Ok(written) => {
+                from = from.wrapping_add(written);
+                left -= written;
+                at += i64::try_from(written).unwrap_or(0);
+            }
+            Err(_) => {
+                let error = std::io::Error::last_os_error();
+                match rustix::io::Errno::from_io_error(&error) {
+                    Some(rustix::io::Errno::INTR) => {}
+                    errno => return Err(errno.unwrap_or(rustix::io::Errno::IO)),
+                }
+            }
+        }
+    }
+    Ok(())
 }

@@ -1,10 +1,11 @@
 //! A PipeWire buffer becomes a frame of ours, checked.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use lucarne::kernel::Memfd;
 use lucarne::{
-    DeviceId, DmaBufPlane, Error, FormatInfo, Frame, FrameLayout, Memory, MemoryPath, Plane,
+    DeviceId, DmaBufPlane, Error, FormatInfo, Frame, FrameLayout, Memory, MemoryPath, PAGE_BYTES,
+    Plane,
 };
 use pipewire::spa::sys;
 
@@ -46,17 +47,56 @@ pub(crate) fn is_same(before: &Blocks, now: &Blocks) -> bool {
     before.iter().map(place).eq(now.iter().map(place))
 }
 
+/// Whether the daemon has made the memory: it lies in a block of its own, mapped here, without a descriptor for the frame.
+fn is_mapped(blocks: &Blocks) -> bool {
+    blocks
+        .iter()
+        .all(|block| block.kind == sys::SPA_DATA_MemPtr)
+}
+
+/// How often [`frame`] and [`refresh`] copy the pixels of such a buffer.
+pub(crate) fn copies(blocks: &Blocks) -> u32 {
+    u32::from(is_mapped(blocks))
+}
+
 /// A frame with descriptors of its own: a re-negotiation closes the buffer's, and not the reader's.
 ///
 /// # Errors
 ///
 /// `Invalid`, naming the field, for another kind of memory than was negotiated, for a stride below 0, and those of
 /// `Frame::from_dma_bufs`, `Memfd::new` and `FrameLayout::new`; `Os` when the process has no descriptor left.
-pub(crate) fn frame(blocks: &Blocks, negotiated: &Negotiated) -> lucarne::Result<Frame> {
+pub(crate) fn frame(
+    buffer: RawBuffer,
+    blocks: &Blocks,
+    negotiated: &Negotiated,
+) -> lucarne::Result<Frame> {
     let info = negotiated
         .format
         .info()
         .ok_or_else(|| invalid("format", negotiated.format, "a known one".to_owned()))?;
+    let height = negotiated.extent.height;
+    let frame = if negotiated.path == MemoryPath::HostMemory && is_mapped(blocks) {
+        let (moved, bytes) = moved(blocks)?;
+        let all: Vec<&Data> = moved.iter().collect();
+        let places = places(&all, info, height)?;
+        let memory = Memfd::create("lucarne-pipewire", bytes)?;
+        let frame = host_frame(memory, &places, negotiated)?;
+        refresh(buffer, blocks, &frame)?;
+        frame
+    } else {
+        let planes = planes_of(blocks, negotiated)?;
+        let places = places(&planes, info, height)?;
+        if negotiated.path == MemoryPath::DmaBuf {
+            dma_bufs(&places, negotiated)?
+        } else {
+            host_memory(&places, negotiated)?
+        }
+    };
+    frame.with_color(negotiated.color)
+}
+
+/// The blocks that hold pixels, all of the kind that was negotiated.
+fn planes_of<'a>(blocks: &'a Blocks, negotiated: &Negotiated) -> lucarne::Result<Vec<&'a Data>> {
     let kind = match negotiated.path {
         MemoryPath::DmaBuf => sys::SPA_DATA_DmaBuf,
         _ => sys::SPA_DATA_MemFd,
@@ -71,13 +111,62 @@ pub(crate) fn frame(blocks: &Blocks, negotiated: &Negotiated) -> lucarne::Result
         let got = format!("{} ({})", kind_name(other.kind), other.kind);
         return Err(invalid("data.type", got, limit));
     }
-    let places = places(&planes, info, negotiated.extent.height)?;
-    let frame = if negotiated.path == MemoryPath::DmaBuf {
-        dma_bufs(&places, negotiated)?
-    } else {
-        host_memory(&places, negotiated)?
+    Ok(planes)
+}
+
+/// Where the blocks of mapped memory go in a memfd of ours, one behind the other, and that memfd's size.
+///
+/// # Errors
+///
+/// `Invalid` for a chunk that ends beyond its block.
+fn moved(blocks: &Blocks) -> lucarne::Result<(Blocks, u64)> {
+    let mut end = 0;
+    let mut moved = Vec::new();
+    for block in blocks {
+        let chunk = block.chunk;
+        let valid = u64::from(chunk.offset) + u64::from(chunk.size);
+        if valid > u64::from(block.max_size) {
+            let limit = format!("at most {}, the block's size", block.max_size);
+            return Err(invalid("chunk.offset + chunk.size", valid, limit));
+        }
+        moved.push(Data {
+            map_offset: u32::try_from(end)
+                .map_err(|_| invalid("data.maxsize", end, "below 4294967296 bytes in all"))?,
+            chunk: Chunk { offset: 0, ..chunk },
+            ..*block
+        });
+        end += u64::from(chunk.size).next_multiple_of(PAGE_BYTES);
+    }
+    Ok((moved, end))
+}
+
+/// Copies what a buffer of mapped memory holds now into its frame; nothing for other memory, which is the frame's own.
+///
+/// # Errors
+///
+/// `Invalid` for a chunk that ends beyond its block or has grown; `Os` when the kernel does not write.
+pub(crate) fn refresh(buffer: RawBuffer, blocks: &Blocks, frame: &Frame) -> lucarne::Result<()> {
+    let Memory::HostMemory(memfd) = frame.memory() else {
+        return Ok(());
     };
-    frame.with_color(negotiated.color)
+    if !is_mapped(blocks) {
+        return Ok(());
+    }
+    let (moved, bytes) = moved(blocks)?;
+    if bytes > memfd.size() {
+        let limit = format!("at most {}, as in the frames before", memfd.size());
+        return Err(invalid("chunk.size", bytes, limit));
+    }
+    for ((block, to), index) in blocks.iter().zip(&moved).zip(0..) {
+        ffi::copy_out(buffer, index, block, memfd.as_fd(), to.map_offset.into()).map_err(
+            |errno| Error::Os {
+                operation: "copying a PipeWire buffer",
+                source: errno.into(),
+                help: "",
+            },
+        )?;
+    }
+    Ok(())
 }
 
 fn kind_name(kind: u32) -> &'static str {
@@ -184,7 +273,6 @@ fn dma_bufs(places: &[Place], negotiated: &Negotiated) -> lucarne::Result<Frame>
 /// All planes lie in one memfd, or the frame is none that the CPU's backend knows.
 fn host_memory(places: &[Place], negotiated: &Negotiated) -> lucarne::Result<Frame> {
     let mut memory: Option<Memfd> = None;
-    let mut planes = Vec::new();
     for place in places {
         let memfd = Memfd::new(duplicate(place.fd)?)?;
         match &memory {
@@ -195,15 +283,20 @@ fn host_memory(places: &[Place], negotiated: &Negotiated) -> lucarne::Result<Fra
             }
             Some(_) => {}
         }
-        planes.push(Plane {
-            object: 0,
-            offset: place.offset,
-            pitch: place.pitch,
-        });
     }
-    let Some(memfd) = memory else {
-        return Err(invalid("buffer.n_datas", 0, "at least 1"));
+    match memory {
+        Some(memfd) => host_frame(memfd, places, negotiated),
+        None => Err(invalid("buffer.n_datas", 0, "at least 1")),
+    }
+}
+
+fn host_frame(memfd: Memfd, places: &[Place], negotiated: &Negotiated) -> lucarne::Result<Frame> {
+    let plane = |place: &Place| Plane {
+        object: 0,
+        offset: place.offset,
+        pitch: place.pitch,
     };
+    let planes: Vec<Plane> = places.iter().map(plane).collect();
     let layout = FrameLayout::new(
         negotiated.extent,
         negotiated.format,

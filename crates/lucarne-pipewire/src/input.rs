@@ -194,6 +194,7 @@ impl<I: 'static> Input<I> {
         let contents = Contents {
             frame: known.frame,
             image: known.image,
+            copies: import::copies(&known.blocks),
             index: at,
             buffer: held.number,
             metadata: Metadata::read(held.raw),
@@ -214,23 +215,21 @@ impl<I: 'static> Input<I> {
         let blocks = match import::read(held.raw) {
             Ok(blocks) if import::is_without_picture(&blocks) => return Look::Nothing,
             Ok(blocks) => blocks,
-            Err(error) => {
-                self.events.push_back(Event::BadBuffer(error));
-                return Look::Nothing;
-            }
+            Err(error) => return self.bad(error),
         };
         if let Some(known) = &held.known
             && import::is_same(&known.blocks, &blocks)
         {
-            return Look::Frame(known.clone());
+            let known = known.clone();
+            return match import::refresh(held.raw, &blocks, &known.frame) {
+                Ok(()) => Look::Frame(known),
+                Err(error) => self.bad(error),
+            };
         }
         held.known = None;
-        let frame = match import::frame(&blocks, &negotiated) {
+        let frame = match import::frame(held.raw, &blocks, &negotiated) {
             Ok(frame) => frame,
-            Err(error) => {
-                self.events.push_back(Event::BadBuffer(error));
-                return Look::Nothing;
-            }
+            Err(error) => return self.bad(error),
         };
         match (self.import)(&frame) {
             Ok(image) => {
@@ -249,6 +248,11 @@ impl<I: 'static> Input<I> {
                 Look::Refused
             }
         }
+    }
+
+    fn bad(&mut self, error: lucarne::Error) -> Look<I> {
+        self.events.push_back(Event::BadBuffer(error));
+        Look::Nothing
     }
 
     fn strike(&mut self, negotiated: &Negotiated, why: String) {

@@ -47,6 +47,7 @@ impl Returns {
 pub struct NodeFrame<I> {
     frame: Frame,
     image: Arc<I>,
+    copies: u32,
     index: usize,
     buffer: u64,
     metadata: Metadata,
@@ -58,6 +59,7 @@ pub struct NodeFrame<I> {
 pub(crate) struct Contents<I> {
     pub(crate) frame: Frame,
     pub(crate) image: Arc<I>,
+    pub(crate) copies: u32,
     pub(crate) index: usize,
     pub(crate) buffer: u64,
     pub(crate) metadata: Metadata,
@@ -69,6 +71,7 @@ impl<I> NodeFrame<I> {
         let Contents {
             frame,
             image,
+            copies,
             index,
             buffer,
             metadata,
@@ -77,6 +80,7 @@ impl<I> NodeFrame<I> {
         Self {
             frame,
             image,
+            copies,
             index,
             buffer,
             metadata,
@@ -88,6 +92,11 @@ impl<I> NodeFrame<I> {
     /// What was imported of it.
     pub fn image(&self) -> &I {
         &self.image
+    }
+
+    /// How often this side has copied the pixels: never, except out of memory that no descriptor stands for, once.
+    pub fn copies(&self) -> u32 {
+        self.copies
     }
 
     /// Times, crop and damage.

@@ -22,7 +22,7 @@ use rustix::event::{EventfdFlags, epoll};
 
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::ffi::RawBuffer;
+use crate::ffi::{Cycle, CycleListener, RawBuffer};
 use crate::pods::{Param, VideoInfo};
 
 /// How long lies between two attempts to reach a daemon.
@@ -44,6 +44,10 @@ pub(crate) trait Side: 'static {
     /// The daemon and all its buffers are gone.
     fn lost(&mut self);
     fn events(&mut self) -> &mut VecDeque<Event>;
+    /// Where cycles are noted, for a side that begins them.
+    fn cycle(&self) -> Option<&Rc<Cycle>> {
+        None
+    }
 }
 
 /// What callbacks leave for after the loop's iteration.
@@ -72,6 +76,7 @@ pub(crate) struct Node<S: Side> {
 
 /// Dropped in this order: nobody is told of what ends with the stream.
 struct Connection<S: Side> {
+    _cycles: Option<CycleListener>,
     _listener: StreamListener<Callbacks<S>>,
     stream: StreamRc,
     _errors: pipewire::core::Listener,
@@ -230,7 +235,10 @@ impl<S: Side> Node<S> {
         stream
             .connect(S::DIRECTION, None, flags, &mut pods)
             .map_err(|error| Error::library("pw_stream_connect", error))?;
+        let side = self.side.borrow();
+        let cycles = side.cycle();
         Ok(Connection {
+            _cycles: cycles.map(|cycle| CycleListener::new(&stream, cycle)),
             _listener: listener,
             stream,
             _errors: errors,

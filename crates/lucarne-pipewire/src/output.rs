@@ -1,6 +1,7 @@
 //! A producer's state: what was agreed on, its frames, and where each of them is.
 
 use std::collections::VecDeque;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::convert;
 use crate::error::Result;
 use crate::event::{Event, Negotiated};
 use crate::export;
-use crate::ffi::{self, RawBuffer};
+use crate::ffi::{self, Cycle, RawBuffer};
 use crate::metadata::{self, Metadata};
 use crate::node::{self, Side};
 use crate::pods::{Buffers, Modifiers, Param, Size, VideoInfo};
@@ -37,6 +38,7 @@ pub(crate) struct Output<I> {
     set: Option<Set<I>>,
     generation: u64,
     sequence: u64,
+    pub(crate) cycle: Rc<Cycle>,
     events: VecDeque<Event>,
 }
 
@@ -91,6 +93,7 @@ impl<I: 'static> Output<I> {
             set: None,
             generation: 0,
             sequence: 0,
+            cycle: Rc::default(),
             events: VecDeque::new(),
         };
         let candidates = output.wanted().candidates(&output.offer, can_make);
@@ -427,8 +430,14 @@ impl<I: 'static> Side for Output<I> {
         }
     }
 
+    fn cycle(&self) -> Option<&Rc<Cycle>> {
+        Some(&self.cycle)
+    }
+
     fn lost(&mut self) {
         self.set = None;
+        self.cycle.begun.set(None);
+        self.cycle.wanted.set(false);
     }
 
     fn events(&mut self) -> &mut VecDeque<Event> {

@@ -1,15 +1,18 @@
 //! A node that others take frames from.
 
 use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lucarne::color::ColorDescription;
 use lucarne::{Agreement, Fence, Frame, Offer, Request, Writing};
+use pipewire::stream::{Stream, StreamState};
 
 use crate::candidates;
 use crate::error::Result;
 use crate::event::{Event, Negotiated};
+use crate::ffi::Cycle;
 use crate::metadata::Metadata;
 use crate::node::{self, Node, Side};
 use crate::output::Output;
@@ -141,6 +144,7 @@ impl<I> Slot<I> {
 pub struct Producer<I: 'static> {
     node: Node<Output<I>>,
     patience: Duration,
+    cycle: Rc<Cycle>,
 }
 
 impl<I: 'static> Producer<I> {
@@ -163,9 +167,11 @@ impl<I: 'static> Producer<I> {
     ) -> Result<Self> {
         let (remote, patience) = (options.remote.clone(), options.patience);
         let output = Output::new(name, offer, options, Box::new(allocate))?;
+        let cycle = Rc::clone(&output.cycle);
         Ok(Self {
             node: Node::new(name, remote, node::new_wake()?, output)?,
             patience,
+            cycle,
         })
     }
 
@@ -179,7 +185,20 @@ impl<I: 'static> Producer<I> {
     ///
     /// When `allocate` panics.
     pub fn dispatch(&mut self, timeout: Duration) -> Result<()> {
-        self.node.dispatch(timeout)
+        // A cycle that waits begins when the one under way is over, or has taken too long.
+        let waits = self.cycle.wanted.get();
+        let timeout = if waits {
+            timeout.min(LONGEST_CYCLE)
+        } else {
+            timeout
+        };
+        self.node.dispatch(timeout)?;
+        if let Some(stream) = self.node.stream()
+            && self.cycle.wanted.get()
+        {
+            turn(stream, &self.cycle);
+        }
+        Ok(())
     }
 
     /// What has happened since it was asked last.
@@ -207,7 +226,7 @@ impl<I: 'static> Producer<I> {
         drop(output);
         if dry {
             // Frames come back with the cycles of the graph, and this node is who makes them.
-            turn(stream);
+            turn(stream, &self.cycle);
         }
         slot
     }
@@ -232,7 +251,7 @@ impl<I: 'static> Producer<I> {
         let way = output.send(stream, slot, acquire, metadata, self.patience)?;
         drop(output);
         if way.is_some() {
-            turn(stream);
+            turn(stream, &self.cycle);
         }
         Ok(way)
     }
@@ -259,12 +278,26 @@ impl<I: 'static> Producer<I> {
     }
 }
 
-/// One cycle of the graph, where this node is who makes them.
-fn turn(stream: &pipewire::stream::Stream) {
-    if stream.is_driving() {
-        // Fails only for a stream that is not connected any more, which an event tells.
-        _ = stream.trigger_process();
+/// How long a cycle may take before the next one begins without its end: somebody in the graph hangs.
+const LONGEST_CYCLE: Duration = Duration::from_millis(50);
+
+/// One cycle of the graph, where this node is who makes them: at once, or when the one under way is over. A peer that has not come to
+/// a frame yet would be told of it twice.
+fn turn(stream: &Stream, cycle: &Cycle) {
+    if !stream.is_driving() || stream.state() != StreamState::Streaming {
+        // What was begun before has no end any more.
+        cycle.begun.set(None);
+        return;
     }
+    let under_way = cycle.begun.get();
+    if under_way.is_some_and(|begun| begun.elapsed() < LONGEST_CYCLE) {
+        cycle.wanted.set(true);
+        return;
+    }
+    cycle.wanted.set(false);
+    cycle.begun.set(Some(Instant::now()));
+    // Fails only for a stream that is not connected any more, which an event tells.
+    _ = stream.trigger_process();
 }
 
 impl<I: 'static> AsFd for Producer<I> {

@@ -332,6 +332,8 @@ pub struct Pair {
     pub sink: Sink,
     pub sent: u32,
     pub seen: u32,
+    /// The number of the last frame that was seen.
+    pub last: Option<u32>,
     pub pixels: u64,
     /// What happened on both sides.
     pub events: Vec<String>,
@@ -344,6 +346,7 @@ impl Pair {
             sink,
             sent: 0,
             seen: 0,
+            last: None,
             pixels: 0,
             events: Vec::new(),
         }
@@ -380,6 +383,12 @@ impl Pair {
         if let Some(received) = self.sink.try_receive() {
             let number = received.metadata().pts.map(|pts| pts / 1000);
             let number = u32::try_from(number.expect("a time")).expect("a number");
+            assert!(
+                self.last.is_none_or(|last| number > last),
+                "{:?}, then {number}",
+                self.last
+            );
+            self.last = Some(number);
             let (reading, acquire) = received.acquire();
             let planes = read(&reading, &acquire);
             assert_is(&planes, number);
