@@ -306,3 +306,241 @@ fn host_frame(memfd: Memfd, places: &[Place], negotiated: &Negotiated) -> lucarn
     )?;
     Frame::new(layout, Memory::HostMemory(memfd), DeviceId::default())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd as _;
+
+    use lucarne::color::ColorDescription;
+    use lucarne::{Extent, Format, Modifier, Tiling};
+
+    use super::*;
+
+    /// 64 rows of 256 bytes, and a page.
+    fn memory() -> Memfd {
+        Memfd::create("test", 64 * 256 + PAGE_BYTES).expect("a memfd")
+    }
+
+    fn negotiated(path: MemoryPath, format: Format) -> Negotiated {
+        Negotiated {
+            path,
+            format,
+            tiling: Tiling::Explicit(Modifier::LINEAR),
+            extent: Extent::new(64, 64),
+            color: ColorDescription::default_for(format.info().expect("known")),
+        }
+    }
+
+    fn block(kind: u32, memory: &Memfd) -> Data {
+        Data {
+            kind,
+            flags: 0,
+            fd: memory.as_fd().as_raw_fd(),
+            map_offset: 0,
+            max_size: 64 * 256,
+            chunk: Chunk {
+                offset: 0,
+                size: 64 * 256,
+                stride: 256,
+                flags: 0,
+            },
+        }
+    }
+
+    /// What becomes of blocks in memory that has descriptors.
+    fn frame_of(blocks: &[Data], negotiated: &Negotiated) -> lucarne::Result<Frame> {
+        let blocks = blocks.to_vec();
+        let info = negotiated.format.info().expect("known");
+        let planes = planes_of(&blocks, negotiated)?;
+        let places = places(&planes, info, negotiated.extent.height)?;
+        match negotiated.path {
+            MemoryPath::DmaBuf => dma_bufs(&places, negotiated),
+            _ => host_memory(&places, negotiated),
+        }
+    }
+
+    #[test]
+    fn an_honest_buffer_is_a_frame_with_descriptors_of_its_own() {
+        for (path, kind) in [
+            (MemoryPath::DmaBuf, sys::SPA_DATA_DmaBuf),
+            (MemoryPath::HostMemory, sys::SPA_DATA_MemFd),
+        ] {
+            let memory = memory();
+            let inode = memory.identity();
+            let honest = block(kind, &memory);
+            let frame = frame_of(&[honest], &negotiated(path, Format::XRGB8888)).expect("a frame");
+            drop(memory);
+            assert_eq!(frame.identity(), Some(inode));
+        }
+    }
+
+    #[test]
+    fn a_lie_is_named() {
+        let memory = memory();
+        let kind = sys::SPA_DATA_DmaBuf;
+        let honest = block(kind, &memory);
+        let with = |chunk: Chunk| Data { chunk, ..honest };
+        let lies = [
+            (
+                "chunk.stride is -256",
+                with(Chunk {
+                    stride: -256,
+                    ..honest.chunk
+                }),
+            ),
+            (
+                "plane.pitch is 0",
+                with(Chunk {
+                    stride: 0,
+                    ..honest.chunk
+                }),
+            ),
+            (
+                "plane.pitch is 4",
+                with(Chunk {
+                    stride: 4,
+                    ..honest.chunk
+                }),
+            ),
+            (
+                "plane.pitch is 2147483647",
+                with(Chunk {
+                    stride: i32::MAX,
+                    ..honest.chunk
+                }),
+            ),
+            (
+                "plane.offset is 40000",
+                with(Chunk {
+                    offset: 40000,
+                    ..honest.chunk
+                }),
+            ),
+            (
+                "plane.offset + plane.pitch",
+                with(Chunk {
+                    offset: 12000,
+                    ..honest.chunk
+                }),
+            ),
+            (
+                "chunk.offset is 8589934590",
+                Data {
+                    map_offset: u32::MAX,
+                    ..with(Chunk {
+                        offset: u32::MAX,
+                        ..honest.chunk
+                    })
+                },
+            ),
+            (
+                "data.type is MemFd",
+                Data {
+                    kind: sys::SPA_DATA_MemFd,
+                    ..honest
+                },
+            ),
+            ("Bad file descriptor", Data { fd: -1, ..honest }),
+            (
+                "Bad file descriptor",
+                Data {
+                    fd: 1_000_000,
+                    ..honest
+                },
+            ),
+        ];
+        for (must, lie) in lies {
+            let seen = frame_of(&[lie], &negotiated(MemoryPath::DmaBuf, Format::XRGB8888));
+            let text = seen.expect_err(must).to_string();
+            assert!(text.contains(must), "{must}: {text}");
+        }
+        // More planes than the format has, and fewer.
+        let two = frame_of(
+            &[honest, honest],
+            &negotiated(MemoryPath::DmaBuf, Format::XRGB8888),
+        );
+        assert!(
+            two.expect_err("two planes")
+                .to_string()
+                .contains("planes.len() is 2")
+        );
+        let few = frame_of(
+            &[honest, honest],
+            &negotiated(MemoryPath::DmaBuf, Format::YUV420),
+        );
+        assert!(
+            few.expect_err("two of three")
+                .to_string()
+                .contains("planes.len() is 2")
+        );
+    }
+
+    #[test]
+    fn memory_that_may_shrink_is_refused() {
+        let file = tempfile::tempfile().expect("a file");
+        file.set_len(1 << 20).expect("a size");
+        let memory = memory();
+        for kind in [sys::SPA_DATA_DmaBuf, sys::SPA_DATA_MemFd] {
+            let path = match kind {
+                sys::SPA_DATA_DmaBuf => MemoryPath::DmaBuf,
+                _ => MemoryPath::HostMemory,
+            };
+            let lie = Data {
+                fd: file.as_raw_fd(),
+                ..block(kind, &memory)
+            };
+            let seen = frame_of(&[lie], &negotiated(path, Format::XRGB8888));
+            assert!(matches!(seen, Err(Error::Invalid { .. })), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn planes_in_one_block_lie_behind_each_other() {
+        let memory = memory();
+        let one = Data {
+            chunk: Chunk {
+                stride: 64,
+                offset: 128,
+                size: 64 * 96,
+                flags: 0,
+            },
+            ..block(sys::SPA_DATA_MemFd, &memory)
+        };
+        let places_of = |format| {
+            let frame = frame_of(&[one], &negotiated(MemoryPath::HostMemory, format));
+            let frame = frame.expect("a frame");
+            let planes = frame.layout().planes().iter();
+            planes
+                .map(|plane| (plane.offset, plane.pitch))
+                .collect::<Vec<_>>()
+        };
+        let chroma = 128 + 64 * 64;
+        assert_eq!(places_of(Format::NV12), [(128, 64), (chroma, 64)]);
+        assert_eq!(
+            places_of(Format::YUV420),
+            [(128, 64), (chroma, 32), (chroma + 32 * 32, 32)]
+        );
+    }
+
+    #[test]
+    fn a_chunk_that_ends_beyond_its_block_is_refused() {
+        let memory = memory();
+        let mut lie = block(sys::SPA_DATA_MemPtr, &memory);
+        lie.chunk.offset = 1;
+        let text = moved(&vec![lie]).expect_err("beyond").to_string();
+        assert!(text.contains("16385") && text.contains("16384"), "{text}");
+    }
+
+    #[test]
+    fn a_buffer_without_a_picture_says_so() {
+        let memory = memory();
+        let honest = block(sys::SPA_DATA_MemFd, &memory);
+        assert!(!is_without_picture(&vec![honest]));
+        let mut empty = honest;
+        empty.chunk.size = 0;
+        let mut corrupted = honest;
+        corrupted.chunk.flags = 1;
+        assert!(is_without_picture(&vec![empty]));
+        assert!(is_without_picture(&vec![honest, corrupted]));
+    }
+}

@@ -365,3 +365,82 @@ pub(crate) fn meta(kind: u32, bytes: usize) -> Param {
         ],
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use lucarne::Modifier;
+
+    use super::*;
+
+    const EXTENT: Extent = Extent::new(640, 480);
+
+    fn tilings(codes: &[u64]) -> Vec<Tiling> {
+        codes.iter().map(|code| Tiling::from_code(*code)).collect()
+    }
+
+    fn candidate(tilings: Vec<Tiling>, fixed: bool) -> Candidate {
+        Candidate {
+            format: Format::NV12,
+            tilings,
+            fixed,
+            size: Size::Fixed(EXTENT),
+            color: Some(ColorDescription::VIDEO),
+        }
+    }
+
+    fn back(candidate: &Candidate) -> VideoInfo {
+        let param = candidate.to_param().expect("PipeWire has NV12");
+        VideoInfo::read(param.pod().expect("written")).expect("raw video")
+    }
+
+    #[test]
+    fn a_format_is_read_as_it_was_written() {
+        // The second one has its highest bit set, which a pod's signed numbers must keep.
+        let all = tilings(&[0, 0x0100_0000_0000_0004, 0xff00_0000_0000_0001]);
+        let info = back(&candidate(all.clone(), false));
+        assert_eq!(info.formats, [VideoFormat::NV12]);
+        assert_eq!(info.modifiers, Modifiers::Open(all));
+        assert_eq!(info.extent, EXTENT);
+        assert_eq!(info.colors, convert::to_colors(&ColorDescription::VIDEO));
+
+        let chosen = Tiling::Explicit(Modifier::LINEAR);
+        let info = back(&candidate(vec![chosen], true));
+        assert_eq!(info.modifiers, Modifiers::Fixed(chosen));
+
+        assert_eq!(
+            back(&candidate(Vec::new(), false)).modifiers,
+            Modifiers::None
+        );
+    }
+
+    /// One modifier is a choice of one until the allocator has said so: it may fail to allocate.
+    #[test]
+    fn a_list_of_one_is_open() {
+        let one = tilings(&[0]);
+        let info = back(&candidate(one.clone(), false));
+        assert_eq!(info.modifiers, Modifiers::Open(one));
+    }
+
+    #[test]
+    fn what_is_no_raw_video_is_nothing() {
+        let buffers = Buffers {
+            least: 2,
+            most: 3,
+            blocks: Some(1),
+            size: None,
+            stride: None,
+            kind: sys::SPA_DATA_MemFd,
+        };
+        let param = buffers.to_param();
+        assert_eq!(VideoInfo::read(param.pod().expect("written")), None);
+        let audio = Param::of(Object {
+            type_: SpaTypes::ObjectParamFormat.as_raw(),
+            id: ParamType::Format.as_raw(),
+            properties: vec![
+                id(FormatProperties::MediaType, MediaType::Audio.as_raw()),
+                id(FormatProperties::MediaSubtype, MediaSubtype::Raw.as_raw()),
+            ],
+        });
+        assert_eq!(VideoInfo::read(audio.pod().expect("written")), None);
+    }
+}

@@ -6,8 +6,8 @@ use std::io::Write as _;
 use std::time::Instant;
 
 use common::{
-    Daemon, Peer, SOON, alone, assert_is, daemon, device, is_there, read, request, sink, source,
-    stamp, write,
+    Daemon, Peer, SOON, TICK, alone, daemon, device, is_there, read, request, sink, source, stamp,
+    write,
 };
 use lucarne::{Extent, Fence, Format, MemoryPath, cpu};
 use lucarne_pipewire::Metadata;
@@ -82,15 +82,12 @@ fn a_pipewiresink_fills_our_consumer() {
     );
     let mut events = Vec::new();
     daemon.link("gst", "to", || {
-        sink.dispatch(std::time::Duration::from_millis(5))
-            .expect("dispatched");
+        sink.dispatch(TICK).expect("dispatched");
     });
-    let (mut seen, mut last, mut pixels) = (0, None, 0);
+    let (mut seen, mut last, mut copies) = (0, None, 0);
     let end = Instant::now() + SOON;
     while seen < 10 {
-        let received = sink
-            .receive(std::time::Duration::from_millis(50))
-            .expect("waited");
+        let received = sink.receive(10 * TICK).expect("waited");
         while let Some(event) = sink.event() {
             events.push(format!("{event:?}"));
         }
@@ -100,6 +97,7 @@ fn a_pipewiresink_fills_our_consumer() {
             peer.said()
         );
         let Some(received) = received else { continue };
+        copies = received.copies();
         let (reading, acquire) = received.acquire();
         let planes = read(&reading, &acquire);
         // Which one it is, the pixels say.
@@ -111,23 +109,12 @@ fn a_pipewiresink_fills_our_consumer() {
         );
         last = Some(number);
         seen += 1;
-        pixels += u64::from(extent.width * extent.height);
         reading.release(Fence::Signaled);
     }
-    let negotiated = sink.negotiated().expect("a format");
-    eprintln!("{events:#?} {negotiated:?} {:#}", daemon.format("gst"));
-    assert_eq!(negotiated.path, MemoryPath::HostMemory);
+    let path = sink.negotiated().expect("a format").path;
+    assert_eq!(path, MemoryPath::HostMemory);
     assert_eq!(daemon.format("gst")["format"], "BGRx");
-    engine::record(&Seen {
-        engine: "GStreamer (PipeWire)".to_owned(),
-        version: version(&daemon),
-        direction: Direction::Export,
-        path: negotiated.path,
-        fences: "none: the sink has written".to_owned(),
-        copies: 0,
-        pixels,
-        driver: "PipeWire 1.4, sealed memory".to_owned(),
-    });
+    record(&daemon, Direction::Export, path, copies, seen, extent);
 }
 
 #[test]
@@ -137,72 +124,88 @@ fn a_pipewiresrc_reads_our_producer() {
     if !gstreamer(&daemon) {
         return;
     }
-    for (allocator, caps) in [
-        (cpu::Allocator::HostMemory, "video/x-raw,format=BGRx"),
-        (cpu::Allocator::Udmabuf, "video/x-raw,format=BGRx"),
-    ] {
-        let Some(device) = device(allocator.clone()) else {
+    for allocator in [cpu::Allocator::HostMemory, cpu::Allocator::Udmabuf] {
+        if let Some(device) = device(allocator) {
+            reads(&daemon, &device);
+        }
+    }
+}
+
+/// The source's first frames: it pauses and goes on while it starts, and shows some of these a second time (seen with 1.4.2).
+const STARTING: usize = 6;
+
+fn reads(daemon: &Daemon, device: &cpu::Device) {
+    let extent = Extent::new(70, 34);
+    let file = daemon.folder().join("seen.raw");
+    let mut source = source(daemon, "from", device, request(extent, Format::XRGB8888));
+    let mut peer = launch(
+        daemon,
+        &format!(
+            "pipewiresrc client-name=gst stream-properties=p,node.name=gst num-buffers=20 ! \
+             video/x-raw,format=BGRx ! videoconvert ! video/x-raw,format=RGBx ! filesink location={}",
+            file.display()
+        ),
+    );
+    daemon.link("from", "gst", || {
+        source.dispatch(TICK).expect("dispatched");
+    });
+    let (mut sent, end) = (0, Instant::now() + SOON);
+    let mut agreed = None;
+    while !peer.has_ended() {
+        source.dispatch(4 * TICK).expect("dispatched");
+        agreed = source.negotiated().or(agreed);
+        assert!(Instant::now() < end, "{sent} sent: {:#?}", peer.said());
+        let Some(slot) = source.try_acquire() else {
             continue;
         };
-        let extent = Extent::new(70, 34);
-        let file = daemon.folder().join("seen.raw");
-        let mut source = source(&daemon, "from", &device, request(extent, Format::XRGB8888));
-        let peer = launch(
-            &daemon,
-            &format!(
-                "pipewiresrc client-name=gst stream-properties=p,node.name=gst num-buffers=12 ! {caps} ! \
-                 videoconvert ! video/x-raw,format=RGBx ! filesink location={}",
-                file.display()
-            ),
-        );
-        daemon.link("from", "gst", || {
-            source
-                .dispatch(std::time::Duration::from_millis(5))
-                .expect("dispatched");
-        });
-        let mut peer = peer;
-        let (mut sent, end) = (0, Instant::now() + SOON);
-        let mut events = Vec::new();
-        while !peer.has_ended() {
-            source
-                .dispatch(std::time::Duration::from_millis(20))
-                .expect("dispatched");
-            while let Some(event) = source.event() {
-                events.push(format!("{event:?}"));
-            }
-            assert!(
-                Instant::now() < end,
-                "{sent} sent; {events:#?}; {:#?}",
-                peer.said()
-            );
-            let Some(slot) = source.try_acquire() else {
-                continue;
-            };
-            let fence = write(&slot, sent);
-            let way = source.send(slot, fence, Metadata::default()).expect("sent");
-            sent += u32::from(way.is_some());
-        }
-        eprintln!("{events:#?} {:#?}", peer.said());
-        let bytes = std::fs::read(&file).expect("a file");
-        let size = (extent.width * extent.height * 4) as usize;
-        assert!(
-            bytes.len() >= 5 * size,
-            "{} bytes: {:#?}",
-            bytes.len(),
-            peer.said()
-        );
-        let mut last = None;
-        for frame in bytes.chunks_exact(size) {
-            let number = (0..sent).find(|number| is_swapped(frame, &packed(*number, extent)));
-            let number = number.expect("a frame that was sent, every colour of it");
-            assert!(
-                last.is_none_or(|last| number > last),
-                "{last:?}, then {number}"
-            );
-            last = Some(number);
-        }
-        _ = assert_is;
+        let fence = write(&slot, sent);
+        let way = source.send(slot, fence, Metadata::default()).expect("sent");
+        sent += u32::from(way.is_some());
     }
+    let bytes = std::fs::read(&file).expect("a file");
+    let numbers: Vec<Option<u32>> = bytes
+        .chunks_exact((extent.width * extent.height * 4) as usize)
+        .map(|frame| (0..sent).find(|number| is_swapped(frame, &packed(*number, extent))))
+        .collect();
+    // Whole, every colour of each: also those that are shown again.
+    assert!(
+        numbers.iter().all(Option::is_some),
+        "{numbers:?}: {:#?}",
+        peer.said()
+    );
+    assert!(
+        numbers.len() > STARTING + 5,
+        "{numbers:?}: {:#?}",
+        peer.said()
+    );
+    assert!(
+        numbers[STARTING..].is_sorted_by(|one, next| one < next),
+        "{numbers:?}"
+    );
+    // pipewiresrc 1.4 lists no modifiers, and takes shared memory.
+    let path = agreed.expect("a format").path;
+    assert_eq!(path, MemoryPath::HostMemory);
+    record(daemon, Direction::Import, path, 0, numbers.len(), extent);
+}
+
+fn record(
+    daemon: &Daemon,
+    direction: Direction,
+    path: MemoryPath,
+    copies: u32,
+    frames: usize,
+    extent: Extent,
+) {
+    engine::record(&Seen {
+        engine: "GStreamer over PipeWire".to_owned(),
+        version: version(daemon),
+        direction,
+        path,
+        fences: "none: written before it is queued".to_owned(),
+        copies,
+        pixels: frames as u64 * u64::from(extent.width * extent.height),
+        driver: "no driver: the CPU at both ends".to_owned(),
+    });
 }
 
 /// Whether the colours are those, with red and blue in each other's place.

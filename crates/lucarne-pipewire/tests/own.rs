@@ -178,6 +178,7 @@ fn a_resize_makes_new_frames_and_leaves_the_one_in_hand_whole() {
         }
         held.is_some()
     });
+    pair.last = None;
     for (width, height) in [(33, 65), (640, 7), (70, 34)] {
         let extent = Extent::new(width, height);
         pair.source

@@ -19,7 +19,7 @@ use lucarne_tests::skip;
 use tempfile::TempDir;
 
 pub const SOON: Duration = Duration::from_secs(20);
-const TICK: Duration = Duration::from_millis(5);
+pub const TICK: Duration = Duration::from_millis(5);
 
 /// A daemon of this test's own: no session manager, no D-Bus, nobody else.
 pub struct Daemon {
