@@ -374,72 +374,41 @@ mod tests {
         }
     }
 
+    fn refusal(blocks: &[Data], format: Format) -> String {
+        let seen = frame_of(blocks, &negotiated(MemoryPath::DmaBuf, format));
+        seen.expect_err("a lie").to_string()
+    }
+
     #[test]
-    fn a_lie_is_named() {
+    fn a_chunk_that_lies_is_named() {
         let memory = memory();
-        let kind = sys::SPA_DATA_DmaBuf;
-        let honest = block(kind, &memory);
-        let with = |chunk: Chunk| Data { chunk, ..honest };
+        let honest = block(sys::SPA_DATA_DmaBuf, &memory);
         let lies = [
-            (
-                "chunk.stride is -256",
-                with(Chunk {
-                    stride: -256,
-                    ..honest.chunk
-                }),
-            ),
-            (
-                "plane.pitch is 0",
-                with(Chunk {
-                    stride: 0,
-                    ..honest.chunk
-                }),
-            ),
-            (
-                "plane.pitch is 4",
-                with(Chunk {
-                    stride: 4,
-                    ..honest.chunk
-                }),
-            ),
-            (
-                "plane.pitch is 2147483647",
-                with(Chunk {
-                    stride: i32::MAX,
-                    ..honest.chunk
-                }),
-            ),
-            (
-                "plane.offset is 40000",
-                with(Chunk {
-                    offset: 40000,
-                    ..honest.chunk
-                }),
-            ),
-            (
-                "plane.offset + plane.pitch",
-                with(Chunk {
-                    offset: 12000,
-                    ..honest.chunk
-                }),
-            ),
-            (
-                "chunk.offset is 8589934590",
-                Data {
-                    map_offset: u32::MAX,
-                    ..with(Chunk {
-                        offset: u32::MAX,
-                        ..honest.chunk
-                    })
-                },
-            ),
-            (
-                "data.type is MemFd",
-                Data {
-                    kind: sys::SPA_DATA_MemFd,
-                    ..honest
-                },
-            ),
+            ("chunk.stride is -256", 0, -256),
+            ("plane.pitch is 0", 0, 0),
+            ("plane.pitch is 4", 0, 4),
+            ("plane.pitch is 2147483647", 0, i32::MAX),
+            ("plane.offset is 40000", 40000, 256),
+            ("plane.offset + plane.pitch", 12000, 256),
+        ];
+        for (must, offset, stride) in lies {
+            let mut lie = honest;
+            (lie.chunk.offset, lie.chunk.stride) = (offset, stride);
+            let text = refusal(&[lie], Format::XRGB8888);
+            assert!(text.contains(must), "{must}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_block_that_lies_is_named() {
+        let memory = memory();
+        let honest = block(sys::SPA_DATA_DmaBuf, &memory);
+        let mut far = honest;
+        (far.map_offset, far.chunk.offset) = (u32::MAX, u32::MAX);
+        let kind = sys::SPA_DATA_MemFd;
+        let lies = [
+            ("chunk.offset is 8589934590", far),
+            ("data.type is MemFd", Data { kind, ..honest }),
             ("Bad file descriptor", Data { fd: -1, ..honest }),
             (
                 "Bad file descriptor",
@@ -450,29 +419,14 @@ mod tests {
             ),
         ];
         for (must, lie) in lies {
-            let seen = frame_of(&[lie], &negotiated(MemoryPath::DmaBuf, Format::XRGB8888));
-            let text = seen.expect_err(must).to_string();
+            let text = refusal(&[lie], Format::XRGB8888);
             assert!(text.contains(must), "{must}: {text}");
         }
         // More planes than the format has, and fewer.
-        let two = frame_of(
-            &[honest, honest],
-            &negotiated(MemoryPath::DmaBuf, Format::XRGB8888),
-        );
-        assert!(
-            two.expect_err("two planes")
-                .to_string()
-                .contains("planes.len() is 2")
-        );
-        let few = frame_of(
-            &[honest, honest],
-            &negotiated(MemoryPath::DmaBuf, Format::YUV420),
-        );
-        assert!(
-            few.expect_err("two of three")
-                .to_string()
-                .contains("planes.len() is 2")
-        );
+        for format in [Format::XRGB8888, Format::YUV420] {
+            let text = refusal(&[honest, honest], format);
+            assert!(text.contains("planes.len() is 2"), "{text}");
+        }
     }
 
     #[test]

@@ -2,15 +2,23 @@
 
 mod common;
 
+use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use common::{
-    Daemon, Pair, SOON, alone, assert_is, daemon, device, read, request, sink, sink_with, source,
-    source_with, wait_for, write,
+    Daemon, Pair, SOON, TICK, alone, assert_is, daemon, device, read, request, sink, sink_with,
+    source, source_with, wait_for, write,
 };
 use lucarne::color::{ColorDescription, Matrix, Range};
-use lucarne::{Extent, Fence, Format, MemoryPath, Usage, cpu};
-use lucarne_pipewire::{ConsumerOptions, Delivery, Metadata, ProducerOptions, Region};
+use lucarne::kernel::{DmaBuf, Memfd};
+use lucarne::negotiate::OfferEntry;
+use lucarne::{
+    Agreement, DeviceId, Extent, Fence, Format, Frame, FrameLayout, Memory, MemoryPath, Offer,
+    Plane, Tiling, Usage, cpu,
+};
+use lucarne_pipewire::{
+    Consumer, ConsumerOptions, Delivery, FenceWay, Metadata, Producer, ProducerOptions, Region,
+};
 use lucarne_tests::fds;
 
 const EXTENT: Extent = Extent::new(70, 34);
@@ -87,6 +95,115 @@ fn each_plane_has_its_place() {
         );
         assert_eq!(negotiated.color, ColorDescription::VIDEO);
     }
+}
+
+/// Intel's Y tiles with compression, two memory planes; its Y tiles; a layout of Arm's.
+const Y_CCS: u64 = 0x0100_0000_0000_0004;
+const Y: u64 = 0x0100_0000_0000_0002;
+const AFBC: u64 = 0x0800_0000_0000_0001;
+
+/// A device of nobody's, which has these modifiers.
+fn tiled_offer(name: &str, codes: &[u64], usage: Usage) -> Offer {
+    let cpu = cpu::Adapter::new(cpu::Allocator::HostMemory);
+    let mut offer = cpu.open().expect("the CPU").offer(usage).expect("an offer");
+    offer.name = name.to_owned();
+    offer.device.device_uuid = Some([7; 16]);
+    let linear =
+        |entry: &&OfferEntry| entry.path == MemoryPath::DmaBuf && entry.format == Format::XRGB8888;
+    let entry = offer
+        .entries
+        .iter()
+        .find(linear)
+        .expect("the CPU has it")
+        .clone();
+    offer.entries = codes
+        .iter()
+        .map(|code| OfferEntry {
+            tiling: Tiling::from_code(*code),
+            planes: if *code == Y_CCS { 2 } else { 1 },
+            exportable: true,
+            ..entry.clone()
+        })
+        .collect();
+    offer
+}
+
+/// Two planes of such a frame, in a buffer of memory that stands in for a dma-buf.
+fn tiled_frame(agreement: &Agreement) -> lucarne::Result<Frame> {
+    let tiling = Tiling::Explicit(agreement.modifiers[0]);
+    let plane = |offset, pitch| Plane {
+        object: 0,
+        offset,
+        pitch,
+    };
+    let planes = [plane(0, 512), plane(64 * 1024, 128)];
+    let bytes = 128 * 1024;
+    let layout = FrameLayout::new(
+        agreement.extent,
+        agreement.format,
+        tiling,
+        &planes,
+        &[bytes],
+    )?;
+    let memory = Memfd::create("tiled", bytes)?;
+    let memory = DmaBuf::new(memory.as_fd().try_clone_to_owned().expect("a descriptor"))?;
+    Frame::new(layout, Memory::DmaBuf(vec![memory]), DeviceId::default())
+}
+
+#[test]
+fn the_producer_chooses_among_the_modifiers_of_both() {
+    let _alone = alone();
+    let Some(daemon) = daemon() else { return };
+    let wanted = request(EXTENT, Format::XRGB8888).paths(&[MemoryPath::DmaBuf]);
+    let options = ProducerOptions::new(wanted).remote(daemon.socket());
+    let offer = tiled_offer("the producer's device", &[Y, Y_CCS, 0], Usage::RENDER);
+    let allocate = |agreement: &Agreement| {
+        let codes: Vec<u64> = agreement.modifiers.iter().map(|one| one.code()).collect();
+        assert_eq!(
+            codes,
+            [Y_CCS],
+            "what both have, and LINEAR only where nothing else is common"
+        );
+        let frame = tiled_frame(agreement)?;
+        Ok((frame.clone(), frame))
+    };
+    let mut source = Producer::new("from", &offer, options, allocate).expect("a producer");
+    let offer = tiled_offer("the consumer's device", &[AFBC, Y_CCS, 0], Usage::SAMPLE);
+    let options = ConsumerOptions::new(Delivery::Every)
+        .formats(&[Format::XRGB8888])
+        .remote(daemon.socket());
+    let import = |frame: &Frame| Ok(frame.clone());
+    let mut sink = Consumer::new("to", &offer, options, import).expect("a consumer");
+    daemon.link("from", "to", || {
+        source.dispatch(TICK).expect("dispatched");
+        sink.dispatch(TICK).expect("dispatched");
+    });
+    let (mut sent, mut seen) = (Vec::new(), 0);
+    wait_for("ten frames", || {
+        source.dispatch(TICK).expect("dispatched");
+        if let Some(slot) = source.try_acquire() {
+            sent.push(slot.frame().identity());
+            let way = source.send(slot, Fence::Signaled, Metadata::default());
+            assert_eq!(way.expect("sent"), Some(FenceWay::Signaled));
+        }
+        sink.dispatch(TICK).expect("dispatched");
+        if let Some(received) = sink.try_receive() {
+            let layout = received.frame().layout();
+            assert_eq!(layout.tiling().code(), Y_CCS);
+            let places = layout
+                .planes()
+                .iter()
+                .map(|plane| (plane.offset, plane.pitch));
+            assert_eq!(places.collect::<Vec<_>>(), [(0, 512), (64 * 1024, 128)]);
+            // The same memory, not a copy of it.
+            let number = received.metadata().sequence.expect("counted");
+            let number = usize::try_from(number).expect("few");
+            assert_eq!(received.frame().identity(), sent[number]);
+            seen += 1;
+        }
+        seen == 10
+    });
+    assert_eq!(daemon.format("to")["modifier"], Y_CCS);
 }
 
 #[test]
