@@ -155,12 +155,6 @@ def test_rgba(open_ends, name):
             assert (pixels == [255, green, 0, alpha]).all(), pixels[0, 0]
 
 
-def test_ycbcr_has_no_rgba(open_ends):
-    with open_ends(formats=["NV12"]) as ends, ends.pass_on(lambda slot: None) as frame:
-        with pytest.raises(lucarne.InvalidArgument, match="NV12"):
-            frame.rgba()
-
-
 @pytest.mark.parametrize("name", ["XRGB8888", "XBGR8888", "RGBX8888", "BGRA8888", "ABGR8888", "RGB888", "BGR888"])
 @pytest.mark.parametrize("depth", [3, 4])
 def test_pictures_of_red_green_and_blue(open_ends, name, depth):

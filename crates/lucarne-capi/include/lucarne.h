@@ -183,6 +183,9 @@
 // The CPU.
 #define LUCARNE_BACKEND_CPU 3
 
+// libgbm, which allocates and does nothing else.
+#define LUCARNE_BACKEND_GBM 4
+
 // The first of the others that opens: a dma-buf's where the machine has one, else host memory.
 #define LUCARNE_ALLOCATOR_BEST 0
 
@@ -194,6 +197,27 @@
 
 // Sealed memfds. Every machine has them.
 #define LUCARNE_ALLOCATOR_HOST_MEMORY 3
+
+// A format without opacity.
+#define LUCARNE_ALPHA_OPAQUE 1
+
+// Colours were not multiplied by opacity.
+#define LUCARNE_ALPHA_STRAIGHT 2
+
+// The stored numbers were multiplied by opacity.
+#define LUCARNE_ALPHA_PREMULTIPLIED 3
+
+// Light was multiplied by opacity, before it became numbers.
+#define LUCARNE_ALPHA_PREMULTIPLIED_OPTICAL 4
+
+// Room for every ticket's text, with its NUL.
+#define LUCARNE_TICKET_BYTES 1025
+
+// Reading alone: the kernel refuses to map the frame for writing.
+#define LUCARNE_TICKET_READ 1
+
+// Reading and writing.
+#define LUCARNE_TICKET_READ_WRITE 2
 
 // Where there is no descriptor.
 #define LUCARNE_NO_FD -1
@@ -306,9 +330,10 @@ typedef struct lucarne_agreement lucarne_agreement;
 // `lucarne_consumer_free`. One thread at a time; with a device of EGL, the context's.
 typedef struct lucarne_consumer lucarne_consumer;
 
-// One end of a sharing: a Vulkan device, an EGL context, or the CPU. End it with `lucarne_device_free`.
+// One end of a sharing: a Vulkan device, an EGL context, or the CPU; or libgbm, which allocates for both. End it with
+// `lucarne_device_free`.
 //
-// A Vulkan device and the CPU may be used by any thread, by several at once. A device of EGL, and all that is made with it,
+// A Vulkan device, the CPU and libgbm may be used by any thread, by several at once. A device of EGL, and all that is made with it,
 // belongs to the thread on which its context is current: use and free it there.
 typedef struct lucarne_device lucarne_device;
 
@@ -437,6 +462,27 @@ typedef struct {
     uint64_t modifier;
 } lucarne_reason;
 
+// How a frame's numbers stand for colours: docs/color.md has the table. The numbers of Rec. ITU-T H.273, so that those of a video
+// stream, of a PNG's `cICP` and of Wayland's protocol go in and come out. "Unspecified" is refused: take the format's default.
+typedef struct {
+    // Which red, green, blue and white: `ColourPrimaries`, 1 for BT.709.
+    uint32_t primaries;
+    // From light to numbers: `TransferCharacteristics`, 13 for sRGB.
+    uint32_t transfer;
+    // From red, green and blue to Y'CbCr: `MatrixCoefficients`, 0 for formats of red, green and blue.
+    uint32_t matrix;
+    // Which codes are black and white: `VideoFullRangeFlag`, 1 for all codes.
+    uint32_t range;
+    // Where chroma samples lie: `Chroma420SampleLocType`, 0 for left.
+    uint32_t siting;
+    // Whether colours were multiplied by opacity: `LUCARNE_ALPHA_…`.
+    uint32_t alpha;
+    // How the picture was turned before it was stored: `wl_output.transform`, 0 for upright.
+    uint32_t orientation;
+    // Always 0.
+    uint32_t reserved;
+} lucarne_color;
+
 // One thing that a device can do: a format in a layout, in one kind of memory.
 typedef struct {
     // The memory: `LUCARNE_PATH_…`.
@@ -530,6 +576,25 @@ typedef struct {
     // The memory planes; those beyond `plane_count` are zero.
     lucarne_plane planes[4];
 } lucarne_frame_layout;
+
+// How to make red, green and blue of the frames that `lucarne_frame_components` gives.
+typedef struct {
+    // How many of these frames there are, 1 to 3.
+    uint32_t components;
+    // In which of them luma, Cb and Cr are.
+    uint32_t component[3];
+    // In which of that frame's channels: 0 for red, 1 for green, 2 for blue, 3 for alpha.
+    uint32_t channel[3];
+    // How many pixels share a chroma sample, from left to right.
+    uint32_t horizontal_subsampling;
+    // How many pixels share a chroma sample, from top to bottom.
+    uint32_t vertical_subsampling;
+    // Always 0.
+    uint32_t reserved;
+    // A row each for red, green and blue: what luma, Cb and Cr are multiplied by, as a sampler reads them (0 to 1), and what is
+    // added. The result is 0 to 1, encoded by the transfer function.
+    double rgb[3][4];
+} lucarne_ycbcr;
 
 // What the program keeps with an image, and what ends it. A C++ exception must not leave it.
 typedef void (*lucarne_destroy)(void *data);
@@ -830,6 +895,13 @@ lucarne_status lucarne_request_set_usage(lucarne_request *request,
                                          uint32_t consumer,
                                          lucarne_error **error);
 
+// Says what the numbers of a stream's frames mean, where that is not the format's default. It matters to `lucarne_producer_bind` and
+// `lucarne_producer_reconfigure` only; formats that it contradicts are not made. An image of your own passes its frame on with
+// `lucarne_frame_with_color`.
+lucarne_status lucarne_request_set_color(lucarne_request *request,
+                                         const lucarne_color *color,
+                                         lucarne_error **error);
+
 // Excludes what was tried and failed. `format` 0 stands for every format, `LUCARNE_MODIFIER_INVALID` for every layout; `reason` is a
 // sentence for people.
 //
@@ -1015,6 +1087,91 @@ lucarne_status lucarne_frame_clone(const lucarne_frame *frame,
 
 // Ends a frame: closes its descriptors, where nobody else has them. `NULL` is fine.
 void lucarne_frame_free(lucarne_frame *frame);
+
+// What the frame's numbers mean.
+lucarne_status lucarne_frame_color(const lucarne_frame *frame,
+                                   lucarne_color *color,
+                                   lucarne_error **error);
+
+// What the numbers of a format mean where nobody says otherwise. Any thread.
+lucarne_status lucarne_format_default_color(uint32_t format,
+                                            lucarne_color *color,
+                                            lucarne_error **error);
+
+// The same frame with other colours: it shares the memory, and nothing is converted. What contradicts the format is refused, by the
+// field's name. Do it before the frame is passed on; a stream's are said in its request (`lucarne_request_set_color`).
+lucarne_status lucarne_frame_with_color(const lucarne_frame *frame,
+                                        const lucarne_color *color,
+                                        lucarne_frame **colored,
+                                        lucarne_error **error);
+
+// The planes of a Y'CbCr frame as frames of their own, in formats that every device can import: `R8`, `GR88`, `R16`, `GR1616`. A packed
+// frame, such as one of `YUYV`, becomes two: luma at full width, chroma at half. Nothing is copied, and the frame's one turn covers
+// them all: import each, and wait once.
+//
+// Writes as many handles as there are into `components`, whose `capacity` of 4 (`LUCARNE_MAX_PLANES`) is always enough; the rest is
+// `NULL`. End each with `lucarne_frame_free`. `LUCARNE_STATUS_UNSUPPORTED` for formats of red, green and blue, for samples that are not
+// whole bytes, and for opaque memory.
+//
+// # Safety
+//
+// `components` is `NULL`, or has room for `capacity` pointers.
+lucarne_status lucarne_frame_components(const lucarne_frame *frame,
+                                        lucarne_frame **components,
+                                        size_t capacity,
+                                        uint32_t *count,
+                                        lucarne_error **error);
+
+// Where luma and chroma are in the frames of `lucarne_frame_components`, and the matrix that makes red, green and blue of them, for this
+// frame's colours. Refused as there.
+lucarne_status lucarne_frame_ycbcr(const lucarne_frame *frame,
+                                   lucarne_ycbcr *ycbcr,
+                                   lucarne_error **error);
+
+// Writes a ticket: where the frame's memory is to be had, as text for a command line, a file, JSON. A ticket holds nothing: keep the frame
+// for as long as it is to be used. Process and kernel object are compared when it is: what is another by then is
+// `LUCARNE_STATUS_NOT_FOUND`, never a wrong picture. docs/shared-memory.md says whom it suits. Any thread.
+//
+// `length` gets the bytes of the text without the NUL. A text that does not fit into `size` bytes is refused;
+// `LUCARNE_TICKET_BYTES` is always enough.
+//
+// # Safety
+//
+// `text` is `NULL`, or has room for `size` bytes.
+lucarne_status lucarne_frame_ticket(const lucarne_frame *frame,
+                                    char *text,
+                                    size_t size,
+                                    size_t *length,
+                                    lucarne_error **error);
+
+// Fetches a ticket's frame of any memory: new descriptors for the same memory. The process that keeps it takes no part. Does not
+// block. Any thread.
+//
+// The kernel asks whether this process may trace that one: the same user, and where Yama's `ptrace_scope` is 1 an ancestor of it, or
+// whom it has allowed (`lucarne_ticket_allow_fetch_by`). Between programs that do not trust each other use a stream.
+//
+// # Safety
+//
+// `ticket` is `NULL`, or ends with a NUL.
+lucarne_status lucarne_ticket_fetch(const char *ticket,
+                                    lucarne_frame **frame,
+                                    lucarne_error **error);
+
+// Opens a ticket's frame of host memory, for `access` (`LUCARNE_TICKET_…`). The same user will do, whatever Yama says; dma-bufs are
+// refused. Otherwise as `lucarne_ticket_fetch`.
+//
+// # Safety
+//
+// `ticket` is `NULL`, or ends with a NUL.
+lucarne_status lucarne_ticket_open(const char *ticket,
+                                   uint32_t access,
+                                   lucarne_frame **frame,
+                                   lucarne_error **error);
+
+// Lets a process, and what it starts, fetch frames of this one, where Yama asks for that. It may then also trace this process. Replaces
+// whom was allowed before. Does nothing where there is no Yama.
+lucarne_status lucarne_ticket_allow_fetch_by(uint32_t pid,
+                                             lucarne_error **error);
 
 // A fence that has signalled: the work had finished when the frame was passed on, for instance because the CPU waited for it.
 lucarne_status lucarne_fence_signaled(lucarne_fence **fence,
@@ -1471,6 +1628,33 @@ lucarne_status lucarne_egl_download(const lucarne_image *image,
                                     size_t count,
                                     lucarne_error **error);
 
+// Opens libgbm on the first DRM node where it allocates. Opening a primary node does not take the display. Such a device allocates and
+// does nothing else: import the frame of `lucarne_device_export` on both ends. Any thread.
+lucarne_status lucarne_gbm_device_open(lucarne_device **device,
+                                       lucarne_error **error);
+
+// Wraps the program's own `struct gbm_device *`. Nothing is taken.
+//
+// # Safety
+//
+// `gbm_device` is `NULL`, or a device of the process's libgbm. It, and the descriptor it was made with, live until the device here, and
+// every image made of it, has ended. While a call of this library uses it, nobody else does.
+lucarne_status lucarne_gbm_device_from_raw(void *gbm_device,
+                                           lucarne_device **device,
+                                           lucarne_error **error);
+
+// The offer `side` of the end that draws, with memory from here: what that end can import and this device can allocate. Negotiate it in
+// the producer's place. Each format and modifier is tried with a small buffer, which takes a while: do it once.
+lucarne_status lucarne_gbm_offer_for(const lucarne_device *device,
+                                     const lucarne_offer *side,
+                                     uint32_t usage,
+                                     lucarne_offer **offer,
+                                     lucarne_error **error);
+
+// The `struct gbm_bo *` of an image that libgbm allocated, for scanning out. It stays Lucarne's: do not destroy it. `NULL` for another's
+// image, and for `NULL`. Its width and height may exceed the frame's.
+void *lucarne_image_gbm_bo(const lucarne_image *image);
+
 // What happened.
 lucarne_status lucarne_event_describe(const lucarne_event *event,
                                       lucarne_event_info *info,
@@ -1481,6 +1665,11 @@ const char *lucarne_event_text(const lucarne_event *event);
 
 // Of a consumer's generation: why each better rung was refused. Lives as long as `event`. `NULL` only for `NULL`.
 const lucarne_reasons *lucarne_event_refused(const lucarne_event *event);
+
+// Of a consumer's generation: what its frames' numbers mean. Another event is refused.
+lucarne_status lucarne_event_color(const lucarne_event *event,
+                                   lucarne_color *color,
+                                   lucarne_error **error);
 
 // Ends an event. `NULL` is fine.
 void lucarne_event_free(lucarne_event *event);
@@ -1700,6 +1889,8 @@ LUCARNE_ASSERT_SIZE(lucarne_offer_entry, 48);
 LUCARNE_ASSERT_SIZE(lucarne_agreement_info, 40);
 LUCARNE_ASSERT_SIZE(lucarne_plane, 16);
 LUCARNE_ASSERT_SIZE(lucarne_frame_layout, 104);
+LUCARNE_ASSERT_SIZE(lucarne_color, 32);
+LUCARNE_ASSERT_SIZE(lucarne_ycbcr, 136);
 LUCARNE_ASSERT_SIZE(lucarne_dma_buf_plane, 12);
 LUCARNE_ASSERT_SIZE(lucarne_mapped_plane, 24);
 LUCARNE_ASSERT_SIZE(lucarne_vulkan_handles, 32);

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use lucarne::color::{
+    AlphaMode, ChromaSiting, ColorDescription, Matrix, Orientation, Primaries, Range, Transfer,
+};
 use lucarne::kernel::FenceRole;
 use lucarne::negotiate::{FencePath, Side};
 use lucarne::vulkan::Access;
 use lucarne::{Component, MemoryPath, Requirement, Usage, cpu};
-use lucarne_stream::Delivery;
+use lucarne_stream::{Delivery, TicketAccess};
 
 use crate::failure::{Failure, Result};
 use crate::ffi::*;
@@ -34,6 +37,20 @@ const DELIVERIES: [(u32, Delivery); 2] = [
 const ROLES: [(u32, FenceRole); 2] = [
     (LUCARNE_FENCE_ROLE_ACQUIRE, FenceRole::Acquire),
     (LUCARNE_FENCE_ROLE_RELEASE, FenceRole::Release),
+];
+
+const ALPHAS: [(u32, AlphaMode); 4] = [
+    (LUCARNE_ALPHA_OPAQUE, AlphaMode::Opaque),
+    (LUCARNE_ALPHA_STRAIGHT, AlphaMode::Straight),
+    (LUCARNE_ALPHA_PREMULTIPLIED, AlphaMode::Premultiplied),
+    (
+        LUCARNE_ALPHA_PREMULTIPLIED_OPTICAL,
+        AlphaMode::PremultipliedOptical,
+    ),
+];
+const TICKET_ACCESSES: [(u32, TicketAccess); 2] = [
+    (LUCARNE_TICKET_READ, TicketAccess::Read),
+    (LUCARNE_TICKET_READ_WRITE, TicketAccess::ReadWrite),
 ];
 
 const COMPONENTS: [(u32, Component); 8] = [
@@ -88,6 +105,80 @@ pub(crate) fn delivery_code(delivery: Delivery) -> u32 {
 
 pub(crate) fn component_code(component: Component) -> u32 {
     code(&COMPONENTS, &component)
+}
+
+pub(crate) fn ticket_access(code: u32) -> Result<TicketAccess> {
+    word(&TICKET_ACCESSES, "access", code)
+}
+
+pub(crate) fn color_codes(color: &ColorDescription) -> lucarne_color {
+    lucarne_color {
+        primaries: color.primaries.code().into(),
+        transfer: color.transfer.code().into(),
+        matrix: color.matrix.code().into(),
+        range: color.range.code().into(),
+        siting: color.siting.code().into(),
+        alpha: code(&ALPHAS, &color.alpha),
+        orientation: color.orientation.code().into(),
+        reserved: 0,
+    }
+}
+
+pub(crate) fn color(codes: &lucarne_color) -> Result<ColorDescription> {
+    zero("color.reserved", codes.reserved)?;
+    Ok(ColorDescription {
+        primaries: term(
+            "color.primaries",
+            codes.primaries,
+            Primaries::from_code,
+            Primaries::ALL.iter().map(|one| one.code()),
+        )?,
+        transfer: term(
+            "color.transfer",
+            codes.transfer,
+            Transfer::from_code,
+            Transfer::ALL.iter().map(|one| one.code()),
+        )?,
+        matrix: term(
+            "color.matrix",
+            codes.matrix,
+            Matrix::from_code,
+            Matrix::ALL.iter().map(|one| one.code()),
+        )?,
+        range: term(
+            "color.range",
+            codes.range,
+            Range::from_code,
+            Range::ALL.iter().map(|one| one.code()),
+        )?,
+        siting: term(
+            "color.siting",
+            codes.siting,
+            ChromaSiting::from_code,
+            ChromaSiting::ALL.iter().map(|one| one.code()),
+        )?,
+        alpha: word(&ALPHAS, "color.alpha", codes.alpha)?,
+        orientation: term(
+            "color.orientation",
+            codes.orientation,
+            Orientation::from_code,
+            Orientation::ALL.iter().map(|one| one.code()),
+        )?,
+    })
+}
+
+/// The term of a standard's number.
+fn term<T>(
+    name: &str,
+    code: u32,
+    from_code: impl Fn(u8) -> Option<T>,
+    known: impl Iterator<Item = u8>,
+) -> Result<T> {
+    let found = u8::try_from(code).ok().and_then(from_code);
+    found.ok_or_else(|| {
+        let known: Vec<String> = known.map(|code| code.to_string()).collect();
+        Failure::argument(name, code, format!("one of {}", known.join(", ")))
+    })
 }
 
 /// Bits that are all known.

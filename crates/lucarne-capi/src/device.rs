@@ -3,11 +3,13 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use lucarne::{Agreement, Frame, Offer, Usage, cpu, egl, vulkan};
+use lucarne::{Agreement, Frame, Offer, Requirement, Usage, cpu, egl, gbm, vulkan};
 
 use crate::convert;
 use crate::failure::{Failure, Result};
-use crate::ffi::{LUCARNE_BACKEND_CPU, LUCARNE_BACKEND_EGL, LUCARNE_BACKEND_VULKAN};
+use crate::ffi::{
+    LUCARNE_BACKEND_CPU, LUCARNE_BACKEND_EGL, LUCARNE_BACKEND_GBM, LUCARNE_BACKEND_VULKAN,
+};
 use crate::image::Image;
 
 /// An open device. Cloning shares it.
@@ -16,6 +18,7 @@ pub(crate) enum Device {
     Vulkan(vulkan::Device),
     Gl(Rc<egl::Device>),
     Cpu(cpu::Device),
+    Gbm(gbm::Device),
 }
 
 impl Device {
@@ -51,11 +54,24 @@ impl Device {
         Ok(Self::Gl(Rc::new(best.open()?)))
     }
 
+    /// libgbm on the first DRM node where it allocates.
+    pub(crate) fn open_gbm() -> Result<Self> {
+        let mut refused = None;
+        for adapter in gbm::Adapter::enumerate()? {
+            match adapter.open() {
+                Ok(device) => return Ok(Self::Gbm(device)),
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        Err(refused.map_or_else(|| no_device("GBM"), Failure::from))
+    }
+
     pub(crate) fn backend(&self) -> u32 {
         match self {
             Self::Vulkan(_) => LUCARNE_BACKEND_VULKAN,
             Self::Gl(_) => LUCARNE_BACKEND_EGL,
             Self::Cpu(_) => LUCARNE_BACKEND_CPU,
+            Self::Gbm(_) => LUCARNE_BACKEND_GBM,
         }
     }
 
@@ -64,6 +80,7 @@ impl Device {
             Self::Vulkan(device) => device.offer(usage),
             Self::Gl(device) => device.offer(usage),
             Self::Cpu(device) => device.offer(usage),
+            Self::Gbm(device) => device.offer(usage),
         }?)
     }
 
@@ -75,6 +92,7 @@ impl Device {
             }
             Self::Gl(device) => Image::Gl(Rc::clone(device), Rc::new(device.export(agreement)?)),
             Self::Cpu(device) => Image::Cpu(Arc::new(device.export(agreement)?)),
+            Self::Gbm(device) => Image::Gbm(Box::new(device.export(agreement)?)),
         })
     }
 
@@ -86,6 +104,14 @@ impl Device {
             }
             Self::Gl(device) => Image::Gl(Rc::clone(device), device.import(frame)?),
             Self::Cpu(device) => Image::Cpu(Arc::new(device.import(frame)?)),
+            Self::Gbm(_) => {
+                return Err(lucarne::Error::Unsupported {
+                    what: "importing a frame into GBM".to_owned(),
+                    missing: vec![Requirement::other(
+                        "libgbm allocates only: import the frame into a device that draws or shows",
+                    )],
+                });
+            }
         })
     }
 
@@ -108,6 +134,14 @@ impl Device {
             Self::Vulkan(_) => "Vulkan's",
             Self::Gl(_) => "EGL's",
             Self::Cpu(_) => "the CPU's",
+            Self::Gbm(_) => "GBM's",
+        }
+    }
+
+    pub(crate) fn gbm(&self) -> Result<&gbm::Device> {
+        match self {
+            Self::Gbm(device) => Ok(device),
+            other => Err(Failure::argument("device", other.name(), "GBM's")),
         }
     }
 }

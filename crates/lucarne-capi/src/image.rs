@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lucarne::{Fence, Frame, cpu, egl, vulkan};
+use lucarne::{Fence, Frame, cpu, egl, gbm, vulkan};
 
 use crate::failure::{Failure, Result};
 use crate::ffi::lucarne_status;
@@ -15,6 +15,7 @@ pub(crate) enum Image {
     Vulkan(vulkan::Device, Box<vulkan::Image>),
     Gl(Rc<egl::Device>, Rc<egl::Texture>),
     Cpu(Arc<cpu::Image>),
+    Gbm(Box<gbm::Buffer>),
 }
 
 impl Image {
@@ -23,6 +24,7 @@ impl Image {
             Self::Vulkan(_, image) => image.frame(),
             Self::Gl(_, texture) => texture.frame(),
             Self::Cpu(image) => image.frame(),
+            Self::Gbm(buffer) => buffer.frame(),
         }
     }
 
@@ -31,6 +33,7 @@ impl Image {
             Self::Vulkan(_, image) => image.copies_per_frame(),
             Self::Gl(_, texture) => texture.copies_per_frame(),
             Self::Cpu(image) => image.copies_per_frame(),
+            Self::Gbm(_) => 0,
         }
     }
 
@@ -60,6 +63,14 @@ impl Image {
             Self::Vulkan(..) => "Vulkan's",
             Self::Gl(..) => "EGL's",
             Self::Cpu(_) => "the CPU's",
+            Self::Gbm(_) => "GBM's",
+        }
+    }
+
+    pub(crate) fn gbm(&self) -> Option<&gbm::Buffer> {
+        match self {
+            Self::Gbm(buffer) => Some(buffer),
+            _ => None,
         }
     }
 
@@ -85,6 +96,7 @@ impl Image {
                 device.upload(texture, bytes)?;
                 Ok(device.fence(timeout)?)
             }
+            Self::Gbm(_) => Err(allocates_only()),
         }
     }
 
@@ -112,6 +124,7 @@ impl Image {
                 lucarne_status::Unsupported,
                 "OpenGL gives no bytes of a texture: lucarne_egl_download says what a shader reads",
             )),
+            Self::Gbm(_) => Err(allocates_only()),
         }
     }
 
@@ -141,6 +154,12 @@ pub(crate) fn plane_size(frame: &Frame, plane: usize) -> Option<PlaneSize> {
         row_bytes: info.row_bytes(plane, extent.width)?,
         rows: info.rows(plane, extent.height)?,
     })
+}
+
+fn allocates_only() -> Failure {
+    let message =
+        "libgbm allocates only: import the image's frame into a device that draws or shows";
+    Failure::new(lucarne_status::Unsupported, message)
 }
 
 fn only_plane(plane: usize) -> Result<()> {

@@ -1,7 +1,9 @@
 //! Both ends of a stream, with a device's images in the slots.
 
 use std::ffi::CString;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use lucarne::color::ColorDescription;
 use lucarne::negotiate::Rung;
 use lucarne::{Agreement, Extent, Format, Frame, Usage};
 use lucarne_stream::{Allocate, ConsumerEvent, Import, ProducerEvent};
@@ -16,17 +18,43 @@ use crate::ffi::{
 use crate::reasons;
 use crate::text::c_text;
 
+/// Which colours a producer's frames have from the next generation on; `None` for their format's default.
+#[derive(Clone, Debug)]
+pub(crate) struct Colors(Arc<Mutex<Option<ColorDescription>>>);
+
+impl Colors {
+    pub(crate) fn new(color: Option<ColorDescription>) -> Self {
+        Self(Arc::new(Mutex::new(color)))
+    }
+
+    /// Tells what was asked for before.
+    pub(crate) fn set(&self, color: Option<ColorDescription>) -> Option<ColorDescription> {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *asked, color)
+    }
+
+    fn asked(&self) -> Option<ColorDescription> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Makes a producer's images with its device.
 #[derive(Debug)]
-pub(crate) struct Exporter(pub(crate) Device);
+pub(crate) struct Exporter {
+    pub(crate) device: Device,
+    pub(crate) colors: Colors,
+}
 
 impl Allocate for Exporter {
     type Image = lucarne_image;
 
     fn allocate(&mut self, agreement: &Agreement) -> lucarne::Result<(lucarne_image, Frame)> {
-        let image = self.0.export(agreement)?;
-        let frame = image.frame().clone();
-        Ok((lucarne_image::new(image), frame))
+        let image = self.device.export(agreement)?;
+        let frame = match self.colors.asked() {
+            Some(color) => image.frame().with_color(color)?,
+            None => image.frame().clone(),
+        };
+        Ok((lucarne_image::with_frame(image, &frame), frame))
     }
 }
 
@@ -54,6 +82,8 @@ pub(crate) struct Event {
     pub(crate) text: CString,
     /// Why better rungs were refused.
     pub(crate) refused: lucarne_reasons,
+    /// What the frames' numbers mean, of a consumer's generation.
+    pub(crate) color: Option<ColorDescription>,
 }
 
 impl Event {
@@ -65,6 +95,7 @@ impl Event {
             },
             text: c_text(text),
             refused: lucarne_reasons::default(),
+            color: None,
         }
     }
 
@@ -117,6 +148,7 @@ impl Event {
                 extent,
                 format,
                 rung,
+                color,
                 refused,
                 needs_trust,
                 acquire,
@@ -128,6 +160,7 @@ impl Event {
                 event.info.acquire_fence = convert::fence_path(&acquire);
                 event.info.release_fence = convert::fence_path(&release);
                 event.refused = lucarne_reasons::new(reasons::lines(&refused));
+                event.color = Some(color);
                 event
             }
             ConsumerEvent::ImportFailed { number, reason } => {

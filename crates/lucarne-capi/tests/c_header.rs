@@ -9,7 +9,7 @@ use std::path::Path;
 use lucarne_capi::ffi;
 
 /// The files of `src/ffi/`, in the header's order.
-const FILES: [&str; 21] = [
+const FILES: [&str; 24] = [
     "words",
     "format",
     "error",
@@ -18,6 +18,8 @@ const FILES: [&str; 21] = [
     "offer",
     "device",
     "frame",
+    "color",
+    "ticket",
     "descriptor",
     "fence",
     "image",
@@ -26,6 +28,7 @@ const FILES: [&str; 21] = [
     "vulkan",
     "barrier",
     "egl",
+    "gbm",
     "event",
     "producer",
     "consumer",
@@ -55,6 +58,8 @@ fn sizes() -> Vec<(&'static str, usize)> {
         lucarne_agreement_info,
         lucarne_plane,
         lucarne_frame_layout,
+        lucarne_color,
+        lucarne_ycbcr,
         lucarne_dma_buf_plane,
         lucarne_mapped_plane,
         lucarne_vulkan_handles,

@@ -9,6 +9,7 @@ A stream has a name and one `Producer`; any number of `Consumer` watch it. Both 
 itself, and drawing programs on the other side use their GPU.
 """
 
+from ._color import Color
 from ._consumer import Consumer
 from ._errors import (
     Breach,
@@ -38,12 +39,14 @@ from ._library import library_path, library_version
 from ._log import log_to
 from ._producer import Producer, WritableFrame
 from ._streams import Stream, streams
+from ._tickets import SharedFrame, allocate, allow_fetch_by, fetch, open_ticket
 from ._abi import VERSION as __version__
 
 __all__ = [
     "Breach",
     "Channel",
     "Closed",
+    "Color",
     "Consumer",
     "DmaBufPlane",
     "DriverError",
@@ -66,14 +69,19 @@ __all__ = [
     "Reason",
     "Rectangle",
     "Refused",
+    "SharedFrame",
     "Stream",
     "Timeout",
     "Unsupported",
     "WouldBlock",
     "WritableFrame",
     "__version__",
+    "allocate",
+    "allow_fetch_by",
+    "fetch",
     "library_path",
     "library_version",
     "log_to",
+    "open_ticket",
     "streams",
 ]

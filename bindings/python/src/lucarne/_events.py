@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Callable, Iterator, Optional
 
-from ._errors import Reason
+from ._color import Color, color_of
+from ._errors import InvalidArgument, Reason
 from ._formats import format_name
 from ._library import ffi, fill, lib, reasons, text
 
@@ -42,6 +43,16 @@ class Event:
     rung: int
     #: Why each better rung was refused.
     refused: tuple[Reason, ...]
+    #: To a consumer: what the generation's frames mean.
+    color: Optional[Color]
+
+
+def _color(event: Any) -> Optional[Color]:
+    try:
+        return color_of(fill("lucarne_color", lib.lucarne_event_color, event))
+    except InvalidArgument:
+        # Of another kind, or a producer's.
+        return None
 
 
 def drain(next_event: Callable[[Any], Any], stream: Any) -> Iterator[Event]:
@@ -63,4 +74,5 @@ def drain(next_event: Callable[[Any], Any], stream: Any) -> Iterator[Event]:
             format=format_name(info.format) if info.format else None,
             rung=info.rung,
             refused=reasons(lib.lucarne_event_refused(handle)),
+            color=_color(handle),
         )

@@ -8,7 +8,6 @@ from typing import Any, Union
 
 import numpy as np
 
-from ._errors import InvalidArgument
 from ._library import c_text, ffi, fill, lib
 
 # The letters of LUCARNE_COMPONENT_…, from 0.
@@ -129,9 +128,7 @@ def _items(block_bytes: int, channels: tuple[Channel, ...], is_float: bool) -> t
 
 
 def rgba(format: Format, plane: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Red, green, blue and opacity of a plane of an RGB format, in 8 bits each: a copy."""
-    if format.is_ycbcr:
-        raise InvalidArgument(f"format is {format}, but must be of red, green and blue: Y'CbCr needs a conversion, which a library of video has")
+    """Red, green, blue and opacity of a format of these, in 8 bits each: a copy."""
     height, width = plane.shape[:2]
     picture = np.zeros((height, width, 4), np.uint8)
     picture[..., 3] = 255
@@ -148,12 +145,18 @@ def _channel(plane: np.ndarray[Any, Any], channel: Channel) -> np.ndarray[Any, A
     shift = channel.shift if plane.ndim == 2 else channel.shift % width
     if plane.dtype.kind == "f" or (shift == 0 and channel.bits == width):
         return numbers
-    return numbers >> shift & ((1 << channel.bits) - 1)
+    alone: np.ndarray[Any, Any] = numbers >> shift & ((1 << channel.bits) - 1)
+    return alone
 
 
 def _eight_bits(numbers: np.ndarray[Any, Any], bits: int, is_float: bool) -> np.ndarray[Any, Any]:
     if bits == 8 and not is_float:
         return numbers
-    values = np.clip(np.nan_to_num(numbers.astype(np.float32)), 0, 1) if is_float else numbers.astype(np.float32) / ((1 << bits) - 1)
-    return np.rint(values * 255).astype(np.uint8)
+    return eight_bits(np.nan_to_num(numbers.astype(np.float32)) if is_float else numbers.astype(np.float32) / ((1 << bits) - 1))
+
+
+def eight_bits(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Bytes of numbers of 0 to 1."""
+    bytes: np.ndarray[Any, Any] = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
+    return bytes
 

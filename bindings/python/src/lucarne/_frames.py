@@ -9,9 +9,11 @@ from typing import Any, Callable, Optional
 
 import numpy as np
 
+from . import _ycbcr
+from ._color import Color, color_of
 from ._errors import Closed, InvalidArgument
 from ._formats import Format, modifier_name, rgba
-from ._library import call, ffi, fill, lib, make
+from ._library import call, ffi, fill, lib, make, text
 
 #: The memory that frames lie in, by the library's numbers.
 PATHS = {
@@ -110,6 +112,8 @@ class Turn:
         self.modifier: str = modifier_name(layout.modifier)
         #: The memory: ``"dma-buf"`` or ``"host-memory"``.
         self.path: str = PATHS.get(layout.path, "unknown")
+        #: What the numbers mean.
+        self.color: Color = color_of(fill("lucarne_color", lib.lucarne_frame_color, frame))
         #: Whether the memory is an emulated dma-buf, which no GPU is given.
         self.emulated: bool = bool(layout.emulated)
 
@@ -126,6 +130,27 @@ class Turn:
         if len(planes) != 1:
             raise InvalidArgument(f"format is {self.format}, which has {len(planes)} planes: take them from `planes`")
         return planes[0]
+
+    def rgba(self) -> np.ndarray[Any, Any]:
+        """A copy with red, green, blue and opacity in 8 bits each, ``(height, width, 4)``: to save, or to show.
+
+        Y'CbCr is converted by the frame's own matrix and range, without interpolating chroma, and is opaque. `Unsupported` for formats
+        whose samples are not whole bytes, such as ``NV15``.
+        """
+        planes = self.planes
+        return _ycbcr.rgba(self._frame, planes) if self.format.is_ycbcr else rgba(self.format, planes[0])
+
+    def copy(self) -> tuple[np.ndarray[Any, Any], ...]:
+        """A copy of each plane, which stays as it is."""
+        return tuple(plane.copy() for plane in self.planes)
+
+    def ticket(self) -> str:
+        """Where the frame's memory is to be had, as text for another process, which takes it with `fetch` or `open_ticket`. It holds
+        nothing: keep the frame, or its stream, for as long as it is to be used."""
+        self._check()
+        place = ffi.new("char[]", lib.LUCARNE_TICKET_BYTES)
+        call(lib.lucarne_frame_ticket, self._frame, place, lib.LUCARNE_TICKET_BYTES, ffi.new("size_t *"))
+        return text(place)
 
     def dma_bufs(self) -> tuple[DmaBufPlane, ...]:
         """The frame's dma-bufs for another library, one for each memory plane. The descriptors are new ones, and yours to close."""
@@ -166,6 +191,43 @@ class Turn:
         return mapping.end()
 
 
+class Writable(Turn):
+    """Arrays that can be drawn into."""
+
+    def write(self, *planes: Any) -> None:
+        """Copies arrays into the planes: one for each, of exactly its shape and dtype. Any strides will do."""
+        targets = self.planes
+        if len(planes) != len(targets):
+            raise InvalidArgument(f"{len(planes)} arrays were given, but {self.format} has {len(targets)} planes")
+        names = ["picture"] if len(targets) == 1 else [f"planes[{at}]" for at in range(len(targets))]
+        for name, source, target in zip(names, planes, targets):
+            _check_array(name, source, target)
+        for source, target in zip(planes, targets):
+            target[...] = source
+
+    def write_rgb(self, picture: Any) -> None:
+        """Copies a picture of bytes, ``(height, width, 3)`` with red, green and blue, or 4 with opacity, into a format of 8-bit channels,
+        whatever their order."""
+        target = self.array
+        channels = self.format.planes[0].channels
+        if self.format.is_ycbcr or target.dtype != np.uint8 or target.ndim != 3:
+            raise InvalidArgument(f"format is {self.format}, but must be one of red, green and blue in 8 bits each")
+        depth = picture.shape[2] if isinstance(picture, np.ndarray) and picture.ndim == 3 and picture.shape[2] in (3, 4) else 3
+        _check_array("picture", picture, np.empty((self.height, self.width, depth), np.uint8))
+        for channel in channels:
+            place = "RGBA".find(channel.component)
+            target[..., channel.shift // 8] = picture[..., place] if 0 <= place < depth else 255
+
+
+def _check_array(name: str, source: Any, target: np.ndarray[Any, Any]) -> None:
+    if not isinstance(source, np.ndarray):
+        raise TypeError(f"{name} is {type(source).__name__}, but must be a numpy array")
+    if source.shape != target.shape:
+        raise InvalidArgument(f"{name}.shape is {source.shape}, but must be {target.shape}: rows, columns, channels")
+    if source.dtype != target.dtype:
+        raise InvalidArgument(f"{name}.dtype is {source.dtype}, but must be {target.dtype}: nothing is converted")
+
+
 class Frame(Turn):
     """A frame of a stream that may be read until it is released: at the end of ``with``, or by `release`."""
 
@@ -192,14 +254,6 @@ class Frame(Turn):
             tuple(_rectangle(info.damage[at]) for at in range(info.damage_count)) if info.has_damage else None
         )
         self._map(lib.lucarne_image_map_read, lib.lucarne_reading_acquire(reading), timeout, writeable=False)
-
-    def rgba(self) -> np.ndarray[Any, Any]:
-        """A copy with red, green, blue and opacity in 8 bits each, ``(height, width, 4)``: to save, or to show. Y'CbCr is refused."""
-        return rgba(self.format, self.planes[0])
-
-    def copy(self) -> tuple[np.ndarray[Any, Any], ...]:
-        """A copy of each plane, which stays as it is."""
-        return tuple(plane.copy() for plane in self.planes)
 
     def release(self) -> None:
         """Gives the frame back to its producer. A second call does nothing."""

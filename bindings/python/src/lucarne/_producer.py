@@ -7,13 +7,12 @@ import threading
 from types import TracebackType
 from typing import Any, Iterable, Optional, Sequence, Union
 
-import numpy as np
-
+from ._color import Color, codes_of
 from ._device import cpu
 from ._errors import Closed, InvalidArgument, WouldBlock
 from ._events import Event, drain
 from ._formats import Format
-from ._frames import PATHS, Rectangle, Turn, nanoseconds
+from ._frames import PATHS, Rectangle, Writable, nanoseconds
 from ._library import c_text, call, ffi, lib, make
 from ._waiting import wait_for
 
@@ -21,7 +20,7 @@ FormatLike = Union[Format, str, int]
 _PATH_CODES = {name: code for code, name in PATHS.items()}
 
 
-class WritableFrame(Turn):
+class WritableFrame(Writable):
     """A slot of a stream that may be written until it is published: at the end of ``with``, or by `publish`.
 
     Its arrays show what the slot held before. An exception within ``with`` discards it.
@@ -40,30 +39,6 @@ class WritableFrame(Turn):
         #: Its number within the generation.
         self.index: int = lib.lucarne_writing_index(writing)
         self._map(lib.lucarne_image_map_write, lib.lucarne_writing_gate(writing), timeout, writeable=True)
-
-    def write(self, *planes: Any) -> None:
-        """Copies arrays into the planes: one for each, of exactly its shape and dtype. Any strides will do."""
-        targets = self.planes
-        if len(planes) != len(targets):
-            raise InvalidArgument(f"{len(planes)} arrays were given, but {self.format} has {len(targets)} planes")
-        names = ["picture"] if len(targets) == 1 else [f"planes[{at}]" for at in range(len(targets))]
-        for name, source, target in zip(names, planes, targets):
-            _check_array(name, source, target)
-        for source, target in zip(planes, targets):
-            target[...] = source
-
-    def write_rgb(self, picture: Any) -> None:
-        """Copies a picture of bytes, ``(height, width, 3)`` with red, green and blue, or 4 with opacity, into a format of 8-bit channels,
-        whatever their order."""
-        target = self.array
-        channels = self.format.planes[0].channels
-        if self.format.is_ycbcr or target.dtype != np.uint8 or target.ndim != 3:
-            raise InvalidArgument(f"format is {self.format}, but must be one of red, green and blue in 8 bits each")
-        depth = picture.shape[2] if isinstance(picture, np.ndarray) and picture.ndim == 3 and picture.shape[2] in (3, 4) else 3
-        _check_array("picture", picture, np.empty((self.height, self.width, depth), np.uint8))
-        for channel in channels:
-            place = "RGBA".find(channel.component)
-            target[..., channel.shift // 8] = picture[..., place] if 0 <= place < depth else 255
 
     def publish(self, *, timestamp: Optional[int] = None, damage: Optional[Iterable[Sequence[int]]] = None) -> int:
         """Passes the frame to every consumer, and returns how many have it.
@@ -119,15 +94,6 @@ class WritableFrame(Turn):
         return f"<lucarne.WritableFrame {self.width}x{self.height} {self.format} in {self.path}{state}>"
 
 
-def _check_array(name: str, source: Any, target: np.ndarray[Any, Any]) -> None:
-    if not isinstance(source, np.ndarray):
-        raise TypeError(f"{name} is {type(source).__name__}, but must be a numpy array")
-    if source.shape != target.shape:
-        raise InvalidArgument(f"{name}.shape is {source.shape}, but must be {target.shape}: rows, columns, channels")
-    if source.dtype != target.dtype:
-        raise InvalidArgument(f"{name}.dtype is {source.dtype}, but must be {target.dtype}: nothing is converted")
-
-
 def _checked(one: Sequence[int]) -> tuple[int, int, int, int]:
     if isinstance(one, Rectangle):
         one = (one.x, one.y, one.width, one.height)
@@ -140,7 +106,7 @@ class Producer:
     """Gives frames to other programs under a name: 1 to 64 of ``a-z A-Z 0-9 - _ .``, no dot first.
 
     `formats` lists what may be made, best first, as names or DRM's codes; by default the 8-bit formats that every driver has. The first
-    consumer decides among them. `paths` restricts the memory: ``"dma-buf"``, ``"host-memory"``. `allocator` is where memory comes from:
+    consumer decides among them. `color` says what their numbers mean, where that is not the format's default. `paths` restricts the memory: ``"dma-buf"``, ``"host-memory"``. `allocator` is where memory comes from:
     ``"best"``, ``"udmabuf"``, ``"dma-heap"``, ``"host-memory"``. `folder` is where the socket lies, by default
     ``$XDG_RUNTIME_DIR/lucarne``. `slots` are how many frames there are, 2 to 16. A consumer that takes longer than `patience` seconds
     is cut off.
@@ -157,6 +123,7 @@ class Producer:
         *,
         formats: Optional[Sequence[FormatLike]] = None,
         paths: Optional[Sequence[str]] = None,
+        color: Optional[Color] = None,
         folder: Optional[Union[str, "os.PathLike[str]"]] = None,
         allocator: str = "best",
         slots: int = 3,
@@ -168,6 +135,7 @@ class Producer:
         self._lock = threading.RLock()
         self._paths = paths
         self._formats = formats
+        self._color = color
         #: The stream's name.
         self.name = name
         options = ffi.new("lucarne_producer_options *")
@@ -198,6 +166,8 @@ class Producer:
                 raise InvalidArgument(f"paths has {unknown[0]!r}, but must be made of {', '.join(_PATH_CODES)}")
             codes = [_PATH_CODES[path] for path in self._paths]
             call(lib.lucarne_request_set_paths, request, codes, len(codes))
+        if self._color is not None:
+            call(lib.lucarne_request_set_color, request, codes_of(self._color))
         return request
 
     def _open(self) -> Any:
@@ -259,13 +229,17 @@ class Producer:
         with self._lock:
             call(lib.lucarne_producer_dispatch, self._open())
 
-    def reconfigure(self, width: int, height: int, formats: Optional[Sequence[FormatLike]] = None) -> None:
-        """Asks for frames of another size, and of other formats where they are given. A new generation follows; slots that are being
+    def reconfigure(
+        self, width: int, height: int, formats: Optional[Sequence[FormatLike]] = None, color: Optional[Color] = None
+    ) -> None:
+        """Asks for frames of another size, and of other formats and colours where they are given. A new generation follows; slots that are being
         written then are sent to nobody."""
         with self._lock:
             producer = self._open()
             if formats is not None:
                 self._formats = formats
+            if color is not None:
+                self._color = color
             call(lib.lucarne_producer_reconfigure, producer, self._request(width, height))
 
     def pause(self) -> None:

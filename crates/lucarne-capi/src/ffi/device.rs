@@ -16,6 +16,8 @@ pub const LUCARNE_BACKEND_VULKAN: u32 = 1;
 pub const LUCARNE_BACKEND_EGL: u32 = 2;
 /// The CPU.
 pub const LUCARNE_BACKEND_CPU: u32 = 3;
+/// libgbm, which allocates and does nothing else.
+pub const LUCARNE_BACKEND_GBM: u32 = 4;
 
 /// The first of the others that opens: a dma-buf's where the machine has one, else host memory.
 pub const LUCARNE_ALLOCATOR_BEST: u32 = 0;
@@ -26,9 +28,10 @@ pub const LUCARNE_ALLOCATOR_DMA_HEAP: u32 = 2;
 /// Sealed memfds. Every machine has them.
 pub const LUCARNE_ALLOCATOR_HOST_MEMORY: u32 = 3;
 
-/// One end of a sharing: a Vulkan device, an EGL context, or the CPU. End it with `lucarne_device_free`.
+/// One end of a sharing: a Vulkan device, an EGL context, or the CPU; or libgbm, which allocates for both. End it with
+/// `lucarne_device_free`.
 ///
-/// A Vulkan device and the CPU may be used by any thread, by several at once. A device of EGL, and all that is made with it,
+/// A Vulkan device, the CPU and libgbm may be used by any thread, by several at once. A device of EGL, and all that is made with it,
 /// belongs to the thread on which its context is current: use and free it there.
 #[derive(Debug)]
 pub struct lucarne_device(pub(super) Device);

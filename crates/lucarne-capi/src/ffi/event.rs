@@ -3,9 +3,12 @@
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 
+use super::color::lucarne_color;
 use super::error::{lucarne_error, lucarne_status};
 use super::guard::{self, given};
 use super::reasons::lucarne_reasons;
+use crate::convert;
+use crate::failure::Failure;
 use crate::stream::Event;
 
 /// To a producer: a consumer has imported everything, and gets frames from now on. The text is its device's name.
@@ -79,6 +82,21 @@ pub extern "C" fn lucarne_event_text(event: Option<&lucarne_event>) -> *const c_
 #[unsafe(no_mangle)]
 pub extern "C" fn lucarne_event_refused(event: Option<&lucarne_event>) -> Option<&lucarne_reasons> {
     event.map(|event| &event.0.refused)
+}
+
+/// Of a consumer's generation: what its frames' numbers mean. Another event is refused.
+#[unsafe(no_mangle)]
+pub extern "C" fn lucarne_event_color(
+    event: Option<&lucarne_event>,
+    color: Option<&mut MaybeUninit<lucarne_color>>,
+    error: Option<&mut MaybeUninit<Option<Box<lucarne_error>>>>,
+) -> lucarne_status {
+    guard::fill(color, "color", error, || {
+        let color = given(event, "event")?.0.color.as_ref();
+        let limit = "a consumer's of a generation";
+        let color = color.ok_or_else(|| Failure::argument("event", "of another kind", limit))?;
+        Ok(convert::color_codes(color))
+    })
 }
 
 /// Ends an event. `NULL` is fine.

@@ -79,7 +79,7 @@ pub struct lucarne_format_plane {
     pub channels: [lucarne_channel; 8],
 }
 
-fn known(format: u32) -> Result<&'static FormatInfo> {
+pub(super) fn known(format: u32) -> Result<&'static FormatInfo> {
     let format = Format::from_fourcc(format);
     let limit = "one that Lucarne knows the pixels of";
     format

@@ -6,6 +6,8 @@ use std::mem::MaybeUninit;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use lucarne::Frame;
+
 use super::error::{lucarne_error, lucarne_status};
 use super::fence::lucarne_fence;
 use super::frame::lucarne_frame;
@@ -49,12 +51,18 @@ impl fmt::Debug for Kept {
 
 impl lucarne_image {
     pub(crate) fn new(image: Image) -> Self {
+        let frame = image.frame().clone();
+        Self::with_frame(image, &frame)
+    }
+
+    /// With a frame of the image's memory that says something else of its colours.
+    pub(crate) fn with_frame(image: Image, frame: &Frame) -> Self {
         Self {
             kept: Mutex::new(Kept {
                 data: std::ptr::null_mut(),
                 destroy: None,
             }),
-            frame: lucarne_frame::new(image.frame()),
+            frame: lucarne_frame::new(frame),
             image,
         }
     }

@@ -5,6 +5,7 @@
 #![expect(non_camel_case_types, reason = "these are the names that C sees")]
 
 mod barrier;
+mod color;
 mod consumer;
 mod descriptor;
 mod device;
@@ -15,6 +16,7 @@ mod event;
 mod fence;
 mod format;
 mod frame;
+mod gbm;
 mod guard;
 mod image;
 mod log;
@@ -23,11 +25,13 @@ mod offer;
 mod producer;
 mod reasons;
 mod request;
+mod ticket;
 mod turn;
 mod vulkan;
 mod words;
 
 pub use barrier::*;
+pub use color::*;
 pub use consumer::*;
 pub use descriptor::LUCARNE_NO_FD;
 pub use device::*;
@@ -38,6 +42,7 @@ pub use event::*;
 pub use fence::*;
 pub use format::*;
 pub use frame::*;
+pub use gbm::*;
 pub use image::*;
 pub use log::*;
 pub use mapping::*;
@@ -45,6 +50,7 @@ pub use offer::*;
 pub use producer::*;
 pub use reasons::*;
 pub use request::*;
+pub use ticket::*;
 pub use turn::*;
 pub use vulkan::*;
 pub use words::*;

@@ -17,13 +17,16 @@ use super::request::lucarne_request;
 use super::turn::lucarne_writing;
 use crate::convert;
 use crate::failure::{Failure, Result};
-use crate::stream::{Event, Exporter};
+use crate::stream::{Colors, Event, Exporter};
 use crate::turn::Writing;
 
 /// The producer of a named stream, with images of its device. It has no thread: everything happens within its calls. End it with
 /// `lucarne_producer_end`, or with `lucarne_producer_free`. One thread at a time; with a device of EGL, the context's.
 #[derive(Debug)]
-pub struct lucarne_producer(Producer<Exporter>);
+pub struct lucarne_producer {
+    producer: Producer<Exporter>,
+    colors: Colors,
+}
 
 /// How a stream is made. Zeros stand for the usual.
 #[repr(C)]
@@ -80,14 +83,19 @@ pub unsafe extern "C" fn lucarne_producer_bind(
         // SAFETY: as above.
         let name = unsafe { guard::text(name, "name") }?;
         let device = given(device, "device")?.0.clone();
-        let request = given(request, "request")?.request();
+        let asked = given(request, "request")?;
+        let (request, colors) = (asked.request(), Colors::new(asked.color()?));
         let offer = device.offer(request.producer)?;
         let mut settings = settings(ProducerOptions::of(request.clone()), options)?;
         if let Some(folder) = folder {
             settings = settings.directory(folder);
         }
-        let producer = Producer::bind(name, &offer, settings, Exporter(device))?;
-        Ok(lucarne_producer(producer))
+        let exporter = Exporter {
+            device,
+            colors: colors.clone(),
+        };
+        let producer = Producer::bind(name, &offer, settings, exporter)?;
+        Ok(lucarne_producer { producer, colors })
     })
 }
 
@@ -119,7 +127,9 @@ fn settings(
 /// `LUCARNE_NO_FD` for `NULL`.
 #[unsafe(no_mangle)]
 pub extern "C" fn lucarne_producer_fd(producer: Option<&lucarne_producer>) -> i32 {
-    producer.map_or(LUCARNE_NO_FD, |producer| producer.0.as_fd().as_raw_fd())
+    producer.map_or(LUCARNE_NO_FD, |producer| {
+        producer.producer.as_fd().as_raw_fd()
+    })
 }
 
 /// When `lucarne_producer_dispatch` should be called at the latest if nothing is readable before: in so many nanoseconds.
@@ -127,7 +137,7 @@ pub extern "C" fn lucarne_producer_fd(producer: Option<&lucarne_producer>) -> i3
 #[unsafe(no_mangle)]
 pub extern "C" fn lucarne_producer_timeout(producer: Option<&lucarne_producer>) -> u64 {
     guard::plain(u64::MAX, || {
-        let timeout = producer.and_then(|producer| producer.0.timeout());
+        let timeout = producer.and_then(|producer| producer.producer.timeout());
         timeout.map_or(u64::MAX, convert::nanoseconds)
     })
 }
@@ -139,7 +149,9 @@ pub extern "C" fn lucarne_producer_dispatch(
     producer: Option<&mut lucarne_producer>,
     error: Option<&mut MaybeUninit<Option<Box<lucarne_error>>>>,
 ) -> lucarne_status {
-    guard::status(error, || Ok(given(producer, "producer")?.0.dispatch()?))
+    guard::status(error, || {
+        Ok(given(producer, "producer")?.producer.dispatch()?)
+    })
 }
 
 /// A turn to write, or `LUCARNE_STATUS_WOULD_BLOCK` while nobody has connected yet, or all slots are with consumers. Does not block.
@@ -151,7 +163,7 @@ pub extern "C" fn lucarne_producer_try_acquire(
     error: Option<&mut MaybeUninit<Option<Box<lucarne_error>>>>,
 ) -> lucarne_status {
     guard::make(writing, "writing", error, || {
-        let slot = given(producer, "producer")?.0.try_acquire()?;
+        let slot = given(producer, "producer")?.producer.try_acquire()?;
         let slot = slot.ok_or_else(|| Failure::would_block("no slot is free"))?;
         Ok(lucarne_writing::new(Writing::Stream(slot)))
     })
@@ -167,7 +179,7 @@ pub extern "C" fn lucarne_producer_acquire(
     error: Option<&mut MaybeUninit<Option<Box<lucarne_error>>>>,
 ) -> lucarne_status {
     guard::make(writing, "writing", error, || {
-        let producer = &mut given(producer, "producer")?.0;
+        let producer = &mut given(producer, "producer")?.producer;
         let slot = producer.acquire(Duration::from_nanos(timeout))?;
         Ok(lucarne_writing::new(Writing::Stream(slot)))
     })
@@ -237,7 +249,7 @@ fn send(
     consumers: Option<&mut MaybeUninit<usize>>,
 ) -> Result<()> {
     let place = consumers.map(|place| place.write(0));
-    let producer = &mut given(producer, "producer")?.0;
+    let producer = &mut given(producer, "producer")?.producer;
     let slot = given(writing, "writing")?.into_turn().of_stream()?;
     let acquire = given(acquire, "acquire")?.fence().clone();
     let timestamp = Duration::from_nanos(timestamp);
@@ -260,9 +272,15 @@ pub extern "C" fn lucarne_producer_reconfigure(
     error: Option<&mut MaybeUninit<Option<Box<lucarne_error>>>>,
 ) -> lucarne_status {
     guard::status(error, || {
-        let producer = &mut given(producer, "producer")?.0;
-        let request = given(request, "request")?.request().clone();
-        Ok(producer.reconfigure(request)?)
+        let lucarne_producer { producer, colors } = given(producer, "producer")?;
+        let request = given(request, "request")?;
+        // Before: its images may be made at once.
+        let before = colors.set(request.color()?);
+        let done = producer.reconfigure(request.request().clone());
+        if done.is_err() {
+            colors.set(before);
+        }
+        Ok(done?)
     })
 }
 
@@ -273,7 +291,7 @@ pub extern "C" fn lucarne_producer_pause(
     error: Option<&mut MaybeUninit<Option<Box<lucarne_error>>>>,
 ) -> lucarne_status {
     guard::status(error, || {
-        given(producer, "producer")?.0.pause();
+        given(producer, "producer")?.producer.pause();
         Ok(())
     })
 }
@@ -285,7 +303,7 @@ pub extern "C" fn lucarne_producer_resume(
     error: Option<&mut MaybeUninit<Option<Box<lucarne_error>>>>,
 ) -> lucarne_status {
     guard::status(error, || {
-        given(producer, "producer")?.0.resume();
+        given(producer, "producer")?.producer.resume();
         Ok(())
     })
 }
@@ -296,7 +314,7 @@ pub extern "C" fn lucarne_producer_event(
     producer: Option<&mut lucarne_producer>,
 ) -> Option<Box<lucarne_event>> {
     guard::plain(None, || {
-        let producer = &mut producer?.0;
+        let producer = &mut producer?.producer;
         loop {
             if let Some(event) = Event::of_producer(producer.event()?) {
                 return Some(Box::new(lucarne_event(event)));
@@ -308,13 +326,17 @@ pub extern "C" fn lucarne_producer_event(
 /// How many consumers get frames. 0 for `NULL`.
 #[unsafe(no_mangle)]
 pub extern "C" fn lucarne_producer_consumers(producer: Option<&lucarne_producer>) -> usize {
-    guard::plain(0, || producer.map_or(0, |producer| producer.0.consumers()))
+    guard::plain(0, || {
+        producer.map_or(0, |producer| producer.producer.consumers())
+    })
 }
 
 /// The number of the last frame that was sent; 0 before the first.
 #[unsafe(no_mangle)]
 pub extern "C" fn lucarne_producer_sequence(producer: Option<&lucarne_producer>) -> u64 {
-    guard::plain(0, || producer.map_or(0, |producer| producer.0.sequence()))
+    guard::plain(0, || {
+        producer.map_or(0, |producer| producer.producer.sequence())
+    })
 }
 
 /// Ends the stream: consumers hear so, and can still take what was sent. Ends `producer`. `NULL` is fine.
@@ -322,7 +344,7 @@ pub extern "C" fn lucarne_producer_sequence(producer: Option<&lucarne_producer>)
 pub extern "C" fn lucarne_producer_end(producer: Option<Box<lucarne_producer>>) {
     guard::plain((), || {
         if let Some(producer) = producer {
-            producer.0.end();
+            producer.producer.end();
         }
     });
 }

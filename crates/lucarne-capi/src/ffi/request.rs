@@ -3,9 +3,11 @@
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 
+use lucarne::color::ColorDescription;
 use lucarne::negotiate::{Strike, StrikeReason};
 use lucarne::{Extent, Format, Modifier, Request};
 
+use super::color::{self, lucarne_color};
 use super::error::{lucarne_error, lucarne_status};
 use super::guard::{self, given};
 use super::words::LUCARNE_MODIFIER_INVALID;
@@ -14,15 +16,26 @@ use crate::failure::Result;
 
 /// What is wanted of an agreement, or of a stream. End it with `lucarne_request_free`. Any thread, one at a time.
 #[derive(Debug)]
-pub struct lucarne_request(Request);
+pub struct lucarne_request {
+    request: Request,
+    color: Option<ColorDescription>,
+}
 
 impl lucarne_request {
     pub(super) fn request(&self) -> &Request {
-        &self.0
+        &self.request
+    }
+
+    /// What frames mean, where that is not the format's default.
+    pub(super) fn color(&self) -> Result<Option<ColorDescription>> {
+        if let Some(color) = &self.color {
+            color::check(color, &self.request.formats)?;
+        }
+        Ok(self.color)
     }
 
     fn change(&mut self, change: impl FnOnce(Request) -> Request) {
-        self.0 = change(self.0.clone());
+        self.request = change(self.request.clone());
     }
 }
 
@@ -36,7 +49,10 @@ pub extern "C" fn lucarne_request_new(
     error: Option<&mut MaybeUninit<Option<Box<lucarne_error>>>>,
 ) -> lucarne_status {
     guard::make(request, "request", error, || {
-        Ok(lucarne_request(Request::new(Extent::new(width, height))))
+        Ok(lucarne_request {
+            request: Request::new(Extent::new(width, height)),
+            color: None,
+        })
     })
 }
 
@@ -98,6 +114,22 @@ pub extern "C" fn lucarne_request_set_usage(
         let producer = convert::usage("producer", producer)?;
         let consumer = convert::usage("consumer", consumer)?;
         request.change(|request| request.usage(producer, consumer));
+        Ok(())
+    })
+}
+
+/// Says what the numbers of a stream's frames mean, where that is not the format's default. It matters to `lucarne_producer_bind` and
+/// `lucarne_producer_reconfigure` only; formats that it contradicts are not made. An image of your own passes its frame on with
+/// `lucarne_frame_with_color`.
+#[unsafe(no_mangle)]
+pub extern "C" fn lucarne_request_set_color(
+    request: Option<&mut lucarne_request>,
+    color: Option<&lucarne_color>,
+    error: Option<&mut MaybeUninit<Option<Box<lucarne_error>>>>,
+) -> lucarne_status {
+    guard::status(error, || {
+        let request = given(request, "request")?;
+        request.color = Some(convert::color(given(color, "color")?)?);
         Ok(())
     })
 }
