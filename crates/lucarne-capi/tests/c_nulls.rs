@@ -20,12 +20,13 @@ const ALWAYS: [&str; 3] = ["lucarne_version", "lucarne_now", "lucarne_modifier_n
 /// Functions whose pointers may all be `NULL`.
 const TAKE_NULL: [&str; 1] = ["lucarne_log_to"];
 /// Functions that succeed where nothing but their places is given.
-const NEED_NOTHING: [&str; 9] = [
+const NEED_NOTHING: [&str; 10] = [
     "lucarne_fence_merge",
     "lucarne_cpu_device_open",
     "lucarne_vulkan_device_open",
     "lucarne_egl_device_open",
     "lucarne_egl_device_from_current",
+    "lucarne_gbm_device_open",
     "lucarne_fence_signaled",
     "lucarne_fence_from_sync_file",
     "lucarne_request_new",
