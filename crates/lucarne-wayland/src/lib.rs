@@ -58,6 +58,7 @@ mod error;
 mod events;
 mod export;
 mod feedback;
+pub mod import;
 mod offer;
 mod surface;
 mod sync;

@@ -1,15 +1,21 @@
 //! A program that has a connection and a window already, and frames to show in it.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "each test program uses a part of it"
+)]
+
+mod bare;
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+pub(crate) use bare::Bare;
 use lucarne::cpu::{Allocator, Image};
 use lucarne::{
-    Agreement, Extent, Fence, Format, ImportCache, Offer, Pool, PoolFrame, Request, Usage,
-    negotiate,
+    Agreement, Extent, Format, ImportCache, Offer, Pool, PoolFrame, Request, Usage, negotiate,
 };
 use lucarne_tests::TIMEOUT;
 use lucarne_tests::picture::Picture;
@@ -105,10 +111,24 @@ impl Show {
         extent: Extent,
         frames: usize,
     ) -> Self {
-        let display = Display::wrap(&window.connection, TIMEOUT).expect("a display");
-        let surface = display
-            .surface(&window.surface, TIMEOUT)
-            .expect("a surface");
+        Self::begin_on(
+            &window.connection,
+            &window.surface,
+            allocator,
+            extent,
+            frames,
+        )
+    }
+
+    pub(crate) fn begin_on(
+        connection: &Connection,
+        surface: &WlSurface,
+        allocator: &Allocator,
+        extent: Extent,
+        frames: usize,
+    ) -> Self {
+        let display = Display::wrap(connection, TIMEOUT).expect("a display");
+        let surface = display.surface(surface, TIMEOUT).expect("a surface");
         let agreement = agree(allocator, &surface.offer(), extent);
         let device = lucarne_tests::cpu::open(allocator);
         let images: Vec<Image> = (0..frames)
@@ -162,9 +182,6 @@ impl Show {
         }
     }
 }
-
-/// A fence that has signalled, for frames that were drawn before.
-pub(crate) const DRAWN: Fence = Fence::Signaled;
 
 impl Dispatch<XdgWmBase, ()> for Events {
     fn event(

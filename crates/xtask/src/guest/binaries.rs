@@ -10,19 +10,20 @@ use crate::process::{self, Job};
 use crate::workspace::Workspace;
 
 /// The folders of packages whose tests say something about the kernel that they run on; those below them count too.
-const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 9] = [
     "crates/lucarne",
     "crates/lucarne-stream",
     "crates/lucarne-conformance",
     "crates/lucarne-udmabuf",
     "crates/lucarne-wgpu",
     "crates/lucarne-capi",
+    "crates/lucarne-wayland",
     "tests",
     "examples",
 ];
 
 /// Test programs that stay outside, and why.
-const NOT_IN_GUEST: [(&str, &str); 14] = [
+const NOT_IN_GUEST: [(&str, &str); 15] = [
     ("compile_fail", "runs cargo"),
     ("arrows", "reads sources, the same everywhere"),
     ("c_header", "reads sources, the same everywhere"),
@@ -45,6 +46,7 @@ const NOT_IN_GUEST: [(&str, &str); 14] = [
         "wgpu compiles shaders at each start, and was not tried on an emulated processor",
     ),
     ("window", "a compositor without a GPU is too slow there"),
+    ("weston", "a compositor without a GPU is too slow there"),
     (
         "demo",
         "the guest runs the demo itself, at a size that it can bear",
