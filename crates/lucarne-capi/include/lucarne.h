@@ -382,6 +382,10 @@ typedef struct lucarne_reasons lucarne_reasons;
 // What is wanted of an agreement, or of a stream. End it with `lucarne_request_free`. Any thread, one at a time.
 typedef struct lucarne_request lucarne_request;
 
+// Vulkan's pass that makes `NV12`, `NV21`, `P010`, `P012` or `P016` of images. End it with `lucarne_rgb_to_ycbcr_free`. Any thread, several
+// at once.
+typedef struct lucarne_rgb_to_ycbcr lucarne_rgb_to_ycbcr;
+
 // A frame of a pool on its way to its reader. Any thread, one at a time.
 typedef struct lucarne_sent lucarne_sent;
 
@@ -403,6 +407,15 @@ typedef struct lucarne_wait_semaphore lucarne_wait_semaphore;
 // A turn to write a frame, of a pool or of a stream. Sending it ends the handle, whatever that call answers;
 // `lucarne_writing_free` discards it. Any thread, one at a time; of a stream with a device of EGL, the context's.
 typedef struct lucarne_writing lucarne_writing;
+
+// A frame for that pass to write, which others import. End it with `lucarne_ycbcr_buffer_free`. Any thread, one at a time.
+typedef struct lucarne_ycbcr_buffer lucarne_ycbcr_buffer;
+
+// A Y'CbCr frame as textures of its planes. End it with `lucarne_ycbcr_texture_free`. The context's thread.
+typedef struct lucarne_ycbcr_texture lucarne_ycbcr_texture;
+
+// OpenGL's pass that makes red, green and blue of them. End it with `lucarne_ycbcr_to_rgb_free`. The context's thread.
+typedef struct lucarne_ycbcr_to_rgb lucarne_ycbcr_to_rgb;
 
 // What is known of a format.
 typedef struct {
@@ -1654,6 +1667,74 @@ lucarne_status lucarne_gbm_offer_for(const lucarne_device *device,
 // The `struct gbm_bo *` of an image that libgbm allocated, for scanning out. It stays Lucarne's: do not destroy it. `NULL` for another's
 // image, and for `NULL`. Its width and height may exceed the frame's.
 void *lucarne_image_gbm_bo(const lucarne_image *image);
+
+// Makes the pass of a Vulkan device: compiles its shaders, once for any number of frames.
+lucarne_status lucarne_rgb_to_ycbcr_new(const lucarne_device *device,
+                                        lucarne_rgb_to_ycbcr **pass,
+                                        lucarne_error **error);
+
+// Allocates a frame for the pass to write, linear, in memory (`LUCARNE_PATH_…`, a dma-buf or host memory) that others import. `color` is what
+// an encoder is going to be told, too; `NULL` stands for the format's default.
+lucarne_status lucarne_rgb_to_ycbcr_export(const lucarne_rgb_to_ycbcr *pass,
+                                           uint32_t format,
+                                           uint32_t width,
+                                           uint32_t height,
+                                           const lucarne_color *color,
+                                           uint32_t path,
+                                           lucarne_ycbcr_buffer **buffer,
+                                           lucarne_error **error);
+
+// The buffer's frame, to pass on. Lent: it lives as long as the buffer. `NULL` only for `NULL`.
+const lucarne_frame *lucarne_ycbcr_buffer_frame(const lucarne_ycbcr_buffer *buffer);
+
+// Converts an image of the same size, which has `LUCARNE_USAGE_SAMPLE`, and takes the turns of both: `acquire` is the image's fence, `gate` the
+// buffer's release fence; both stay the caller's. `done` is the image's release fence and the buffer's acquire fence in one.
+//
+// Blocks until the buffer's last conversion has ended, and until this one has where the CPU must copy; `timeout` nanoseconds at most
+// for each.
+lucarne_status lucarne_rgb_to_ycbcr_convert(const lucarne_rgb_to_ycbcr *pass,
+                                            const lucarne_image *image,
+                                            const lucarne_fence *acquire,
+                                            const lucarne_ycbcr_buffer *buffer,
+                                            const lucarne_fence *gate,
+                                            uint64_t timeout,
+                                            lucarne_fence **done,
+                                            lucarne_error **error);
+
+// Ends a buffer. Blocks until what was submitted for it has ended. Its memory lives on in its frame's clones. `NULL` is fine.
+void lucarne_ycbcr_buffer_free(lucarne_ycbcr_buffer *buffer);
+
+// Ends a pass. Its buffers go on. `NULL` is fine.
+void lucarne_rgb_to_ycbcr_free(lucarne_rgb_to_ycbcr *pass);
+
+// Imports the planes of a Y'CbCr frame as textures. Works where whole images of such formats do not. Make it once for each frame, and
+// keep it; the frame stays the caller's.
+lucarne_status lucarne_egl_import_ycbcr(const lucarne_device *device,
+                                        const lucarne_frame *frame,
+                                        lucarne_ycbcr_texture **texture,
+                                        lucarne_error **error);
+
+// Makes the pass of a context: OpenGL ES 3, or OpenGL 3.3.
+lucarne_status lucarne_ycbcr_to_rgb_new(const lucarne_device *device,
+                                        lucarne_ycbcr_to_rgb **pass,
+                                        lucarne_error **error);
+
+// Draws each pixel of the frame to the same pixel of `target`, a texture of `GL_TEXTURE_2D` of the program's, of at least the frame's size,
+// that can be rendered to: encoded as the frame was, clipped to 0 to 1, and opaque. `acquire` is the frame's fence, and stays the
+// caller's: the GPU waits, or this thread does, `timeout` nanoseconds at most. `lucarne_egl_fence` then gives the release fence. The
+// context's state is left as it was.
+lucarne_status lucarne_ycbcr_to_rgb_convert(const lucarne_ycbcr_to_rgb *pass,
+                                            const lucarne_ycbcr_texture *texture,
+                                            const lucarne_fence *acquire,
+                                            uint64_t timeout,
+                                            uint32_t target,
+                                            lucarne_error **error);
+
+// Ends a pass. `NULL` is fine.
+void lucarne_ycbcr_to_rgb_free(lucarne_ycbcr_to_rgb *pass);
+
+// Ends textures of a frame. `NULL` is fine.
+void lucarne_ycbcr_texture_free(lucarne_ycbcr_texture *texture);
 
 // What happened.
 lucarne_status lucarne_event_describe(const lucarne_event *event,

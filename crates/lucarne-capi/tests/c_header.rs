@@ -9,7 +9,7 @@ use std::path::Path;
 use lucarne_capi::ffi;
 
 /// The files of `src/ffi/`, in the header's order.
-const FILES: [&str; 24] = [
+const FILES: [&str; 25] = [
     "words",
     "format",
     "error",
@@ -29,6 +29,7 @@ const FILES: [&str; 24] = [
     "barrier",
     "egl",
     "gbm",
+    "ycbcr",
     "event",
     "producer",
     "consumer",

@@ -25,7 +25,7 @@ const PACKAGES: [&str; 6] = [
     "mypy",
     "numpy",
     "cffi>=1.16",
-    "setuptools>=70.1",
+    "setuptools>=77.0.3",
 ];
 
 /// An environment with the package in it, as pip leaves it.

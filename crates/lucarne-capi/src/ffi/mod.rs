@@ -29,6 +29,7 @@ mod ticket;
 mod turn;
 mod vulkan;
 mod words;
+mod ycbcr;
 
 pub use barrier::*;
 pub use color::*;
@@ -54,3 +55,4 @@ pub use ticket::*;
 pub use turn::*;
 pub use vulkan::*;
 pub use words::*;
+pub use ycbcr::*;
