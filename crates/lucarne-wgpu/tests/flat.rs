@@ -117,8 +117,8 @@ fn flat(bench: &Bench, frames: u32) {
         fds::assert_as_many(&descriptors);
         let grown = resident().saturating_sub(before) / 1024;
         eprintln!("{path}: {frames} frames, {grown} kB more in memory");
-        // A leak of one hundred bytes per frame would show; the layer and the allocator need some room. In the guest the few frames
-        // are still what is set up once: some megabytes there come with two hundred frames, or with ten thousand outside.
+        // A leak of one hundred bytes per frame would show; the layer and the allocator need some room. The guest's few frames
+        // do not tell a leak from what is set up late, so memory is judged outside.
         assert!(
             in_guest() || grown < 2048,
             "{path}: {grown} kB in {frames} frames"
