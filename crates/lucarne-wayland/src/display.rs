@@ -12,12 +12,13 @@ use lucarne::{Format, Offer, Requirement, Result, Support, Tiling};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use wayland_client::backend::WaylandError;
+use wayland_client::protocol::wl_registry::WlRegistry;
 use wayland_client::protocol::wl_shm::WlShm;
 use wayland_client::{Connection, Dispatch, EventQueue, Proxy, QueueHandle};
 use wayland_protocols::wp::linux_dmabuf::zv1::client::zwp_linux_dmabuf_v1::ZwpLinuxDmabufV1;
 use wayland_protocols::wp::linux_drm_syncobj::v1::client::wp_linux_drm_syncobj_manager_v1::WpLinuxDrmSyncobjManagerV1;
 
-use crate::error::{gone, os, refused, undispatched, unsupported};
+use crate::error::{gone, lacks, os, refused, undispatched, unsupported};
 use crate::events::{Shared, State, lock, shared};
 use crate::feedback::{Collecting, Feedback, Tranche};
 use crate::offer::{self, Taken};
@@ -41,6 +42,7 @@ struct Inner {
     connection: Connection,
     queue: RefCell<EventQueue<State>>,
     handle: QueueHandle<State>,
+    registry: WlRegistry,
     globals: Vec<Global>,
     shm: Option<WlShm>,
     dmabuf: Option<ZwpLinuxDmabufV1>,
@@ -99,6 +101,7 @@ impl Display {
                 connection: connection.clone(),
                 queue: RefCell::new(queue),
                 handle,
+                registry: answers.registry,
                 globals: answers.globals,
                 shm: answers.shm,
                 dmabuf: answers.dmabuf,
@@ -196,6 +199,19 @@ impl Display {
         &self.inner.taken
     }
 
+    /// Binds the first global of this kind, in the newest version that both know.
+    pub(crate) fn bind<I>(&self, least: u32, most: u32) -> Result<I>
+    where
+        I: Proxy + 'static,
+        State: Dispatch<I, ()>,
+    {
+        let (registry, globals) = (&self.inner.registry, &self.inner.globals);
+        bind(globals, registry, self.handle(), least, most, ()).ok_or_else(|| {
+            let name = I::interface().name;
+            unsupported(name, lacks(&[&format!("{name}, version {least} or newer")]))
+        })
+    }
+
     /// Handles events until `done` has an answer, `timeout` at most.
     pub(crate) fn until<T>(
         &self,
@@ -233,6 +249,7 @@ impl fmt::Debug for Display {
 
 /// What the compositor says before anything is shown.
 struct Answers {
+    registry: WlRegistry,
     globals: Vec<Global>,
     shm: Option<WlShm>,
     formats: Shared<Vec<Format>>,
@@ -285,12 +302,14 @@ impl Asking<'_> {
             }
             None => listed_before_feedback(&lock(&pairs)),
         };
+        let syncobj = bind(&globals, &registry, handle, 1, 1, ());
         Ok(Answers {
+            registry,
             shm,
             formats,
             dmabuf,
             feedback,
-            syncobj: bind(&globals, &registry, handle, 1, 1, ()),
+            syncobj,
             globals,
         })
     }
@@ -321,7 +340,7 @@ fn listed_before_feedback(pairs: &HashSet<(Format, Tiling)>) -> Feedback {
 
 fn bind<I, U>(
     globals: &[Global],
-    registry: &wayland_client::protocol::wl_registry::WlRegistry,
+    registry: &WlRegistry,
     handle: &QueueHandle<State>,
     least: u32,
     most: u32,

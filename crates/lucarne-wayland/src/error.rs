@@ -24,6 +24,12 @@ pub(crate) fn unsupported(what: impl Into<String>, missing: Requirement) -> Erro
     }
 }
 
+/// Interfaces that the compositor does not have, or not in a version that will do: one of them would.
+pub(crate) fn lacks(interfaces: &[&str]) -> Requirement {
+    let names = interfaces.join(" and ");
+    Requirement::other(format!("the compositor lacks {names}"))
+}
+
 /// What the compositor answered to a request.
 pub(crate) fn refused(call: &'static str, answer: impl Display, help: impl Into<String>) -> Error {
     Error::Driver {

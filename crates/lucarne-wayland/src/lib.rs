@@ -52,18 +52,22 @@
 
 #![forbid(unsafe_code)]
 
+mod capture;
 pub mod convert;
 mod display;
 mod error;
 mod events;
 mod export;
+mod ext;
 mod feedback;
 pub mod import;
 mod offer;
 mod surface;
 mod sync;
 mod table;
+mod wlr;
 
+pub use capture::{Capture, Captured};
 pub use display::Display;
 pub use export::Buffer;
 pub use feedback::{Feedback, Tranche};

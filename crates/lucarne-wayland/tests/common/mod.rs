@@ -7,12 +7,14 @@
 )]
 
 mod bare;
+mod captured;
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub(crate) use bare::Bare;
+pub(crate) use captured::{SHORT, allocate, read};
 use lucarne::cpu::{Allocator, Image};
 use lucarne::{
     Agreement, Extent, Format, ImportCache, Offer, Pool, PoolFrame, Request, Usage, negotiate,

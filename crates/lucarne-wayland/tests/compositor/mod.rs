@@ -2,11 +2,13 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub(crate) mod capture;
 mod dmabuf;
 mod surfaces;
 
 use std::fs::File;
 use std::io::Write as _;
+use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,10 +19,17 @@ use std::time::Duration;
 use lucarne::color::Orientation;
 use lucarne::kernel::TimelineDevice;
 use lucarne::{Extent, Format, Tiling, cpu};
+use rustix::event::{PollFd, PollFlags, Timespec};
 use wayland_protocols::wp::linux_dmabuf::zv1::server::zwp_linux_dmabuf_feedback_v1::ZwpLinuxDmabufFeedbackV1;
 use wayland_protocols::wp::linux_dmabuf::zv1::server::zwp_linux_dmabuf_v1::ZwpLinuxDmabufV1;
 use wayland_protocols::wp::linux_drm_syncobj::v1::server::wp_linux_drm_syncobj_manager_v1::WpLinuxDrmSyncobjManagerV1;
+use wayland_protocols::ext::image_capture_source::v1::server::ext_output_image_capture_source_manager_v1::ExtOutputImageCaptureSourceManagerV1;
+use wayland_protocols::ext::image_copy_capture::v1::server::ext_image_copy_capture_frame_v1::ExtImageCopyCaptureFrameV1;
+use wayland_protocols::ext::image_copy_capture::v1::server::ext_image_copy_capture_manager_v1::ExtImageCopyCaptureManagerV1;
+use wayland_server::protocol::wl_buffer::WlBuffer;
 use wayland_server::protocol::wl_compositor::WlCompositor;
+use wayland_server::protocol::wl_output::WlOutput;
+use capture::Screen;
 use wayland_server::{Client, Display, DisplayHandle, ListeningSocket};
 
 /// The compositor's socket in its folder.
@@ -68,6 +77,7 @@ pub(crate) struct Seen {
 #[derive(Debug, Default)]
 struct Told {
     seen: Vec<Seen>,
+    screen: Option<Screen>,
     behaviour: Option<Behaviour>,
 }
 
@@ -108,6 +118,11 @@ impl Compositor {
         std::mem::take(&mut self.told.lock().expect("no panic").seen)
     }
 
+    /// Its screen is this from now on; none where it has gone.
+    pub(crate) fn screen(&self, screen: Option<Screen>) {
+        self.told.lock().expect("no panic").screen = screen;
+    }
+
     /// Behaves otherwise from now on, and says so to its clients.
     pub(crate) fn change(&self, behaviour: Behaviour) {
         self.told.lock().expect("no panic").behaviour = Some(behaviour);
@@ -134,6 +149,8 @@ struct Server {
     timelines: Option<TimelineDevice>,
     cpu: cpu::Device,
     told: Arc<Mutex<Told>>,
+    /// Frames that wait for a new picture.
+    capturing: Vec<(ExtImageCopyCaptureFrameV1, WlBuffer)>,
 }
 
 impl Server {
@@ -149,6 +166,7 @@ impl Server {
             timelines,
             cpu: lucarne_tests::cpu::open(&cpu::Allocator::HostMemory),
             told,
+            capturing: Vec::new(),
         }
     }
 
@@ -178,6 +196,9 @@ fn display(has_timelines: bool) -> Display<Server> {
     let handle = display.handle();
     handle.create_global::<Server, WlCompositor, ()>(5, ());
     handle.create_global::<Server, ZwpLinuxDmabufV1, ()>(5, ());
+    handle.create_global::<Server, WlOutput, ()>(1, ());
+    handle.create_global::<Server, ExtOutputImageCaptureSourceManagerV1, ()>(1, ());
+    handle.create_global::<Server, ExtImageCopyCaptureManagerV1, ()>(1, ());
     if has_timelines {
         handle.create_global::<Server, WpLinuxDrmSyncobjManagerV1, ()>(1, ());
     }
@@ -197,9 +218,18 @@ fn serve(
         }
         server.change();
         display.dispatch_clients(&mut server).expect("requests");
+        server.capture();
         display.flush_clients().expect("events");
-        std::thread::sleep(Duration::from_millis(1));
+        rest(listening, &display);
     }
+}
+
+/// Until somebody wants something, or the test may have changed something.
+fn rest(listening: &ListeningSocket, display: &Display<Server>) {
+    let fds = [listening.as_fd(), display.as_fd()];
+    let mut fds = fds.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
+    let time = Timespec::try_from(Duration::from_millis(5)).ok();
+    rustix::event::poll(&mut fds, time.as_ref()).expect("descriptors that are open");
 }
 
 fn insert(handle: &mut DisplayHandle, stream: UnixStream) -> Client {
