@@ -98,6 +98,15 @@ class Build(build_py):
         if chosen:
             shutil.copyfile(chosen, place)
             place.chmod(0o755)
+            if BUILDS:
+                strip(place)
+
+
+def strip(library):
+    """Takes the lines of sources out, which are three quarters of it, where binutils are there."""
+    program = shutil.which("strip")
+    if program:
+        subprocess.run([program, "--strip-debug", str(library)], check=True)
 
 
 def write_abi(package):

@@ -54,8 +54,11 @@ def test_dropped_turns_warn_and_come_back(ends):
     for _ in range(10):
         with pytest.warns(ResourceWarning, match="dropped"):
             slot = ends.slot()
+            drawn = slot.array
             del slot
             gc.collect()
+        # Its array is kept, and the slot can be written again all the same.
+        assert not drawn.flags.writeable
     for value in range(10):
         frame = ends.pass_on(lambda slot: slot.array.fill(value))
         kept = frame.array[0]

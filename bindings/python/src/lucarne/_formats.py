@@ -88,6 +88,7 @@ def format_name(code: int) -> str:
     return words[-1]
 
 
+@lru_cache(maxsize=256)
 def modifier_name(modifier: int) -> str:
     """What a modifier's bits mean."""
     place = ffi.new("char[]", 256)
