@@ -24,6 +24,14 @@ def test_it_is_the_installed_one():
     assert version("lucarne") == lucarne.__version__
 
 
+def test_the_licences_are_there():
+    from importlib.metadata import distribution, metadata
+
+    assert metadata("lucarne")["License-Expression"] == "MIT OR Apache-2.0"
+    names = {Path(file).name for file in distribution("lucarne").files or []}
+    assert {"LICENSE-MIT", "LICENSE-APACHE"} <= names
+
+
 def test_the_declarations_are_the_headers():
     header = HEADER.read_text(encoding="utf-8")
     code = re.sub(r"//.*", "", header)

@@ -345,6 +345,8 @@ fn an_archive_of_sources_takes_the_systems_library() {
     pip.args(["--no-deps", "--no-build-isolation", "--target"]);
     succeed(pip.arg(&place).arg(&archive));
     assert!(!place.join("lucarne/liblucarne.so").exists());
+    let about = concat!("lucarne-", env!("CARGO_PKG_VERSION"), ".dist-info");
+    assert!(place.join(about).join("licenses/LICENSE-MIT").exists());
 
     let import = || {
         let mut import = python.program("python");
