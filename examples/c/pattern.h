@@ -33,11 +33,12 @@ static inline void pattern_fill(uint64_t frame, uint8_t *bytes)
     }
 }
 
-/* How many pixels are not the frame's. Prints the first. Padding may hold anything. */
-static inline unsigned pattern_wrong(uint64_t frame, const uint8_t *bytes)
+/* How many pixels are not the frame's, in rows that begin `pitch` bytes apart. Prints the first. Padding may hold anything. */
+static inline unsigned pattern_wrong_rows(uint64_t frame, const uint8_t *rows, uint64_t pitch)
 {
     unsigned wrong = 0;
     for (unsigned y = 0; y < HEIGHT; y++) {
+        const uint8_t *bytes = rows + y * pitch;
         for (unsigned x = 0; x < WIDTH; x++, bytes += PIXEL_BYTES) {
             unsigned differs = 0;
             for (unsigned channel = 0; channel < 3; channel++) {
@@ -52,6 +53,12 @@ static inline unsigned pattern_wrong(uint64_t frame, const uint8_t *bytes)
         }
     }
     return wrong;
+}
+
+/* The same for rows that follow each other. */
+static inline unsigned pattern_wrong(uint64_t frame, const uint8_t *bytes)
+{
+    return pattern_wrong_rows(frame, bytes, WIDTH * PIXEL_BYTES);
 }
 
 /* The same for what a shader read: four numbers of 0 to 1 for each pixel. */

@@ -6,7 +6,7 @@ import pytest
 import lucarne
 import pattern
 from conftest import descriptors, unchanged
-from lucarne._library import ffi, fill, lib, make
+from lucarne._library import fill, lib, make
 
 WIDTH, HEIGHT = 37, 22
 

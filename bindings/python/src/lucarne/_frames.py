@@ -57,11 +57,11 @@ class Mapping:
     def __init__(self, begin: Callable[..., int], image: Any, fence: Any, timeout: float) -> None:
         self._handle = make("lucarne_mapping", lib.lucarne_mapping_free, begin, image, fence, nanoseconds(timeout))
 
-    def arrays(self, format: Format, writeable: bool) -> tuple[np.ndarray[Any, Any], ...]:
+    def arrays(self, format: Format, writable: bool) -> tuple[np.ndarray[Any, Any], ...]:
         """An array for each plane, whose rows are the frame's pitch apart."""
-        return tuple(self._array(format, index, writeable) for index in range(len(format.planes)))
+        return tuple(self._array(format, index, writable) for index in range(len(format.planes)))
 
-    def _array(self, format: Format, index: int, writeable: bool) -> np.ndarray[Any, Any]:
+    def _array(self, format: Format, index: int, writable: bool) -> np.ndarray[Any, Any]:
         place = fill("lucarne_mapped_plane", lib.lucarne_mapping_plane, self._handle, index)
         size = place.pitch * (place.rows - 1) + place.row_bytes
         # The array keeps the buffer, the buffer this pointer, and the pointer the mapping.
@@ -71,8 +71,8 @@ class Mapping:
         shape = plane.shape(place.rows, place.row_bytes)
         width = plane.dtype.itemsize
         strides = (place.pitch, plane.block_bytes, width)[: len(shape)]
-        # By way of an array of bytes, which nobody can make writeable again where its memory is not.
-        flat = np.frombuffer(memory if writeable else memory.toreadonly(), np.uint8)
+        # By way of an array of bytes, which nobody can make writable again where its memory is not.
+        flat = np.frombuffer(memory if writable else memory.toreadonly(), np.uint8)
         array: np.ndarray[Any, Any] = np.ndarray(shape, plane.dtype, flat, 0, strides)
         return array
 
@@ -170,9 +170,9 @@ class Turn:
     def _abandon(self) -> None:
         raise NotImplementedError
 
-    def _map(self, begin: Callable[..., int], fence: Any, timeout: float, writeable: bool) -> None:
+    def _map(self, begin: Callable[..., int], fence: Any, timeout: float, writable: bool) -> None:
         self._mapping = Mapping(begin, self._image, fence, timeout)
-        self._arrays = self._mapping.arrays(self.format, writeable)
+        self._arrays = self._mapping.arrays(self.format, writable)
 
     def _check(self) -> None:
         if self._mapping is None:
@@ -253,7 +253,7 @@ class Frame(Turn):
         self.damage: Optional[tuple[Rectangle, ...]] = (
             tuple(_rectangle(info.damage[at]) for at in range(info.damage_count)) if info.has_damage else None
         )
-        self._map(lib.lucarne_image_map_read, lib.lucarne_reading_acquire(reading), timeout, writeable=False)
+        self._map(lib.lucarne_image_map_read, lib.lucarne_reading_acquire(reading), timeout, writable=False)
 
     def release(self) -> None:
         """Gives the frame back to its producer. A second call does nothing."""

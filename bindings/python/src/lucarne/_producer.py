@@ -38,7 +38,7 @@ class WritableFrame(Writable):
         self.generation: int = lib.lucarne_writing_generation(writing)
         #: Its number within the generation.
         self.index: int = lib.lucarne_writing_index(writing)
-        self._map(lib.lucarne_image_map_write, lib.lucarne_writing_gate(writing), timeout, writeable=True)
+        self._map(lib.lucarne_image_map_write, lib.lucarne_writing_gate(writing), timeout, writable=True)
 
     def publish(self, *, timestamp: Optional[int] = None, damage: Optional[Iterable[Sequence[int]]] = None) -> int:
         """Passes the frame to every consumer, and returns how many have it.

@@ -26,7 +26,7 @@ class SharedFrame(Writable):
         self.writable = writable
         begin = lib.lucarne_image_map_write if writable else lib.lucarne_image_map_read
         fence = make("lucarne_fence", lib.lucarne_fence_free, lib.lucarne_fence_signaled)
-        self._map(begin, fence, timeout, writeable=writable)
+        self._map(begin, fence, timeout, writable=writable)
 
     def close(self) -> None:
         """Ends the access. A second call does nothing."""
