@@ -215,7 +215,7 @@ mod tests {
             assert_eq!(texture_uses(one), uses, "{access:?}");
         }
         assert_eq!(usage(texture_usages(Usage::all())), Usage::all());
-        assert_eq!(usage(TextureUsages::TRANSIENT_ATTACHMENT), Usage::empty());
+        assert_eq!(usage(TextureUsages::STORAGE_ATOMIC), Usage::empty());
         assert_eq!(state(Usage::empty()), None);
     }
 

@@ -77,6 +77,19 @@ pub fn device_extensions(adapter: &wgpu::Adapter) -> Result<Vec<&'static CStr>> 
     Ok(ffi::adapter(adapter)?.device_extensions())
 }
 
+/// Adds the same to the extensions that a device is about to be created with, for programs that only have wgpu's callback:
+/// `wgpu::hal::vulkan::Adapter::open_with_callback`, Bevy's `RawVulkanInitSettings`.
+///
+/// # Errors
+///
+/// [`Error::Unsupported`](lucarne::Error::Unsupported) below Vulkan 1.2.
+pub fn add_device_extensions(
+    adapter: &wgpu::hal::vulkan::Adapter,
+    extensions: &mut Vec<&'static CStr>,
+) -> Result<()> {
+    ffi::add_extensions(adapter, extensions)
+}
+
 impl Device {
     /// Wraps the program's device. Any device of Vulkan will do; one of [`request_device`] can do more, and
     /// [`Device::offer`] says what.

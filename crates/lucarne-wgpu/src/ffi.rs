@@ -1,14 +1,18 @@
-//! Where wgpu's raw handles are met: the only file with unsafe code.
+//! Where wgpu's raw handles are met: with `hooks.rs`, which is another one for each release of wgpu, the only file with
+//! unsafe code.
 //!
 //! The functions that record and that touch semaphores ask of their caller, which is `sync.rs` alone: each command buffer is
 //! submitted once, to the device's own queue, or its textures are never used again; images and semaphores live until that
 //! submission has finished.
 
+mod hooks;
+
+use std::ffi::CStr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lucarne::ash::vk;
-use lucarne::vulkan::{self, Image, SignalSemaphore, WaitSemaphore};
+use lucarne::vulkan::{self, Image, SignalSemaphore};
 use lucarne::{Error, Fence, Requirement, Result};
 use wgpu::TextureUses;
 use wgpu::hal::api::Vulkan;
@@ -16,6 +20,8 @@ use wgpu::hal::{self, vulkan as raw};
 
 use crate::error::{invalid, lost, refused};
 use crate::texture::Texture;
+
+pub(crate) use hooks::{Wait, Waits, add_wait, import_fence, remove_signal, remove_wait};
 
 /// The Vulkan device behind a wgpu device.
 pub(crate) fn open(device: &wgpu::Device, queue: &wgpu::Queue) -> Result<vulkan::Device> {
@@ -50,6 +56,20 @@ pub(crate) fn adapter(adapter: &wgpu::Adapter) -> Result<vulkan::Adapter> {
     let hal = unsafe { adapter.as_hal::<Vulkan>() };
     let hal = hal.ok_or_else(|| other_backend("adapter", adapter.get_info().backend))?;
     wrap_adapter(hal.shared_instance(), hal.raw_physical_device())
+}
+
+/// Adds the extensions that sharing can use, and this adapter's driver has, to those that a device is created with.
+pub(crate) fn add_extensions(
+    adapter: &raw::Adapter,
+    extensions: &mut Vec<&'static CStr>,
+) -> Result<()> {
+    let adapter = wrap_adapter(adapter.shared_instance(), adapter.raw_physical_device())?;
+    for name in adapter.device_extensions() {
+        if !extensions.contains(&name) {
+            extensions.push(name);
+        }
+    }
+    Ok(())
 }
 
 fn other_backend(field: &'static str, backend: wgpu::Backend) -> Error {
@@ -90,17 +110,13 @@ pub(crate) fn request_device(
     adapter: &wgpu::Adapter,
     descriptor: &wgpu::DeviceDescriptor<'_>,
 ) -> Result<(wgpu::Device, wgpu::Queue)> {
-    let wanted = self::adapter(adapter)?.device_extensions();
-    let add = move |arguments: raw::CreateDeviceCallbackArgs<'_, '_, '_>| {
-        for name in wanted {
-            if !arguments.extensions.contains(&name) {
-                arguments.extensions.push(name);
-            }
-        }
-    };
     // SAFETY: wgpu::Adapter::as_hal: nothing is destroyed by hand.
     let hal = unsafe { adapter.as_hal::<Vulkan>() };
-    let hal = hal.ok_or_else(|| lost("wgpu::Adapter::as_hal"))?;
+    let hal = hal.ok_or_else(|| other_backend("adapter", adapter.get_info().backend))?;
+    let mut added = Ok(());
+    let add = |arguments: raw::CreateDeviceCallbackArgs<'_, '_, '_>| {
+        added = add_extensions(&hal, arguments.extensions);
+    };
     // SAFETY: open_with_callback: the callback only adds extensions, which this driver has and which need no features.
     let open = unsafe {
         hal.open_with_callback(
@@ -111,6 +127,7 @@ pub(crate) fn request_device(
         )
     };
     let open = open.map_err(|error| refused("vkCreateDevice", error, ""))?;
+    added?;
     // SAFETY: wgpu::Adapter::create_device_from_hal: opened just now, of this adapter and with these features.
     unsafe { adapter.create_device_from_hal(open, descriptor) }
         .map_err(|error| refused("wgpu::Adapter::create_device_from_hal", error, ""))
@@ -119,7 +136,7 @@ pub(crate) fn request_device(
 /// A texture of wgpu's that is `image`, and keeps it until wgpu needs it no more. It is first used when it has been brought into
 /// the state `first`.
 pub(crate) fn texture(
-    device: &wgpu::Device,
+    (device, queue): (&wgpu::Device, &wgpu::Queue),
     image: &Arc<Image>,
     descriptor: &wgpu::TextureDescriptor<'_>,
     uses: TextureUses,
@@ -145,9 +162,9 @@ pub(crate) fn texture(
     // SAFETY: texture_from_raw: the image was created as described, of this device, with no view formats; the callback keeps
     // it and its memory until wgpu calls it.
     let made = unsafe { hal.texture_from_raw(image.raw(), &described, Some(give_back), memory) };
-    // SAFETY: wgpu::Device::create_texture_from_hal: of this device, as described. `sync.rs` brings it into this state before
-    // anything uses it: until then nobody owns its contents.
-    Ok(unsafe { device.create_texture_from_hal::<Vulkan>(made, descriptor, first) })
+    // SAFETY: hooks::texture: of this device, as described. `sync.rs` brings it into this state before anything uses it: until
+    // then nobody owns its contents.
+    unsafe { hooks::texture((device, queue), made, descriptor, first) }
 }
 
 /// Records the barriers that take textures from others.
@@ -194,18 +211,6 @@ fn with_commands(
     unsafe { encoder.as_hal_mut::<Vulkan, _, _>(record) }
 }
 
-/// Makes a semaphore wait for `fence`; returns it, or `None` where the CPU has waited.
-pub(crate) fn import_fence(
-    semaphore: &mut WaitSemaphore,
-    image: &Image,
-    fence: &Fence,
-    timeout: Duration,
-) -> Result<Option<vk::Semaphore>> {
-    // SAFETY: WaitSemaphore::import: no submission uses those that `Semaphores` gives out; one waits for what is returned, or
-    // it is destroyed.
-    unsafe { semaphore.import(image, fence, timeout) }
-}
-
 pub(crate) fn signal_semaphore(device: &vulkan::Device) -> Result<SignalSemaphore> {
     // SAFETY: vulkan::Device::signal_semaphore: `open` has seen Vulkan 1.2, whose devices wgpu creates with timelines.
     unsafe { device.signal_semaphore() }
@@ -224,29 +229,9 @@ fn with_queue<T>(queue: &wgpu::Queue, body: impl FnOnce(&raw::Queue) -> T) -> Re
     Ok(body(&hal))
 }
 
-/// Makes the next submission wait.
-pub(crate) fn add_wait(queue: &wgpu::Queue, semaphore: vk::Semaphore) -> Result<()> {
-    let stage = vk::PipelineStageFlags::ALL_COMMANDS;
-    with_queue(queue, |queue| {
-        queue.add_wait_semaphore(semaphore, None, stage);
-    })
-}
-
-/// Takes back what no submission has waited for; whether it was left.
-pub(crate) fn remove_wait(queue: &wgpu::Queue, semaphore: vk::Semaphore) -> Result<bool> {
-    with_queue(queue, |queue| queue.remove_wait_semaphore(semaphore))
-}
-
 /// Makes the next submission signal.
 pub(crate) fn add_signal(queue: &wgpu::Queue, semaphore: &SignalSemaphore) -> Result<()> {
     with_queue(queue, |queue| {
         queue.add_signal_semaphore(semaphore.raw(), semaphore.value());
-    })
-}
-
-/// Takes back what no submission has signalled; whether it was left.
-pub(crate) fn remove_signal(queue: &wgpu::Queue, semaphore: &SignalSemaphore) -> Result<bool> {
-    with_queue(queue, |queue| {
-        queue.remove_signal_semaphore(semaphore.raw())
     })
 }

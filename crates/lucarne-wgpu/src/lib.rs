@@ -52,7 +52,7 @@ mod semaphores;
 mod sync;
 mod texture;
 
-pub use device::{Device, device_extensions, request_device};
+pub use device::{Device, add_device_extensions, device_extensions, request_device};
 pub use import::Planes;
 pub use lucarne;
 pub use texture::Texture;

@@ -4,13 +4,12 @@ use std::iter;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lucarne::ash::vk;
-use lucarne::vulkan::WaitSemaphore;
 use lucarne::{Fence, MemoryPath, Result};
 use wgpu::{CommandBuffer, CommandEncoder, CommandEncoderDescriptor, TextureTransition};
 
 use crate::device::Device;
 use crate::error::lost;
+use crate::ffi::Wait;
 use crate::scope::caught;
 use crate::texture::{Texture, Turn};
 use crate::{ffi, scope};
@@ -117,14 +116,7 @@ impl Device {
             return Ok(None);
         };
         let inner = self.inner();
-        let mut owned = inner.semaphores.wait(&inner.vulkan)?;
-        match ffi::import_fence(&mut owned, texture.image(), gate, timeout)? {
-            Some(raw) => Ok(Some(Wait { owned, raw })),
-            None => {
-                inner.semaphores.put_wait(owned);
-                Ok(None)
-            }
-        }
+        ffi::import_fence(inner, texture.image(), gate, timeout)
     }
 
     /// The barriers that take textures from others. The state that wgpu knows them in is the one they arrive in.
@@ -173,11 +165,11 @@ impl Device {
     ) -> Result<()> {
         let queue = self.queue();
         if let Some(wait) = &wait {
-            ffi::add_wait(queue, wait.raw)?;
+            ffi::add_wait(queue, wait)?;
         }
         let submitted = caught(self.wgpu(), SUBMIT, || queue.submit(buffers));
         if let Some(wait) = &wait
-            && ffi::remove_wait(queue, wait.raw)?
+            && ffi::remove_wait(queue, wait)?
         {
             submitted?;
             return Err(lost(SUBMIT));
@@ -188,7 +180,7 @@ impl Device {
         queue.on_submitted_work_done(move || {
             drop(images);
             if let Some(wait) = wait {
-                semaphores.put_wait(wait.owned);
+                wait.put_back(&semaphores.waits);
             }
         });
         submitted.map(drop)
@@ -201,11 +193,11 @@ impl Device {
         let mut semaphore = inner.semaphores.signal(&inner.vulkan)?;
         ffi::add_signal(queue, &semaphore)?;
         let submitted = caught(self.wgpu(), SUBMIT, || queue.submit(iter::empty()));
-        if ffi::remove_signal(queue, &semaphore)? {
-            submitted?;
-            return Err(lost(SUBMIT));
-        }
-        let fence = submitted.and_then(|_| ffi::export_fence(&mut semaphore, timeout));
+        let left = ffi::remove_signal(self.wgpu(), queue, &semaphore)?;
+        let fence = submitted.and_then(|_| match left {
+            true => Err(lost(SUBMIT)),
+            false => ffi::export_fence(&mut semaphore, timeout),
+        });
         let usable = fence.is_ok();
         let semaphores = Arc::clone(&inner.semaphores);
         queue.on_submitted_work_done(move || {
@@ -215,12 +207,6 @@ impl Device {
         });
         fence
     }
-}
-
-/// What a submission waits for.
-struct Wait {
-    owned: WaitSemaphore,
-    raw: vk::Semaphore,
 }
 
 /// Begins what ends with [`set`]; after a refusal none has begun.

@@ -69,7 +69,7 @@ impl Texture {
         let image = Arc::new(image);
         let wgpu = device.wgpu();
         let texture = scope::caught(wgpu, "wgpu::Device::create_texture_from_hal", || {
-            ffi::texture(wgpu, &image, &descriptor, uses, state)
+            ffi::texture((wgpu, device.queue()), &image, &descriptor, uses, state)
         })??;
         Ok(Self {
             turn: Mutex::new(Turn::Free),

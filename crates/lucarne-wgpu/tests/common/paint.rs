@@ -177,9 +177,26 @@ pub(crate) fn read_back(device: &Device, queue: &Queue, texture: &Texture, texel
         .poll(wgpu::PollType::wait_indefinitely())
         .expect("an end");
     mapped.recv().expect("an answer").expect("mapped");
-    let view = buffer.get_mapped_range(..).expect("mapped");
+    let view = buffer.get_mapped_range(..).bytes();
     let rows = view.chunks_exact(pitch as usize);
     rows.flat_map(|whole| &whole[..row as usize])
         .copied()
         .collect()
+}
+
+/// What a mapped buffer gives: wgpu 29 the bytes, later ones a result with them.
+trait Mapped {
+    fn bytes(self) -> wgpu::BufferView;
+}
+
+impl Mapped for wgpu::BufferView {
+    fn bytes(self) -> wgpu::BufferView {
+        self
+    }
+}
+
+impl<E: std::fmt::Debug> Mapped for Result<wgpu::BufferView, E> {
+    fn bytes(self) -> wgpu::BufferView {
+        self.expect("mapped")
+    }
 }

@@ -122,6 +122,12 @@ impl<L: Lent> Received<L> {
         Self { loan, acquire }
     }
 
+    /// The fence that it came with, for a reader who would rather look again later than wait.
+    #[inline]
+    pub fn acquire_fence(&self) -> &Fence {
+        &self.acquire
+    }
+
     /// Takes the turn to read. The fence is the writer's acquire fence: wait for it before reading.
     #[inline]
     pub fn acquire(self) -> (Reading<L>, Fence) {

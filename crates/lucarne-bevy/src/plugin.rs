@@ -1,0 +1,101 @@
+//! The plugin: its systems, and where they stand among Bevy's.
+
+use std::path::PathBuf;
+
+use bevy_app::{App, First, Last, Plugin, PostUpdate, SubApp};
+use bevy_camera::CameraUpdateSystems;
+use bevy_ecs::prelude::*;
+use bevy_log::warn;
+use bevy_render::render_asset::prepare_assets;
+use bevy_render::renderer::raw_vulkan_init::RawVulkanInitSettings;
+use bevy_render::texture::GpuImage;
+use bevy_render::{ExtractSchedule, Render, RenderApp, RenderPlugin, RenderSystems};
+
+use crate::device::{self, Sharing};
+use crate::export::{self, Outputs};
+use crate::import::{self, Inputs};
+use crate::messages::{self, Reports};
+use crate::screens::{self, Screens};
+use crate::{StreamArrived, StreamLost, StreamRefused, StreamResized, StreamWatched, ffi};
+
+/// Makes [`StreamOutput`](crate::StreamOutput) and [`StreamInput`](crate::StreamInput) work.
+///
+/// Add it before `DefaultPlugins`: it adds to the extensions with which Bevy opens its Vulkan device. Added after them, or with
+/// a device of one's own (`RenderCreation::Manual`), it works with what that device has, and the log says what is missing:
+/// [`lucarne_wgpu::device_extensions`] lists what a device can be given.
+#[derive(Clone, Debug, Default)]
+pub struct LucarnePlugin {
+    /// The folder of the streams' sockets, instead of [`lucarne_stream::directory`].
+    pub directory: Option<PathBuf>,
+}
+
+/// The folder of the streams' sockets. Both worlds have it.
+#[derive(Resource, Clone)]
+pub(crate) struct Directory(pub(crate) Option<PathBuf>);
+
+/// When streams are looked at in the main world.
+#[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Receive;
+
+impl Plugin for LucarnePlugin {
+    fn build(&self, app: &mut App) {
+        if app.is_plugin_added::<RenderPlugin>() {
+            warn!(
+                "LucarnePlugin was added after RenderPlugin, which has opened the device without what sharing needs"
+            );
+        }
+        let mut settings = app
+            .world_mut()
+            .get_resource_or_init::<RawVulkanInitSettings>();
+        ffi::add_extensions(&mut settings);
+        app.init_resource::<Sharing>()
+            .init_resource::<Inputs>()
+            .init_resource::<Reports>()
+            .insert_resource(Directory(self.directory.clone()))
+            .add_message::<StreamArrived>()
+            .add_message::<StreamResized>()
+            .add_message::<StreamLost>()
+            .add_message::<StreamRefused>()
+            .add_message::<StreamWatched>()
+            .add_systems(First, (device::open, messages::tell).chain())
+            .add_systems(PostUpdate, export::aim.before(CameraUpdateSystems))
+            .add_systems(Last, import::receive.in_set(Receive));
+    }
+
+    // RenderPlugin, which makes the render world, may be built after this one.
+    fn finish(&self, app: &mut App) {
+        let reports = app.world().resource::<Reports>().clone();
+        if let Some(render) = app.get_sub_app_mut(RenderApp) {
+            add_to_render_world(render, reports, Directory(self.directory.clone()));
+        }
+    }
+}
+
+fn add_to_render_world(render: &mut SubApp, reports: Reports, directory: Directory) {
+    render
+        .insert_resource(reports)
+        .insert_resource(directory)
+        .init_resource::<Sharing>()
+        .init_resource::<Outputs>()
+        .init_resource::<Screens>()
+        .add_systems(
+            ExtractSchedule,
+            (extract_device, screens::extract, export::extract).chain(),
+        )
+        .add_systems(
+            Render,
+            (
+                screens::show
+                    .in_set(RenderSystems::PrepareAssets)
+                    .before(prepare_assets::<GpuImage>),
+                export::take.in_set(RenderSystems::PrepareAssets),
+                export::send.in_set(RenderSystems::Cleanup),
+            ),
+        );
+}
+
+fn extract_device(main: bevy_render::Extract<Res<Sharing>>, mut sharing: ResMut<Sharing>) {
+    if main.is_changed() {
+        *sharing = main.clone();
+    }
+}

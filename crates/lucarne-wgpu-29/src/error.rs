@@ -1,0 +1,1 @@
+../../lucarne-wgpu/src/error.rs

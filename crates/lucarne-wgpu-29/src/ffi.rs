@@ -1,0 +1,1 @@
+../../lucarne-wgpu/src/ffi.rs
