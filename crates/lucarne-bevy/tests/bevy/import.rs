@@ -1,0 +1,1 @@
+//! Others draw, Bevy shows.
