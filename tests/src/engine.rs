@@ -40,11 +40,16 @@ pub struct Seen {
 
 /// The fences that an agreement leads to, there and back.
 pub fn fences(agreement: &Agreement) -> String {
+    fences_of(&agreement.acquire, &agreement.release)
+}
+
+/// The same, as a consumer of a stream is told: there, and back.
+pub fn fences_of(acquire: &FencePath, release: &FencePath) -> String {
     let word = |path: &FencePath| match path {
         FencePath::SyncFile => "sync_file",
         FencePath::CpuWait(_) => "CPU wait",
     };
-    match (word(&agreement.acquire), word(&agreement.release)) {
+    match (word(acquire), word(release)) {
         (there, back) if there == back => there.to_owned(),
         (there, back) => format!("{there}, back {back}"),
     }
@@ -80,7 +85,9 @@ pub fn record(seen: &Seen) {
         "pixels": seen.pixels,
         "driver": seen.driver,
     });
-    let name = format!("{}-{direction}-{}.json", seen.engine, seen.path);
+    // Two releases of an engine are two rows.
+    let Seen { engine, version, path, .. } = seen;
+    let name = format!("{engine}-{version}-{direction}-{path}.json");
     let file = Path::new(&folder).join(name.replace(['/', ' '], "-"));
     std::fs::write(&file, row.to_string())
         .unwrap_or_else(|error| panic!("{}: {error}", file.display()));

@@ -13,14 +13,14 @@ use bevy_render::camera::ExtractedCamera;
 use bevy_render::sync_world::RenderEntity;
 use bevy_render::texture::{ManualTextureView, ManualTextureViews};
 use bevy_render::view::ViewTarget;
-use lucarne_stream::{Allocate, Error, Producer, ProducerEvent, ProducerOptions, SlotWriting};
+use lucarne_stream::{Allocate, Error, Producer, ProducerEvent, SlotWriting};
 use lucarne_wgpu::lucarne::{self, Agreement, Frame, Request, Usage};
 
 use crate::convert;
 use crate::device::{Open, Sharing};
 use crate::import::Picture;
 use crate::messages::{Reports, StreamWatched};
-use crate::plugin::Directory;
+use crate::plugin::Settings;
 use crate::screens::TIMEOUT;
 
 /// How long lies between two tries to have a name.
@@ -140,7 +140,7 @@ pub(crate) fn extract(
 
 /// Gives each camera the texture of a slot to draw into. One without is not rendered.
 pub(crate) fn take(
-    directory: Res<Directory>,
+    settings: Res<Settings>,
     reports: Res<Reports>,
     mut outputs: ResMut<Outputs>,
     mut cameras: Query<&mut ExtractedCamera>,
@@ -148,7 +148,7 @@ pub(crate) fn take(
 ) {
     for (entity, output) in &mut outputs.by_entity {
         let camera = cameras.get_mut(output.camera);
-        let taken = output.serve(*entity, &directory, &reports, camera.is_ok());
+        let taken = output.serve(*entity, &settings, &reports, camera.is_ok());
         output.aimed = false;
         match taken {
             Ok(Some(view)) => {
@@ -209,11 +209,8 @@ impl Output {
         Request::new(convert::extent(self.component.size)).formats(&convert::DRAWN)
     }
 
-    fn bind(&mut self, directory: &Directory) -> Result<(), Error> {
-        let mut options = ProducerOptions::of(self.request());
-        if let Some(folder) = &directory.0 {
-            options = options.directory(folder);
-        }
+    fn bind(&mut self, settings: &Settings) -> Result<(), Error> {
+        let options = settings.producer(self.request());
         let allocator = Allocator(self.open.device.clone());
         let name = &self.component.name;
         let producer = Producer::bind(name, &self.open.drawn, options, allocator)?;
@@ -226,7 +223,7 @@ impl Output {
     fn serve(
         &mut self,
         entity: Entity,
-        directory: &Directory,
+        settings: &Settings,
         reports: &Reports,
         renders: bool,
     ) -> Result<Option<ManualTextureView>, Error> {
@@ -234,7 +231,7 @@ impl Output {
             if Instant::now() < self.not_before {
                 return Ok(None);
             }
-            self.bind(directory)?;
+            self.bind(settings)?;
             reports.forget(entity);
         }
         if self.size != self.component.size {

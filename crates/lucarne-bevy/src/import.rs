@@ -11,13 +11,13 @@ use bevy_image::Image;
 use bevy_log::info;
 use bevy_math::UVec2;
 use bevy_render::render_resource::{Texture, TextureView};
-use lucarne_stream::{Consumer, ConsumerEvent, ConsumerOptions, Delivery, Error, Import, Received};
-use lucarne_wgpu::lucarne::{self, Frame, Requirement, Usage};
+use lucarne_stream::{Consumer, ConsumerEvent, Error, Import, Received};
+use lucarne_wgpu::lucarne::{self, Frame, Lent, Requirement, Usage};
 
 use crate::convert::{self, Decoding};
 use crate::device::{Open, Sharing};
 use crate::messages::{Reports, StreamArrived, StreamLost, StreamResized};
-use crate::plugin::Directory;
+use crate::plugin::Settings;
 
 /// How long lies between two looks for a stream that is not there.
 const LOOK: Duration = Duration::from_millis(50);
@@ -156,7 +156,7 @@ pub(crate) struct Told<'w> {
 /// Looks at each stream, and takes its newest picture.
 pub(crate) fn receive(
     sharing: Res<Sharing>,
-    directory: Res<Directory>,
+    settings: Res<Settings>,
     components: Query<(Entity, &StreamInput)>,
     mut inputs: ResMut<Inputs>,
     mut told: Told,
@@ -186,7 +186,7 @@ pub(crate) fn receive(
         };
         let input = inputs.by_entity.entry(entity);
         let input = input.or_insert_with(|| Input::new(component.clone()));
-        if input.look(entity, open, &directory, &mut told) {
+        if input.look(entity, open, &settings, &mut told) {
             inputs.changed.push(component.image.id());
         }
     }
@@ -205,14 +205,8 @@ impl Input {
     }
 
     /// Connects where it is not, and takes the newest picture that is drawn; whether there is one.
-    fn look(
-        &mut self,
-        entity: Entity,
-        open: &Open,
-        directory: &Directory,
-        told: &mut Told,
-    ) -> bool {
-        self.connect(entity, open, directory, told);
+    fn look(&mut self, entity: Entity, open: &Open, settings: &Settings, told: &mut Told) -> bool {
+        self.connect(entity, open, settings, told);
         let newest = match self.newest(entity, told) {
             Ok(newest) => newest,
             Err(error) => {
@@ -228,12 +222,12 @@ impl Input {
         true
     }
 
-    fn connect(&mut self, entity: Entity, open: &Open, directory: &Directory, told: &Told) {
+    fn connect(&mut self, entity: Entity, open: &Open, settings: &Settings, told: &Told) {
         let now = Instant::now();
         let connected = match &mut self.link {
             Link::Up(_) => return,
             Link::Down(not_before) | Link::Lost(not_before, _) if now < *not_before => return,
-            Link::Down(_) => self.connect_first(open, directory).map(Some),
+            Link::Down(_) => self.connect_first(open, settings).map(Some),
             Link::Lost(_, consumer) => held(consumer).reconnect().map(|()| None),
         };
         let wait = match connected {
@@ -257,44 +251,22 @@ impl Input {
         }
     }
 
-    fn connect_first(
-        &self,
-        open: &Open,
-        directory: &Directory,
-    ) -> Result<Consumer<Importer>, Error> {
-        let mut options = ConsumerOptions::new(Delivery::Latest);
-        if let Some(folder) = &directory.0 {
-            options = options.directory(folder);
-        }
+    fn connect_first(&self, open: &Open, settings: &Settings) -> Result<Consumer<Importer>, Error> {
         let mut offer = open.sampled.clone();
         if !self.component.opaque {
             offer = convert::with_alpha(offer);
         }
         let importer = Importer(open.device.clone());
-        Consumer::connect(&self.component.name, &offer, options, importer)
+        Consumer::connect(&self.component.name, &offer, settings.consumer(), importer)
     }
 
-    /// The newest frame whose fence has signalled. One whose fence has not is kept for the next time: Bevy's queue waits for no
-    /// fences, and the game is not to wait either.
+    /// The newest frame that is drawn, and what the stream has to tell.
     fn newest(&mut self, entity: Entity, told: &Told) -> Result<Option<Received<Picture>>, Error> {
         let Link::Up(consumer) = &mut self.link else {
             return Ok(None);
         };
         let consumer = held(consumer);
-        let mut newest = None;
-        // No more than a stream has slots: a producer that never rests is no reason to stay here.
-        for _ in 0..3 {
-            let next = match self.coming.take() {
-                Some(coming) => Some(coming),
-                None => consumer.try_receive()?,
-            };
-            let Some(next) = next else { break };
-            if !next.acquire_fence().is_signaled()? {
-                self.coming = Some(next);
-                break;
-            }
-            newest = Some(next);
-        }
+        let newest = newest_drawn(&mut self.coming, || consumer.try_receive());
         while let Some(event) = consumer.event() {
             match event {
                 ConsumerEvent::Generation {
@@ -315,7 +287,7 @@ impl Input {
                 _ => {}
             }
         }
-        Ok(newest)
+        newest
     }
 
     /// The stream is over, or was never to be had.
@@ -385,6 +357,29 @@ impl Input {
             *image = before;
         }
     }
+}
+
+/// The newest frame whose fence has signalled. One whose fence has not is kept in `coming` for the next time: Bevy's queue waits
+/// for no fences, and the game is not to wait either.
+fn newest_drawn<L: Lent>(
+    coming: &mut Option<lucarne::Received<L>>,
+    mut next: impl FnMut() -> Result<Option<lucarne::Received<L>>, Error>,
+) -> Result<Option<lucarne::Received<L>>, Error> {
+    let mut newest = None;
+    // A producer that never rests is no reason to stay here.
+    for _ in 0..3 {
+        let one = match coming.take() {
+            Some(one) => Some(one),
+            None => next()?,
+        };
+        let Some(one) = one else { break };
+        if !one.acquire_fence().is_signaled()? {
+            *coming = Some(one);
+            break;
+        }
+        newest = Some(one);
+    }
+    Ok(newest)
 }
 
 /// Nobody else has it: the lock is there because a consumer is of one thread at a time.

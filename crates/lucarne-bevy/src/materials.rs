@@ -1,10 +1,11 @@
 //! Materials that show streams.
 
-use std::marker::PhantomData;
+use std::sync::Arc;
 
 use bevy_app::{App, Last, Plugin};
-use bevy_asset::{Asset, AssetEvent, Assets};
+use bevy_asset::{Asset, AssetEvent, AssetId, Assets};
 use bevy_ecs::prelude::*;
+use bevy_image::Image;
 
 use crate::import::Inputs;
 use crate::plugin::Receive;
@@ -12,7 +13,8 @@ use crate::plugin::Receive;
 /// Makes materials of the type `M` show the pictures of streams.
 ///
 /// Bevy binds a material's textures once. The picture of a stream is another texture with each frame, so the materials that have it
-/// among their `#[dependency]` handles are bound anew with each frame. Sprites need no such plugin.
+/// are bound anew with each frame. Which these are, the `#[dependency]` handles of the type tell, as those of `StandardMaterial` do.
+/// For types without them, such as `ColorMaterial`, [`StreamMaterialPlugin::showing`] is told. Sprites need no such plugin.
 ///
 /// ```no_run
 /// # use bevy::prelude::*;
@@ -20,15 +22,36 @@ use crate::plugin::Receive;
 /// let mut app = App::new();
 /// app.add_plugins((LucarnePlugin::default(), DefaultPlugins));
 /// app.add_plugins(StreamMaterialPlugin::<StandardMaterial>::default());
+/// app.add_plugins(StreamMaterialPlugin::showing(|material: &ColorMaterial, image| {
+///     material.texture.as_ref().is_some_and(|texture| texture.id() == image)
+/// }));
 /// ```
 pub struct StreamMaterialPlugin<M> {
-    material: PhantomData<fn() -> M>,
+    shows: Arc<Shows<M>>,
 }
 
-impl<M> Default for StreamMaterialPlugin<M> {
+/// Whether a material shows an image.
+type Shows<M> = dyn Fn(&M, AssetId<Image>) -> bool + Send + Sync;
+
+/// The same, for the system.
+#[derive(Resource)]
+struct Shown<M>(Arc<Shows<M>>);
+
+impl<M> StreamMaterialPlugin<M> {
+    /// For materials whose type does not say which images they show.
+    pub fn showing(shows: impl Fn(&M, AssetId<Image>) -> bool + Send + Sync + 'static) -> Self {
+        let shows = Arc::new(shows);
+        Self { shows }
+    }
+}
+
+impl<M: Asset> Default for StreamMaterialPlugin<M> {
     fn default() -> Self {
-        let material = PhantomData;
-        Self { material }
+        Self::showing(|material: &M, image| {
+            let mut shows = false;
+            material.visit_dependencies(&mut |asset| shows |= asset == image.untyped());
+            shows
+        })
     }
 }
 
@@ -40,13 +63,15 @@ impl<M> std::fmt::Debug for StreamMaterialPlugin<M> {
 
 impl<M: Asset> Plugin for StreamMaterialPlugin<M> {
     fn build(&self, app: &mut App) {
-        app.add_systems(Last, touch::<M>.after(Receive));
+        app.insert_resource(Shown(Arc::clone(&self.shows)))
+            .add_systems(Last, touch::<M>.after(Receive));
     }
 }
 
 /// Tells Bevy that the materials have changed whose pictures have.
 fn touch<M: Asset>(
     inputs: Res<Inputs>,
+    shown: Res<Shown<M>>,
     materials: Res<Assets<M>>,
     mut changes: MessageWriter<AssetEvent<M>>,
 ) {
@@ -55,11 +80,7 @@ fn touch<M: Asset>(
         return;
     }
     for (id, material) in materials.iter() {
-        let mut shows = false;
-        material.visit_dependencies(&mut |asset| {
-            shows |= changed.iter().any(|image| image.untyped() == asset);
-        });
-        if shows {
+        if changed.iter().any(|image| (shown.0)(material, *image)) {
             changes.write(AssetEvent::Modified { id });
         }
     }

@@ -1,6 +1,7 @@
 //! The plugin: its systems, and where they stand among Bevy's.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bevy_app::{App, First, Last, Plugin, PostUpdate, SubApp};
 use bevy_camera::CameraUpdateSystems;
@@ -10,6 +11,8 @@ use bevy_render::render_asset::prepare_assets;
 use bevy_render::renderer::raw_vulkan_init::RawVulkanInitSettings;
 use bevy_render::texture::GpuImage;
 use bevy_render::{ExtractSchedule, Render, RenderApp, RenderPlugin, RenderSystems};
+use lucarne_stream::{ConsumerOptions, Delivery, ProducerOptions};
+use lucarne_wgpu::lucarne::Request;
 
 use crate::device::{self, Sharing};
 use crate::export::{self, Outputs};
@@ -27,11 +30,35 @@ use crate::{StreamArrived, StreamLost, StreamRefused, StreamResized, StreamWatch
 pub struct LucarnePlugin {
     /// The folder of the streams' sockets, instead of [`lucarne_stream::directory`].
     pub directory: Option<PathBuf>,
+    /// How long a consumer may keep the camera of a [`StreamOutput`](crate::StreamOutput) waiting before it is cut off, instead of
+    /// what [`ProducerOptions`] say.
+    pub patience: Option<Duration>,
 }
 
-/// The folder of the streams' sockets. Both worlds have it.
+/// The same, for the systems. Both worlds have it.
 #[derive(Resource, Clone)]
-pub(crate) struct Directory(pub(crate) Option<PathBuf>);
+pub(crate) struct Settings(pub(crate) LucarnePlugin);
+
+impl Settings {
+    pub(crate) fn producer(&self, request: Request) -> ProducerOptions {
+        let mut options = ProducerOptions::of(request);
+        if let Some(folder) = &self.0.directory {
+            options = options.directory(folder);
+        }
+        if let Some(patience) = self.0.patience {
+            options = options.patience(patience);
+        }
+        options
+    }
+
+    pub(crate) fn consumer(&self) -> ConsumerOptions {
+        let options = ConsumerOptions::new(Delivery::Latest);
+        match &self.0.directory {
+            Some(folder) => options.directory(folder),
+            None => options,
+        }
+    }
+}
 
 /// When streams are looked at in the main world.
 #[derive(SystemSet, Clone, Debug, PartialEq, Eq, Hash)]
@@ -51,7 +78,7 @@ impl Plugin for LucarnePlugin {
         app.init_resource::<Sharing>()
             .init_resource::<Inputs>()
             .init_resource::<Reports>()
-            .insert_resource(Directory(self.directory.clone()))
+            .insert_resource(Settings(self.clone()))
             .add_message::<StreamArrived>()
             .add_message::<StreamResized>()
             .add_message::<StreamLost>()
@@ -66,15 +93,15 @@ impl Plugin for LucarnePlugin {
     fn finish(&self, app: &mut App) {
         let reports = app.world().resource::<Reports>().clone();
         if let Some(render) = app.get_sub_app_mut(RenderApp) {
-            add_to_render_world(render, reports, Directory(self.directory.clone()));
+            add_to_render_world(render, reports, Settings(self.clone()));
         }
     }
 }
 
-fn add_to_render_world(render: &mut SubApp, reports: Reports, directory: Directory) {
+fn add_to_render_world(render: &mut SubApp, reports: Reports, settings: Settings) {
     render
         .insert_resource(reports)
-        .insert_resource(directory)
+        .insert_resource(settings)
         .init_resource::<Sharing>()
         .init_resource::<Outputs>()
         .init_resource::<Screens>()
