@@ -90,3 +90,57 @@ pub(crate) fn texture_descriptor(size: UVec2, format: TextureFormat) -> TextureD
         view_formats: &[],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lucarne_wgpu::lucarne::color::ColorDescription;
+
+    fn layout(format: Format, transfer: Transfer) -> FrameLayout {
+        let (layout, _) = FrameLayout::linear(Extent::new(4, 4), format).expect("a layout");
+        let color = ColorDescription {
+            transfer,
+            ..layout.color()
+        };
+        layout.with_color(color).expect("a description")
+    }
+
+    #[test]
+    fn numbers_become_light() {
+        let srgb = |format| decoding(&layout(format, Transfer::Srgb));
+        assert_eq!(srgb(Format::ABGR8888), Some(Decoding::Srgb));
+        assert_eq!(srgb(Format::XRGB8888), Some(Decoding::Srgb));
+        assert_eq!(srgb(Format::ABGR2101010), None, "no such texture");
+        assert_eq!(srgb(Format::RGB565), None, "no texture at all");
+        let linear = |format| decoding(&layout(format, Transfer::Linear));
+        assert_eq!(linear(Format::ABGR8888), Some(Decoding::None));
+        assert_eq!(linear(Format::ABGR16161616F), Some(Decoding::None));
+        assert_eq!(decoding(&layout(Format::ABGR8888, Transfer::Pq)), None);
+    }
+
+    #[test]
+    fn sizes_convert_there_and_back() {
+        let wide = UVec2::new(640, 36);
+        assert_eq!(extent(wide), Extent::new(640, 36));
+        assert_eq!(size(extent(wide)), wide);
+    }
+
+    /// What a camera is given and what a material is shown are of the same size and format.
+    #[test]
+    fn textures_are_described_as_they_are() {
+        let described = texture_descriptor(UVec2::new(5, 7), TextureFormat::Rgba8UnormSrgb);
+        let size = described.size;
+        assert_eq!(
+            (size.width, size.height, size.depth_or_array_layers),
+            (5, 7, 1)
+        );
+        assert_eq!(described.format, TextureFormat::Rgba8UnormSrgb);
+        for format in DRAWN {
+            let texture = texture_format(format).expect("wgpu has it");
+            assert!(
+                texture.add_srgb_suffix().is_srgb(),
+                "{format} encodes light"
+            );
+        }
+    }
+}

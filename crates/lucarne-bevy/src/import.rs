@@ -386,3 +386,82 @@ fn newest_drawn<L: Lent>(
 fn held<T>(one: &mut Mutex<T>) -> &mut T {
     one.get_mut().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use lucarne_tests::unsignalled::Source;
+    use lucarne_wgpu::lucarne::{Fence, Received};
+
+    use super::*;
+
+    /// A frame of which only its number is looked at.
+    struct Numbered(usize);
+
+    impl Lent for Numbered {
+        type Returned = ();
+
+        fn frame(&self) -> &Frame {
+            unreachable!("nobody looks")
+        }
+
+        fn index(&self) -> usize {
+            self.0
+        }
+
+        fn give_back(&mut self, _: Option<Fence>) {}
+    }
+
+    /// What is shown next of frames that come with these fences.
+    struct Stream {
+        coming: Option<Received<Numbered>>,
+        queue: VecDeque<Received<Numbered>>,
+    }
+
+    impl Stream {
+        fn new(fences: &[&Fence]) -> Self {
+            let frames = fences.iter().enumerate();
+            let received = |(index, fence): (usize, &&Fence)| {
+                Received::new(Numbered(index), Fence::clone(fence))
+            };
+            Self {
+                coming: None,
+                queue: frames.map(received).collect(),
+            }
+        }
+
+        fn newest(&mut self) -> Option<usize> {
+            let queue = &mut self.queue;
+            let newest = newest_drawn(&mut self.coming, || Ok(queue.pop_front()));
+            newest.expect("fences").map(|frame| frame.index())
+        }
+    }
+
+    #[test]
+    fn the_newest_frame_that_is_drawn_is_shown() {
+        let drawn = &Fence::Signaled;
+        let mut stream = Stream::new(&[drawn, drawn]);
+        assert_eq!(stream.newest(), Some(1));
+        assert_eq!(stream.newest(), None);
+    }
+
+    #[test]
+    fn a_frame_that_is_not_drawn_yet_is_shown_later() {
+        let (drawn, slow) = (&Fence::Signaled, Source::StandIn.unsignalled());
+        let mut stream = Stream::new(&[drawn, slow.fence(), drawn]);
+        assert_eq!(stream.newest(), Some(0));
+        assert_eq!(stream.newest(), None, "the next is not drawn");
+        slow.signal();
+        assert_eq!(stream.newest(), Some(2));
+        assert_eq!(stream.newest(), None);
+    }
+
+    #[test]
+    fn a_producer_that_never_rests_does_not_keep_the_game() {
+        let drawn = &Fence::Signaled;
+        let mut stream = Stream::new(&[drawn; 10]);
+        assert_eq!(stream.newest(), Some(2));
+        assert_eq!(stream.newest(), Some(5));
+    }
+}

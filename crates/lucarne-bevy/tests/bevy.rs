@@ -6,5 +6,9 @@ mod export;
 mod game;
 #[path = "bevy/import.rs"]
 mod import;
+#[path = "bevy/refusals.rs"]
+mod refusals;
 #[path = "../../lucarne-wgpu/tests/common/reports.rs"]
 mod reports;
+#[path = "bevy/two.rs"]
+mod two;

@@ -17,10 +17,10 @@ use lucarne_tests::skip::skip;
 
 use crate::game::{Game, SOON, alone, camera, open_gl, place};
 
-const SIZE: UVec2 = UVec2::new(64, 48);
+pub(crate) const SIZE: UVec2 = UVec2::new(64, 48);
 const BOX: UVec2 = UVec2::new(8, 6);
 const ROW: u32 = 11;
-const GROUND: [u8; 3] = [10, 20, 30];
+pub(crate) const GROUND: [u8; 3] = [10, 20, 30];
 const PAINT: [u8; 3] = [200, 100, 50];
 
 fn color([red, green, blue]: [u8; 3]) -> Color {
@@ -28,14 +28,14 @@ fn color([red, green, blue]: [u8; 3]) -> Color {
 }
 
 /// A camera that is a stream, and a box in front of it.
-struct Scene {
+pub(crate) struct Scene {
     camera: Entity,
     sprite: Entity,
     size: UVec2,
 }
 
 impl Scene {
-    fn new(game: &mut Game) -> Self {
+    pub(crate) fn new(game: &mut Game) -> Self {
         let output = StreamOutput::new("game", SIZE);
         let camera = game.spawn((Camera2d, camera(color(GROUND)), output));
         let sprite = game.spawn(Sprite::from_color(color(PAINT), BOX.as_vec2()));
@@ -47,7 +47,7 @@ impl Scene {
     }
 
     /// Runs a frame with the box at this column.
-    fn frame(&self, game: &mut Game, step: u32) {
+    pub(crate) fn frame(&self, game: &mut Game, step: u32) {
         let mut transform = game.world().get_mut::<Transform>(self.sprite);
         let transform = transform.as_deref_mut().expect("there");
         *transform = place(self.size, step % (SIZE.x - BOX.x), ROW, BOX);
@@ -61,9 +61,8 @@ impl Scene {
     }
 }
 
-/// Where the box is in a picture that has nothing else, each pixel of it compared. `None` for one that is larger than the box was
-/// placed for.
-fn find(picture: &Picture, size: UVec2) -> u32 {
+/// Where the box is in a picture that has nothing else, each pixel of it compared.
+pub(crate) fn find(picture: &Picture, size: UVec2) -> u32 {
     assert_eq!(UVec2::new(picture.width(), picture.height()), size);
     let is_box = |x: &u32| picture.pixel(*x, ROW)[..3] == PAINT;
     let left = (0..size.x).find(is_box).expect("a box");

@@ -1,6 +1,6 @@
 //! A game without a window, whose frames are counted by the test.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -35,7 +35,7 @@ pub(crate) struct Game {
     pub(crate) app: App,
     /// Of the streams' sockets.
     pub(crate) folder: PathBuf,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 impl Game {
@@ -48,26 +48,31 @@ impl Game {
 
     /// The same, before it has opened its device.
     pub(crate) fn starting() -> Self {
-        Self::with(|app, lucarne| {
-            app.add_plugins((lucarne, plugins()));
-        })
+        Self::with(default_plugins)
     }
 
     /// With plugins of the test's choice.
     pub(crate) fn with(add: impl FnOnce(&mut App, LucarnePlugin)) -> Self {
-        reports::collect();
         let folder = tempfile::tempdir().expect("a folder");
-        let directory = Some(folder.path().to_owned());
+        let mut game = Self::made(folder.path(), add);
+        game._folder = Some(folder);
+        game
+    }
+
+    /// For streams in a folder that somebody else has.
+    pub(crate) fn in_folder(folder: &Path) -> Self {
+        Self::made(folder, default_plugins)
+    }
+
+    fn made(folder: &Path, add: impl FnOnce(&mut App, LucarnePlugin)) -> Self {
+        reports::collect();
         let mut app = App::new();
-        // Pipelines are compiled and pixels compared on the same two cores.
-        let patience = Some(SOON);
-        add(
-            &mut app,
-            LucarnePlugin {
-                directory,
-                patience,
-            },
-        );
+        let lucarne = LucarnePlugin {
+            directory: Some(folder.to_owned()),
+            // Pipelines are compiled and pixels compared on the same two cores.
+            patience: Some(SOON),
+        };
+        add(&mut app, lucarne);
         hear::<StreamArrived>(&mut app);
         hear::<StreamResized>(&mut app);
         hear::<StreamLost>(&mut app);
@@ -75,8 +80,8 @@ impl Game {
         hear::<StreamWatched>(&mut app);
         Self {
             app,
-            folder: folder.path().to_owned(),
-            _folder: folder,
+            folder: folder.to_owned(),
+            _folder: None,
         }
     }
 
@@ -214,4 +219,8 @@ pub(crate) fn open_gl() -> egl::Device {
         .expect("an EGL device")
         .open()
         .expect("a context")
+}
+
+fn default_plugins(app: &mut App, lucarne: LucarnePlugin) {
+    app.add_plugins((lucarne, plugins()));
 }

@@ -23,7 +23,7 @@ const GROUND: [u8; 4] = [1, 2, 3, 255];
 
 /// What the game's camera has seen, as far as it was copied back: Bevy's own way to look at a texture.
 #[derive(Resource, Default)]
-struct Screens(VecDeque<Picture>);
+pub(crate) struct Screens(pub(crate) VecDeque<Picture>);
 
 fn keep(complete: On<ReadbackComplete>, mut screens: ResMut<Screens>) {
     let extent = Extent::new(SIZE.x, SIZE.y);
@@ -32,7 +32,7 @@ fn keep(complete: On<ReadbackComplete>, mut screens: ResMut<Screens>) {
 }
 
 /// A camera whose picture is read back in each frame.
-fn look(game: &mut Game) {
+pub(crate) fn look(game: &mut Game) {
     look_with(game, Camera2d);
 }
 
@@ -288,7 +288,7 @@ fn shows_in_turn(game: &mut Game) {
     game.assert_valid();
 }
 
-fn add<A: Asset>(game: &mut Game, asset: A) -> Handle<A> {
+pub(crate) fn add<A: Asset>(game: &mut Game, asset: A) -> Handle<A> {
     game.world().resource_mut::<Assets<A>>().add(asset)
 }
 
