@@ -18,7 +18,16 @@ pub(crate) struct Heavy {
     pub(crate) system: &'static [&'static str],
 }
 
-pub(crate) const HEAVY: &[Heavy] = &[Heavy {
+pub(crate) const HEAVY: &[Heavy] = &[BEVY, PIPEWIRE];
+
+/// Bevy itself, and wgpu a second time, in the release that it is on.
+const BEVY: Heavy = Heavy {
+    kind: "bevy",
+    packages: &["lucarne-bevy", "lucarne-example-bevy", "lucarne-wgpu-29"],
+    system: &[],
+};
+
+const PIPEWIRE: Heavy = Heavy {
     kind: "pipewire",
     packages: &["lucarne-pipewire"],
     system: &[
@@ -31,7 +40,7 @@ pub(crate) const HEAVY: &[Heavy] = &[Heavy {
         "gstreamer1.0-plugins-base",
         "gstreamer1.0-plugins-good",
     ],
-}];
+};
 
 /// Those that the user named, and those that must not be skipped.
 pub(crate) fn asked(with: &[String], require: &Require) -> impl Iterator<Item = &'static Heavy> {

@@ -39,6 +39,8 @@ const FILES: [&str; 7] = [
     "ffi.rs",
 ];
 const FOREIGN: Unsafe = Unsafe::In(&["convert.rs", "ffi.rs"]);
+/// The same, where what differs between releases has a file of its own below `ffi/`.
+const HOOKED: Unsafe = Unsafe::In(&["convert.rs", "ffi.rs", "ffi/"]);
 
 /// Where the window of `lucarne view` meets the toolkit, OpenGL, Vulkan and Xlib.
 const WINDOWS: Unsafe = Unsafe::In(&[
@@ -76,7 +78,7 @@ const fn neighbour(row: Row) -> Row {
 }
 
 /// A neighbour sees at most the one backend that it is about; the command, the C ABI and what tries a whole machine see all.
-pub(crate) const CRATES: [Row; 15] = [
+pub(crate) const CRATES: [Row; 16] = [
     // Its modules have a table of their own.
     row("lucarne", &[], &BACKENDS, Unsafe::Anywhere),
     row("lucarne-stream", CORE, NO_BACKEND, Unsafe::Nowhere),
@@ -101,10 +103,11 @@ pub(crate) const CRATES: [Row; 15] = [
         &BACKENDS,
         Unsafe::In(&["ffi/"]),
     )),
-    neighbour(row("lucarne-wgpu", CORE, &["vulkan"], FOREIGN)),
+    neighbour(row("lucarne-wgpu", CORE, &["vulkan"], HOOKED)),
+    neighbour(row("lucarne-wgpu-29", CORE, &["vulkan"], HOOKED)),
     neighbour(row(
         "lucarne-bevy",
-        &["lucarne", "lucarne-stream", "lucarne-wgpu"],
+        &["lucarne", "lucarne-stream", "lucarne-wgpu-29"],
         &["vulkan"],
         FOREIGN,
     )),
