@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bevy::app::ScheduleRunnerPlugin;
-use bevy::core_pipeline::tonemapping::Tonemapping;
+use bevy::core_pipeline::tonemapping::{DebandDither, Tonemapping};
 use bevy::prelude::*;
 use bevy::window::ExitCondition;
 use bevy::winit::WinitPlugin;
@@ -44,6 +44,7 @@ pub fn camera(background: Color) -> impl Bundle {
             ..default()
         },
         Tonemapping::None,
+        DebandDither::Disabled,
     )
 }
 

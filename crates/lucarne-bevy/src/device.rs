@@ -30,17 +30,6 @@ pub(crate) struct Open {
     pub(crate) sampled: Offer,
 }
 
-impl Sharing {
-    /// The device, or why there is none.
-    pub(crate) fn open(&self) -> Option<Result<&Arc<Open>, &str>> {
-        match self {
-            Self::Waiting => None,
-            Self::Refused(reason) => Some(Err(reason)),
-            Self::Open(open) => Some(Ok(open)),
-        }
-    }
-}
-
 impl Open {
     fn wrap(device: &RenderDevice, queue: &RenderQueue) -> Result<Self> {
         let device = Device::wrap(device.wgpu_device(), queue)?;

@@ -62,6 +62,19 @@ pub(crate) fn aim(
     }
 }
 
+/// Tells each of them why nothing can be shared, where that is so: there may be no render world.
+pub(crate) fn refuse(
+    sharing: Res<Sharing>,
+    reports: Res<Reports>,
+    components: Query<(Entity, &StreamOutput)>,
+) {
+    if let Sharing::Refused(reason) = &*sharing {
+        for (entity, component) in &components {
+            reports.refuse(entity, &component.name, reason);
+        }
+    }
+}
+
 struct Allocator(lucarne_wgpu::Device);
 
 impl Allocate for Allocator {
@@ -120,15 +133,10 @@ pub(crate) fn extract(
         }
         stays
     });
+    let Sharing::Open(open) = &*sharing else {
+        return;
+    };
     for (entity, camera, component) in &components {
-        let open = match sharing.open() {
-            None => continue,
-            Some(Err(reason)) => {
-                reports.refuse(entity, &component.name, reason);
-                continue;
-            }
-            Some(Ok(open)) => open,
-        };
         let output = outputs.by_entity.entry(entity).or_insert_with(|| {
             outputs.handles += 1;
             Output::new(component, camera, open, outputs.handles)

@@ -176,13 +176,13 @@ pub(crate) fn receive(
         stays
     });
     for (entity, component) in &components {
-        let open = match sharing.open() {
-            None => continue,
-            Some(Err(reason)) => {
+        let open = match &*sharing {
+            Sharing::Waiting => continue,
+            Sharing::Refused(reason) => {
                 told.reports.refuse(entity, &component.name, reason);
                 continue;
             }
-            Some(Ok(open)) => open,
+            Sharing::Open(open) => open,
         };
         let input = inputs.by_entity.entry(entity);
         let input = input.or_insert_with(|| Input::new(component.clone()));

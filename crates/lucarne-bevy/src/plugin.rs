@@ -85,7 +85,10 @@ impl Plugin for LucarnePlugin {
             .add_message::<StreamRefused>()
             .add_message::<StreamWatched>()
             .add_systems(First, (device::open, messages::tell).chain())
-            .add_systems(PostUpdate, export::aim.before(CameraUpdateSystems))
+            .add_systems(
+                PostUpdate,
+                (export::aim.before(CameraUpdateSystems), export::refuse),
+            )
             .add_systems(Last, import::receive.in_set(Receive));
     }
 
