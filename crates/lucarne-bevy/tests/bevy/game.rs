@@ -190,7 +190,7 @@ pub(crate) fn camera(background: Color) -> impl Bundle {
     let clear = ClearColorConfig::Custom(background);
     (
         Camera {
-            clear_color: clear.clone(),
+            clear_color: clear,
             output_mode: CameraOutputMode::Write {
                 blend_state: None,
                 clear_color: clear,

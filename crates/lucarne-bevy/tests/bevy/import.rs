@@ -85,10 +85,11 @@ fn plain(pixel: [u8; 4]) -> Picture {
     Picture::from_frame(Extent::new(SIZE.x, SIZE.y), Format::ABGR8888, bytes).expect("its size")
 }
 
+type Allocate = dyn FnMut(&Agreement) -> lucarne_bevy::lucarne::Result<(Drawing, Frame)>;
+
 /// A producer with Vulkan, on a device of its own.
 struct Source {
-    producer:
-        Producer<Box<dyn FnMut(&Agreement) -> lucarne_bevy::lucarne::Result<(Drawing, Frame)>>>,
+    producer: Producer<Box<Allocate>>,
     number: u64,
     /// Of the frames sent: their agreement, copies on this side, and whether their memory was emulated.
     sent: Option<(Agreement, u32, bool)>,
@@ -102,7 +103,7 @@ impl Source {
             .patience(SOON)
             .directory(&game.folder);
         let allocate = move |agreement: &Agreement| renderer.drawing(agreement);
-        let allocate: Box<dyn FnMut(&Agreement) -> _> = Box::new(allocate);
+        let allocate: Box<Allocate> = Box::new(allocate);
         let producer = Producer::bind("scene", &offer, options, allocate);
         Self {
             producer: producer.expect("a free name"),
