@@ -86,7 +86,12 @@ pub fn record(seen: &Seen) {
         "driver": seen.driver,
     });
     // Two releases of an engine are two rows.
-    let Seen { engine, version, path, .. } = seen;
+    let Seen {
+        engine,
+        version,
+        path,
+        ..
+    } = seen;
     let name = format!("{engine}-{version}-{direction}-{path}.json");
     let file = Path::new(&folder).join(name.replace(['/', ' '], "-"));
     std::fs::write(&file, row.to_string())
