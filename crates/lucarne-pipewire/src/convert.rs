@@ -49,6 +49,11 @@ const FORMATS: &[(VideoFormat, Format)] = &[
     (VideoFormat::Y444, Format::YUV444),
 ];
 
+/// The formats that PipeWire has a name for.
+pub fn formats() -> impl Iterator<Item = Format> {
+    FORMATS.iter().map(|(_, ours)| *ours)
+}
+
 /// Our format's name there; `None` where PipeWire has none.
 pub(crate) fn to_video_format(format: Format) -> Option<VideoFormat> {
     let row = FORMATS.iter().find(|(_, ours)| *ours == format);

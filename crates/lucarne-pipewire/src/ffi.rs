@@ -8,6 +8,7 @@ use std::ffi::c_void;
 use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use pipewire::spa::sys;
@@ -221,13 +222,6 @@ pub(crate) fn queue(stream: &Stream, buffer: RawBuffer) {
     unsafe { stream.queue_raw_buffer(buffer.0.as_ptr()) };
 }
 
-/// Hears of each cycle that a driving stream has begun and that is over (`trigger_done`), for which the safe crate has no callback.
-pub(crate) struct CycleListener {
-    hook: Box<sys::spa_hook>,
-    _events: Box<pw_stream_events>,
-    _cycle: Rc<Cycle>,
-}
-
 /// Whether a cycle is under way.
 #[derive(Debug, Default)]
 pub(crate) struct Cycle {
@@ -235,46 +229,82 @@ pub(crate) struct Cycle {
     pub(crate) begun: Cell<Option<Instant>>,
     /// Something waits for the next one.
     pub(crate) wanted: Cell<bool>,
+    /// How many were begun.
+    pub(crate) number: Cell<u64>,
+}
+
+/// Hears of what the safe crate has no callback for, or calls with what belongs to another thread. Listens until it is dropped, which
+/// must be before the stream is.
+pub(crate) struct Listener<T> {
+    hook: Box<sys::spa_hook>,
+    _events: Box<pw_stream_events>,
+    _data: T,
+}
+
+impl<T> Drop for Listener<T> {
+    fn drop(&mut self) {
+        pipewire::spa::utils::hook::remove(*self.hook);
+    }
+}
+
+/// `data` is what the functions are given; `owner` keeps it where it is.
+fn listen<T>(
+    stream: &Stream,
+    set: impl FnOnce(&mut pw_stream_events),
+    data: *mut c_void,
+    owner: T,
+) -> Listener<T> {
+    // SAFETY: `mem::zeroed`: stream.h: integers and optional functions, for which zero is "none".
+    let mut events: Box<pw_stream_events> = Box::new(unsafe { std::mem::zeroed() });
+    events.version = pipewire::sys::PW_VERSION_STREAM_EVENTS;
+    set(&mut events);
+    // SAFETY: `mem::zeroed`: hook.h: a hook that is in no list is all zero.
+    let mut hook: Box<sys::spa_hook> = Box::new(unsafe { std::mem::zeroed() });
+    // SAFETY: pw_stream_add_listener: hook, events and data stay where they are until the hook is removed, in `drop`.
+    unsafe {
+        pipewire::sys::pw_stream_add_listener(
+            stream.as_raw_ptr(),
+            &raw mut *hook,
+            &raw const *events,
+            data,
+        );
+    }
+    Listener {
+        hook,
+        _events: events,
+        _data: owner,
+    }
 }
 
 unsafe extern "C" fn trigger_done(data: *mut c_void) {
-    // SAFETY: `listen_to_cycles` gave the stream a pointer to a `Cycle`, which lives as long as the listener.
+    // SAFETY: `listen_to_cycles` gave the stream a pointer to a `Cycle`, which lives as long as the listener. PipeWire calls this on
+    // the stream's own thread, where the `Cycle` is.
     if let Some(cycle) = unsafe { data.cast::<Cycle>().as_ref() } {
         cycle.begun.set(None);
     }
 }
 
-impl CycleListener {
-    /// Listens until it is dropped, which must be before the stream is.
-    pub(crate) fn new(stream: &Stream, cycle: &Rc<Cycle>) -> Self {
-        // SAFETY: `mem::zeroed`: stream.h: integers and optional functions, for which zero is "none".
-        let mut events: Box<pw_stream_events> = Box::new(unsafe { std::mem::zeroed() });
-        events.version = pipewire::sys::PW_VERSION_STREAM_EVENTS;
-        events.trigger_done = Some(trigger_done);
-        // SAFETY: `mem::zeroed`: hook.h: a hook that is in no list is all zero.
-        let mut hook: Box<sys::spa_hook> = Box::new(unsafe { std::mem::zeroed() });
-        let data = Rc::as_ptr(cycle).cast_mut().cast();
-        // SAFETY: pw_stream_add_listener: hook, events and data stay where they are until the hook is removed, in `drop`.
-        unsafe {
-            pipewire::sys::pw_stream_add_listener(
-                stream.as_raw_ptr(),
-                &raw mut *hook,
-                &raw const *events,
-                data,
-            );
-        }
-        Self {
-            hook,
-            _events: events,
-            _cycle: Rc::clone(cycle),
-        }
+/// Notes the end of each cycle that this stream has begun.
+pub(crate) fn listen_to_cycles(stream: &Stream, cycle: &Rc<Cycle>) -> Listener<Rc<Cycle>> {
+    let data = Rc::as_ptr(cycle).cast_mut().cast();
+    let set = |events: &mut pw_stream_events| events.trigger_done = Some(trigger_done);
+    listen(stream, set, data, Rc::clone(cycle))
+}
+
+unsafe extern "C" fn process(data: *mut c_void) {
+    // SAFETY: `listen_to_arrivals` gave the stream a pointer to an `OwnedFd`, which lives as long as the listener. PipeWire calls this on
+    // its own thread; a descriptor may be used from any.
+    if let Some(wake) = unsafe { data.cast::<OwnedFd>().as_ref() } {
+        // An eventfd that is full is readable as well.
+        _ = rustix::io::write(wake, &1_u64.to_ne_bytes());
     }
 }
 
-impl Drop for CycleListener {
-    fn drop(&mut self) {
-        pipewire::spa::utils::hook::remove(*self.hook);
-    }
+/// Writes to `wake` when a buffer has arrived.
+pub(crate) fn listen_to_arrivals(stream: &Stream, wake: Arc<OwnedFd>) -> Listener<Arc<OwnedFd>> {
+    let data = Arc::as_ptr(&wake).cast_mut().cast();
+    let set = |events: &mut pw_stream_events| events.process = Some(process);
+    listen(stream, set, data, wake)
 }
 
 /// A new descriptor for what a block's descriptor stands for.

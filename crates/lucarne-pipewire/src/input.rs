@@ -1,6 +1,7 @@
 //! A consumer's state: what was agreed on, its buffers, and what was imported of them.
 
 use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -313,10 +314,12 @@ impl<I: 'static> Side for Input<I> {
 
     /// Without a target a session manager would choose one, and take the first camera.
     fn flags(&self) -> StreamFlags {
-        match self.options.target {
+        let connect = match self.options.target {
             Some(_) => StreamFlags::AUTOCONNECT,
             None => StreamFlags::empty(),
-        }
+        };
+        // The buffer is taken within the cycle, and the node's descriptor becomes readable (see the producer's flags).
+        connect | StreamFlags::RT_PROCESS
     }
 
     fn properties(&self) -> PropertiesBox {
@@ -385,5 +388,9 @@ impl<I: 'static> Side for Input<I> {
 
     fn events(&mut self) -> &mut VecDeque<Event> {
         &mut self.events
+    }
+
+    fn arrivals(&self) -> Option<Arc<OwnedFd>> {
+        Some(self.returns.wake())
     }
 }

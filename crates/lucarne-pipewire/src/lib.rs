@@ -86,6 +86,7 @@ mod producer;
 mod sync;
 
 pub use consumer::{Consumer, ConsumerOptions, Delivery};
+pub use convert::formats;
 pub use error::{Error, Result};
 pub use event::{Event, Negotiated};
 pub use loan::NodeFrame;

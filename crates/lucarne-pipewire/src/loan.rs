@@ -30,6 +30,11 @@ impl Returns {
         })
     }
 
+    /// Makes the node's descriptor readable.
+    pub(crate) fn wake(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.wake)
+    }
+
     fn put(&self, one: Return) {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.push(one);

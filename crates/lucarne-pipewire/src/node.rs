@@ -22,7 +22,7 @@ use rustix::event::{EventfdFlags, epoll};
 
 use crate::error::{Error, Result};
 use crate::event::Event;
-use crate::ffi::{Cycle, CycleListener, RawBuffer};
+use crate::ffi::{self, Cycle, Listener, RawBuffer};
 use crate::pods::{Param, VideoInfo};
 
 /// How long lies between two attempts to reach a daemon.
@@ -44,6 +44,10 @@ pub(crate) trait Side: 'static {
     /// The daemon and all its buffers are gone.
     fn lost(&mut self);
     fn events(&mut self) -> &mut VecDeque<Event>;
+    /// What becomes readable when a frame has arrived, for a side that waits for some.
+    fn arrivals(&self) -> Option<Arc<OwnedFd>> {
+        None
+    }
     /// Where cycles are noted, for a side that begins them.
     fn cycle(&self) -> Option<&Rc<Cycle>> {
         None
@@ -76,7 +80,8 @@ pub(crate) struct Node<S: Side> {
 
 /// Dropped in this order: nobody is told of what ends with the stream.
 struct Connection<S: Side> {
-    _cycles: Option<CycleListener>,
+    _cycles: Option<Listener<Rc<Cycle>>>,
+    _arrivals: Option<Listener<Arc<OwnedFd>>>,
     _listener: StreamListener<Callbacks<S>>,
     stream: StreamRc,
     _errors: pipewire::core::Listener,
@@ -238,7 +243,10 @@ impl<S: Side> Node<S> {
         let side = self.side.borrow();
         let cycles = side.cycle();
         Ok(Connection {
-            _cycles: cycles.map(|cycle| CycleListener::new(&stream, cycle)),
+            _cycles: cycles.map(|cycle| ffi::listen_to_cycles(&stream, cycle)),
+            _arrivals: side
+                .arrivals()
+                .map(|wake| ffi::listen_to_arrivals(&stream, wake)),
             _listener: listener,
             stream,
             _errors: errors,

@@ -51,6 +51,10 @@ struct Set<I> {
     /// Where all frames are, once there are all.
     pool: Option<Pool>,
     places: Vec<Place>,
+    /// Those that are [`Place::Returning`], the first one first.
+    returning: VecDeque<usize>,
+    /// The cycles that were seen.
+    cycles: u64,
     generation: u64,
 }
 
@@ -60,6 +64,8 @@ enum Place {
     Nowhere,
     /// Its buffer waits to be filled.
     Here(RawBuffer),
+    /// Its buffer came back, and the peer still has it in the queue of those that it gives back, of which each cycle takes one.
+    Returning(RawBuffer),
     /// Its buffer is in the graph.
     Away(RawBuffer, lucarne::Sent),
 }
@@ -68,7 +74,7 @@ impl Place {
     fn buffer(&self) -> Option<RawBuffer> {
         match self {
             Self::Nowhere => None,
-            Self::Here(buffer) | Self::Away(buffer, _) => Some(*buffer),
+            Self::Here(buffer) | Self::Returning(buffer) | Self::Away(buffer, _) => Some(*buffer),
         }
     }
 }
@@ -236,13 +242,25 @@ impl<I: 'static> Output<I> {
     /// Takes back what the graph is done with.
     pub(crate) fn collect(&mut self, stream: &Stream) {
         let Some(set) = &mut self.set else { return };
+        let cycles = self.cycle.number.get();
+        // A buffer that is sent again before the peer's own queue has let go of it is not noticed there: the frame would be lost.
+        for _ in set.cycles..cycles {
+            let Some(at) = set.returning.pop_front() else {
+                break;
+            };
+            if let Place::Returning(buffer) = set.places[at] {
+                set.places[at] = Place::Here(buffer);
+            }
+        }
+        set.cycles = cycles;
         while let Some(buffer) = ffi::dequeue(stream) {
             let at = set
                 .places
                 .iter()
                 .position(|place| place.buffer() == Some(buffer));
             let Some(at) = at else { continue };
-            set.come_back(at, Place::Here(buffer));
+            set.come_back(at, Place::Returning(buffer));
+            set.returning.push_back(at);
         }
     }
 
@@ -261,6 +279,12 @@ impl<I: 'static> Output<I> {
             }
         }
         None
+    }
+
+    /// Whether the peer has a frame, or is about to let go of one.
+    pub(crate) fn is_away(&self) -> bool {
+        let mut places = self.set.iter().flat_map(|set| &set.places);
+        places.any(|place| matches!(place, Place::Away(..) | Place::Returning(_)))
     }
 
     /// Puts a frame into the graph. `None`: the peer it was made for is gone.
@@ -313,6 +337,8 @@ impl<I> Set<I> {
             frames: vec![frame],
             pool: None,
             places: Vec::new(),
+            returning: VecDeque::new(),
+            cycles: 0,
             generation,
         }
     }
@@ -343,7 +369,9 @@ impl<I: 'static> Side for Output<I> {
     const DIRECTION: Direction = Direction::Output;
 
     fn flags(&self) -> StreamFlags {
-        StreamFlags::DRIVER | StreamFlags::ALLOC_BUFFERS
+        // RT_PROCESS although nothing is called: without it PipeWire runs both ends of a link at once, and a reader that is late by a
+        // cycle misses a frame.
+        StreamFlags::DRIVER | StreamFlags::ALLOC_BUFFERS | StreamFlags::RT_PROCESS
     }
 
     fn properties(&self) -> PropertiesBox {

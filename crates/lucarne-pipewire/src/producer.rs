@@ -145,6 +145,8 @@ pub struct Producer<I: 'static> {
     node: Node<Output<I>>,
     patience: Duration,
     cycle: Rc<Cycle>,
+    /// When an empty cycle may begin.
+    next_empty: Instant,
 }
 
 impl<I: 'static> Producer<I> {
@@ -172,6 +174,7 @@ impl<I: 'static> Producer<I> {
             node: Node::new(name, remote, node::new_wake()?, output)?,
             patience,
             cycle,
+            next_empty: Instant::now(),
         })
     }
 
@@ -222,13 +225,25 @@ impl<I: 'static> Producer<I> {
         let mut output = self.node.side();
         output.collect(stream);
         let slot = output.acquire();
-        let dry = slot.is_none() && output.negotiated().is_some();
+        let dry = slot.is_none() && output.is_away();
         drop(output);
         if dry {
             // Frames come back with the cycles of the graph, and this node is who makes them.
-            turn(stream, &self.cycle);
+            self.turn_for_more();
         }
         slot
+    }
+
+    /// An empty cycle, after which the peer may have given something back; not one after the other without a pause.
+    fn turn_for_more(&mut self) {
+        let now = Instant::now();
+        if now < self.next_empty {
+            return;
+        }
+        self.next_empty = now + EMPTY_PAUSE;
+        if let Some(stream) = self.node.stream() {
+            turn(stream, &self.cycle);
+        }
     }
 
     /// Sends a frame that is written when `acquire` signals. A fence goes along with a dma-buf that can carry it; else this waits, for
@@ -251,6 +266,7 @@ impl<I: 'static> Producer<I> {
         let way = output.send(stream, slot, acquire, metadata, self.patience)?;
         drop(output);
         if way.is_some() {
+            self.next_empty = Instant::now() + EMPTY_PAUSE;
             turn(stream, &self.cycle);
         }
         Ok(way)
@@ -278,6 +294,8 @@ impl<I: 'static> Producer<I> {
     }
 }
 
+/// How long lies before a cycle without a frame.
+const EMPTY_PAUSE: Duration = Duration::from_millis(8);
 /// How long a cycle may take before the next one begins without its end: somebody in the graph hangs.
 const LONGEST_CYCLE: Duration = Duration::from_millis(50);
 
@@ -296,6 +314,7 @@ fn turn(stream: &Stream, cycle: &Cycle) {
     }
     cycle.wanted.set(false);
     cycle.begun.set(Some(Instant::now()));
+    cycle.number.set(cycle.number.get() + 1);
     // Fails only for a stream that is not connected any more, which an event tells.
     _ = stream.trigger_process();
 }

@@ -29,7 +29,7 @@ const BEVY: Heavy = Heavy {
 
 const PIPEWIRE: Heavy = Heavy {
     kind: "pipewire",
-    packages: &["lucarne-pipewire"],
+    packages: &["lucarne-pipewire", "lucarne-pipewire-cli"],
     system: &[
         "libclang-dev",
         "libpipewire-0.3-dev",

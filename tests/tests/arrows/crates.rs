@@ -115,6 +115,13 @@ pub(crate) const CRATES: [Row; 16] = [
     // Nothing but entry points of Vulkan's.
     neighbour(row("lucarne-layer", STREAMS, &["vulkan"], Unsafe::Anywhere)),
     neighbour(row("lucarne-pipewire", CORE, NO_BACKEND, FOREIGN)),
+    // A bridge copies where frames cannot be passed on.
+    row(
+        "lucarne-pipewire-cli",
+        &["lucarne", "lucarne-pipewire", "lucarne-stream"],
+        &["cpu"],
+        Unsafe::Nowhere,
+    ),
     neighbour(row("lucarne-gst", STREAMS, NO_BACKEND, FOREIGN)),
     neighbour(row("lucarne-wayland", CORE, NO_BACKEND, FOREIGN)),
     neighbour(row("lucarne-v4l2", CORE, NO_BACKEND, FOREIGN)),
