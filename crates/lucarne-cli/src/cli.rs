@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Explain(crate::explain::Options),
     /// List the streams of this user.
     List(crate::list::Options),
+    /// Make a PipeWire node of a stream, or a stream of a node (a program of its own: lucarne-pipewire).
+    Pipewire(crate::pipewire::Options),
     /// Record a stream as a video file, or as PNG files.
     Record(crate::record::Options),
     /// Make a stream of another one: at another size, in another format.

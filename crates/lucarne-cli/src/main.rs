@@ -15,6 +15,7 @@ mod list;
 mod new_file;
 mod output;
 mod pattern;
+mod pipewire;
 mod pixels;
 mod png_file;
 mod record;
@@ -79,6 +80,7 @@ fn run(cli: &Cli) -> Result<Answer, Failure> {
         Command::Display(options) => doctor::display(options, &mut output),
         Command::Explain(options) => explain::run(options, &mut output),
         Command::List(options) => list::run(options, &mut output),
+        Command::Pipewire(options) => pipewire::run(options, cli.json),
         Command::Record(options) => record::run(options, &mut output),
         Command::Relay(options) => relay::run(options, &mut output),
         Command::Run(options) => run::run(options),

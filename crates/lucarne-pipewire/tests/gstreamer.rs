@@ -131,9 +131,6 @@ fn a_pipewiresrc_reads_our_producer() {
     }
 }
 
-/// The source's first frames: it pauses and goes on while it starts, and shows some of these a second time (seen with 1.4.2).
-const STARTING: usize = 6;
-
 fn reads(daemon: &Daemon, device: &cpu::Device) {
     let extent = Extent::new(70, 34);
     let file = daemon.folder().join("seen.raw");
@@ -167,21 +164,13 @@ fn reads(daemon: &Daemon, device: &cpu::Device) {
         .chunks_exact((extent.width * extent.height * 4) as usize)
         .map(|frame| (0..sent).find(|number| is_swapped(frame, &packed(*number, extent))))
         .collect();
-    // Whole, every colour of each: also those that are shown again.
     assert!(
         numbers.iter().all(Option::is_some),
         "{numbers:?}: {:#?}",
         peer.said()
     );
-    assert!(
-        numbers.len() > STARTING + 5,
-        "{numbers:?}: {:#?}",
-        peer.said()
-    );
-    assert!(
-        numbers[STARTING..].is_sorted_by(|one, next| one < next),
-        "{numbers:?}"
-    );
+    assert!(numbers.len() >= 10, "{numbers:?}: {:#?}", peer.said());
+    assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
     // pipewiresrc 1.4 lists no modifiers, and takes shared memory.
     let path = agreed.expect("a format").path;
     assert_eq!(path, MemoryPath::HostMemory);
