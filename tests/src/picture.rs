@@ -60,6 +60,17 @@ impl Picture {
         self.pixels[(y * self.width + x) as usize]
     }
 
+    /// Whether all of `part` is somewhere in here, each pixel as it is.
+    pub fn holds(&self, part: &Self) -> bool {
+        let places = |all: u32, part: u32| 0..(all + 1).saturating_sub(part);
+        let mut corners = places(self.height, part.height)
+            .flat_map(|top| places(self.width, part.width).map(move |left| (left, top)));
+        corners.any(|(left, top)| {
+            let mut all = (0..part.height).flat_map(|y| (0..part.width).map(move |x| (x, y)));
+            all.all(|(x, y)| self.at(left + x, top + y) == part.at(x, y))
+        })
+    }
+
     /// How many pixels of `screen` are not as they must be, where this is shown from `(left, top)` on, in its own size, and all else is black.
     pub fn differences_on(&self, screen: &Self, left: u32, top: u32) -> usize {
         let all = (0..screen.height).flat_map(|y| (0..screen.width).map(move |x| (x, y)));

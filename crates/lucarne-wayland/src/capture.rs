@@ -193,7 +193,7 @@ impl Capture {
 
     /// Has the compositor write the next picture into a frame that nobody reads after `gate`. Waits for `gate`, and then until the picture is
     /// there, `timeout` at most each. The first picture comes at once; later ones when something has changed on the screen. `None` where nothing
-    /// has in time: the frame holds what it held.
+    /// has in time: the compositor may still write into the frame. Give it the same buffer again; another one may miss a picture.
     ///
     /// # Errors
     ///

@@ -205,6 +205,11 @@ impl Buffer {
         0
     }
 
+    /// Whether both are one.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Rc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// Whether it is of dma-bufs, so that it may go with fences.
     pub(crate) fn is_dma_buf(&self) -> bool {
         self.frame().memory().path() == MemoryPath::DmaBuf

@@ -33,6 +33,15 @@ pub(crate) struct ExtSession {
     object: ExtImageCopyCaptureSessionV1,
     source: ExtImageCaptureSourceV1,
     said: Shared<Said>,
+    /// A frame that nothing new has come into yet: ended, it could take the next picture with it.
+    waiting: Option<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    frame: ExtImageCopyCaptureFrameV1,
+    buffer: Buffer,
+    progress: Shared<Progress>,
 }
 
 /// What the session has said. A compositor's first lie is kept, and is what is heard of it.
@@ -62,6 +71,7 @@ impl ExtSession {
             object,
             source,
             said,
+            waiting: None,
         })
     }
 
@@ -88,20 +98,44 @@ impl ExtSession {
         what: &'static str,
         timeout: Duration,
     ) -> Result<Progress> {
+        let waiting = match self.waiting.take() {
+            Some(waiting) if waiting.buffer.is(buffer) => waiting,
+            other => {
+                // One at a time.
+                if let Some(other) = other {
+                    other.frame.destroy();
+                }
+                self.begin_frame(display, buffer)
+            }
+        };
+        let heard = display.until(what, timeout, || lock(&waiting.progress).ended);
+        if matches!(heard, Err(lucarne::Error::Timeout { .. })) {
+            self.waiting = Some(waiting);
+            return heard.map(|_| Progress::default());
+        }
+        waiting.frame.destroy();
+        heard?;
+        Ok(std::mem::take(&mut *lock(&waiting.progress)))
+    }
+
+    fn begin_frame(&self, display: &Display, buffer: &Buffer) -> Waiting {
         let progress: Shared<Progress> = shared();
-        let frame = self
-            .object
-            .create_frame(display.handle(), Shared::clone(&progress));
+        let (handle, data) = (display.handle(), Shared::clone(&progress));
+        let frame = self.object.create_frame(handle, data);
         frame.attach_buffer(buffer.object());
         frame.damage_buffer(0, 0, i32::MAX, i32::MAX);
         frame.capture();
-        let heard = display.until(what, timeout, || lock(&progress).ended);
-        frame.destroy();
-        heard?;
-        Ok(std::mem::take(&mut *lock(&progress)))
+        Waiting {
+            frame,
+            buffer: buffer.clone(),
+            progress,
+        }
     }
 
     pub(crate) fn end(&mut self) {
+        if let Some(waiting) = self.waiting.take() {
+            end(&waiting.frame, ExtImageCopyCaptureFrameV1::destroy);
+        }
         end(&self.object, ExtImageCopyCaptureSessionV1::destroy);
         end(&self.source, ExtImageCaptureSourceV1::destroy);
     }

@@ -35,6 +35,8 @@ pub(crate) struct WlrSession {
 struct Asked {
     object: ZwlrScreencopyFrameV1,
     said: Shared<Said>,
+    /// What it was told to copy into. It waits for something to change then: ended, it could take the next picture with it.
+    into: Option<Buffer>,
 }
 
 /// What a frame has said.
@@ -67,7 +69,11 @@ impl WlrSession {
         let (cursor, data) = (i32::from(self.with_cursor), Shared::clone(&said));
         let manager = &self.manager;
         let object = manager.capture_output(cursor, &self.output, display.handle(), data);
-        Asked { object, said }
+        Asked {
+            object,
+            said,
+            into: None,
+        }
     }
 
     pub(crate) fn constraints(&self, display: &Display) -> Option<Result<Constraints>> {
@@ -98,26 +104,47 @@ impl WlrSession {
         what: &'static str,
         timeout: Duration,
     ) -> Result<Progress> {
-        let asked = match self.asked.take() {
-            Some(asked) => asked,
-            None => self.ask(display),
+        let mut asked = match self.asked.take() {
+            Some(asked) if asked.into.as_ref().is_none_or(|into| into.is(buffer)) => asked,
+            other => {
+                if let Some(other) = other {
+                    other.object.destroy();
+                }
+                self.ask(display)
+            }
         };
+        let heard = self.copy(display, &mut asked, buffer, what, timeout);
+        if matches!(heard, Err(lucarne::Error::Timeout { .. })) {
+            self.asked = Some(asked);
+            return heard.map(|_| Progress::default());
+        }
+        asked.object.destroy();
+        self.has_captured |= heard? == Outcome::Ready;
+        Ok(std::mem::take(&mut lock(&asked.said).progress))
+    }
+
+    fn copy(
+        &self,
+        display: &Display,
+        asked: &mut Asked,
+        buffer: &Buffer,
+        what: &'static str,
+        timeout: Duration,
+    ) -> Result<Outcome> {
         let said = &asked.said;
-        let heard = display.until(what, timeout, || {
+        display.until(what, timeout, || {
             let said = lock(said);
             (said.is_complete || said.progress.ended.is_some()).then_some(())
-        });
-        let heard = heard.and_then(|()| {
+        })?;
+        if asked.into.is_none() {
             if self.has_captured {
                 asked.object.copy_with_damage(buffer.object());
             } else {
                 asked.object.copy(buffer.object());
             }
-            display.until(what, timeout, || lock(said).progress.ended)
-        });
-        asked.object.destroy();
-        self.has_captured |= heard? == Outcome::Ready;
-        Ok(std::mem::take(&mut lock(said).progress))
+            asked.into = Some(buffer.clone());
+        }
+        display.until(what, timeout, || lock(said).progress.ended)
     }
 
     pub(crate) fn end(&mut self) {

@@ -14,7 +14,7 @@ use lucarne_tests::{TIMEOUT, fds};
 use lucarne_wayland::Display;
 use tempfile::TempDir;
 
-use common::{SHORT, Show, Window, allocate, connect, read};
+use common::{SHORT, Show, allocate, connect, read};
 
 const NOBODY: u32 = 65534;
 
@@ -91,7 +91,7 @@ fn a_window_of_sways_is_captured_pixel_by_pixel() {
         return;
     };
     let socket = socket(sway.runtime.path());
-    let window = Window::open(&socket);
+    let window = common::window(&socket);
     let extent = Extent::new(width, height);
     let mut show = Show::begin(&window, &Allocator::HostMemory, extent, 3);
     let display = Display::wrap(&connect(&socket), TIMEOUT).expect("a display");

@@ -4,7 +4,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{Show, Window};
+use common::{Show, Window, handle_events, window};
 use lucarne::cpu::Allocator;
 use lucarne::{Extent, MemoryPath};
 use lucarne_tests::display::{Backend, Running, SOCKET, until, weston};
@@ -34,7 +34,7 @@ impl Screen {
     }
 
     fn window(&self) -> Window {
-        Window::open(&self.runtime.path().join(SOCKET))
+        window(&self.runtime.path().join(SOCKET))
     }
 
     /// Waits until the picture is in the middle of the screen, and all else is black; in vain it panics with what differs.
@@ -72,7 +72,7 @@ fn pictures_are_seen(backend: Backend<'_>, allocator: &Allocator) {
             let picture = Picture::of_many_colours(width, height, 10 * seed + frame);
             show.show(&picture);
             screen.shows(&picture);
-            window.handle_events();
+            handle_events(&mut window);
         }
         assert!(show.display.exports() <= 3, "each buffer was exported once");
         drop(screen);
@@ -98,7 +98,7 @@ fn a_compositor_without_dma_bufs_takes_host_memory_and_says_why() {
         return;
     };
     let window = screen.window();
-    let display = Display::wrap(&window.connection, TIMEOUT).expect("a display");
+    let display = Display::wrap(window.connection(), TIMEOUT).expect("a display");
     let offer = display.offer();
     assert_eq!(display.version("zwp_linux_dmabuf_v1"), None);
     let reason = offer.path(MemoryPath::DmaBuf).reason();
@@ -119,7 +119,7 @@ fn show_a_thousand_frames(allocator: &Allocator) {
     let mut before = None;
     for frame in 0..1000 {
         show.show(&pictures[frame % 2]);
-        window.handle_events();
+        handle_events(&mut window);
         if frame == 10 {
             before = Some(fds::list());
         }
@@ -156,7 +156,7 @@ fn frames_come_back_where_the_toolkit_reads_the_socket() {
         show.show(&Picture::of_many_colours(64, 32, seed));
     }
     until("the first frame's return", || {
-        window.handle_events();
+        handle_events(&mut window);
         show.surface.give_back().expect("a compositor");
         (show.pool.free() > 1).then_some(())
     });

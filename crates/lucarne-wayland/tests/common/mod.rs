@@ -8,6 +8,8 @@
 
 mod bare;
 mod captured;
+#[path = "../../../../examples/wayland-present/window.rs"]
+mod window;
 
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -22,29 +24,9 @@ use lucarne::{
 use lucarne_tests::TIMEOUT;
 use lucarne_tests::picture::Picture;
 use lucarne_wayland::{Buffer, Display, Surface};
-use wayland_client::globals::{GlobalListContents, registry_queue_init};
-use wayland_client::protocol::wl_compositor::WlCompositor;
-use wayland_client::protocol::wl_registry::{self, WlRegistry};
+use wayland_client::Connection;
 use wayland_client::protocol::wl_surface::WlSurface;
-use wayland_client::{Connection, Dispatch, EventQueue, QueueHandle, delegate_noop};
-use wayland_protocols::xdg::shell::client::xdg_surface::{self, XdgSurface};
-use wayland_protocols::xdg::shell::client::xdg_toplevel::{self, XdgToplevel};
-use wayland_protocols::xdg::shell::client::xdg_wm_base::{self, XdgWmBase};
-
-/// A window that fills the screen, in a queue of the program's own.
-pub(crate) struct Window {
-    pub(crate) connection: Connection,
-    pub(crate) surface: WlSurface,
-    queue: EventQueue<Events>,
-    events: Events,
-    _toplevel: XdgToplevel,
-}
-
-/// What the compositor has said to the program itself.
-#[derive(Debug, Default)]
-struct Events {
-    configured: bool,
-}
+pub(crate) use window::Window;
 
 /// A connection to a compositor's socket.
 pub(crate) fn connect(socket: &Path) -> Connection {
@@ -52,36 +34,16 @@ pub(crate) fn connect(socket: &Path) -> Connection {
     Connection::from_socket(stream).expect("a connection")
 }
 
-impl Window {
-    pub(crate) fn open(socket: &Path) -> Self {
-        let connection = connect(socket);
-        let (globals, mut queue) = registry_queue_init::<Events>(&connection).expect("globals");
-        let handle = queue.handle();
-        let compositor: WlCompositor = globals.bind(&handle, 4..=4, ()).expect("a compositor");
-        let shell: XdgWmBase = globals.bind(&handle, 1..=1, ()).expect("a shell");
-        let surface = compositor.create_surface(&handle, ());
-        let role = shell.get_xdg_surface(&surface, &handle, ());
-        let toplevel = role.get_toplevel(&handle, ());
-        toplevel.set_fullscreen(None);
-        surface.commit();
-        let mut events = Events::default();
-        while !events.configured {
-            queue.blocking_dispatch(&mut events).expect("a compositor");
-        }
-        Self {
-            connection,
-            surface,
-            queue,
-            events,
-            _toplevel: toplevel,
-        }
-    }
+/// A window that fills the screen, in a queue of the program's own.
+pub(crate) fn window(socket: &Path) -> Window {
+    Window::open(connect(socket), "a test", true).expect("a window")
+}
 
-    /// Reads the socket and handles the program's own events, as its loop does.
-    pub(crate) fn handle_events(&mut self) {
-        let handled = self.queue.roundtrip(&mut self.events);
-        handled.expect("events of a compositor that is there");
-    }
+/// Reads the socket and handles the program's own events, as its loop does.
+pub(crate) fn handle_events(window: &mut Window) {
+    let connection = window.connection().clone();
+    connection.roundtrip().expect("a compositor that is there");
+    assert!(window.is_open().expect("a compositor that is there"));
 }
 
 /// Frames that the CPU draws, shown on a surface.
@@ -114,8 +76,8 @@ impl Show {
         frames: usize,
     ) -> Self {
         Self::begin_on(
-            &window.connection,
-            &window.surface,
+            window.connection(),
+            window.surface(),
             allocator,
             extent,
             frames,
@@ -184,61 +146,3 @@ impl Show {
         }
     }
 }
-
-impl Dispatch<XdgWmBase, ()> for Events {
-    fn event(
-        _: &mut Self,
-        shell: &XdgWmBase,
-        event: xdg_wm_base::Event,
-        (): &(),
-        _: &Connection,
-        _: &QueueHandle<Self>,
-    ) {
-        if let xdg_wm_base::Event::Ping { serial } = event {
-            shell.pong(serial);
-        }
-    }
-}
-
-impl Dispatch<XdgSurface, ()> for Events {
-    fn event(
-        events: &mut Self,
-        surface: &XdgSurface,
-        event: xdg_surface::Event,
-        (): &(),
-        _: &Connection,
-        _: &QueueHandle<Self>,
-    ) {
-        if let xdg_surface::Event::Configure { serial } = event {
-            surface.ack_configure(serial);
-            events.configured = true;
-        }
-    }
-}
-
-impl Dispatch<XdgToplevel, ()> for Events {
-    fn event(
-        _: &mut Self,
-        _: &XdgToplevel,
-        _: xdg_toplevel::Event,
-        (): &(),
-        _: &Connection,
-        _: &QueueHandle<Self>,
-    ) {
-    }
-}
-
-impl Dispatch<WlRegistry, GlobalListContents> for Events {
-    fn event(
-        _: &mut Self,
-        _: &WlRegistry,
-        _: wl_registry::Event,
-        _: &GlobalListContents,
-        _: &Connection,
-        _: &QueueHandle<Self>,
-    ) {
-    }
-}
-
-delegate_noop!(Events: WlCompositor);
-delegate_noop!(Events: ignore WlSurface);

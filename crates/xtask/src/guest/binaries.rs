@@ -23,7 +23,7 @@ const FOLDERS: [&str; 9] = [
 ];
 
 /// Test programs that stay outside, and why.
-const NOT_IN_GUEST: [(&str, &str); 16] = [
+const NOT_IN_GUEST: [(&str, &str); 17] = [
     ("compile_fail", "runs cargo"),
     ("arrows", "reads sources, the same everywhere"),
     ("c_header", "reads sources, the same everywhere"),
@@ -48,6 +48,10 @@ const NOT_IN_GUEST: [(&str, &str); 16] = [
     ("window", "a compositor without a GPU is too slow there"),
     ("weston", "a compositor without a GPU is too slow there"),
     ("sway", "a compositor without a GPU is too slow there"),
+    (
+        "wayland_present",
+        "a compositor without a GPU is too slow there",
+    ),
     (
         "demo",
         "the guest runs the demo itself, at a size that it can bear",
