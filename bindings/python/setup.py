@@ -33,7 +33,11 @@ def leftovers():
     if not CRATE.is_dir():
         return {}
     place = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent.parent / "target")) / "python"
-    place.mkdir(parents=True, exist_ok=True)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        # Read-only: setuptools knows other places.
+        return {}
     return {"build": {"build_base": str(place / "build")}, "egg_info": {"egg_base": str(place)}}
 
 
