@@ -9,8 +9,9 @@ use crate::additions::Additions;
 use crate::convert::Asked;
 use crate::ffi::{self, DeviceLink, LayerCreateInfo};
 use crate::instance::{INSTANCES, Instance};
+use crate::queue::Queues;
 use crate::registry::{Key, Registry};
-use crate::{answer, guarded, log};
+use crate::{answer, guarded, log, queue};
 
 pub(crate) static DEVICES: Registry<Device> = Registry::new();
 
@@ -21,6 +22,7 @@ pub(crate) struct Device {
     destroy: Option<vk::PFN_vkDestroyDevice>,
     pub(crate) added: Vec<CString>,
     pub(crate) enabled: Vec<CString>,
+    pub(crate) queues: Queues,
 }
 
 /// `vkGetDeviceProcAddr`.
@@ -40,11 +42,11 @@ pub(crate) unsafe extern "system" fn get_device_proc_addr(
         // SAFETY: VUID-vkGetDeviceProcAddr-device-parameter: alive.
         let known = DEVICES.find(unsafe { Key::of(device) }?)?;
         // SAFETY: the program's own arguments, to the next layer.
-        unsafe { (known.next)(device, name) }
+        unsafe { queue::instead_of(known.next, device, name) }
     })
 }
 
-/// The layer's own functions among those of a device.
+/// The layer's own functions among those of a device, but for those of its queues.
 fn own(name: &CStr) -> vk::PFN_vkVoidFunction {
     match name.to_bytes() {
         b"vkGetDeviceProcAddr" => void!(get_device_proc_addr as vk::PFN_vkGetDeviceProcAddr),
@@ -231,6 +233,10 @@ impl Creation {
                 mem::transmute::<unsafe extern "system" fn(), vk::PFN_vkDestroyDevice>(function)
             }
         });
+        let queues = Queues::new(|name| {
+            // SAFETY: as above.
+            unsafe { (self.next)(device, name.as_ptr()) }
+        });
         let owned = |names: &[&CStr]| -> Vec<CString> {
             names.iter().map(|name| (*name).to_owned()).collect()
         };
@@ -244,6 +250,7 @@ impl Creation {
                 destroy,
                 added,
                 enabled,
+                queues,
             },
         );
     }

@@ -1,5 +1,5 @@
 //! `VK_LAYER_LUCARNE_extensions`: a Vulkan layer that adds to every `vkCreateDevice` the extensions and features that Lucarne
-//! wants, as far as the driver has them, and changes nothing else.
+//! wants, as far as the driver has them, and lets one thread at a time use a queue. It changes nothing else.
 //!
 //! It is for engines that create their own device and have no hook to say what to enable: `lucarne run -- PROGRAM` loads it.
 //! What was added can be asked for with `vkEnumerateAddedExtensionsLUCARNE`, what is enabled in all with `vkEnumerateEnabledExtensionsLUCARNE`
@@ -26,6 +26,7 @@ mod device;
 pub mod ffi;
 mod instance;
 mod log;
+mod queue;
 mod registry;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -235,6 +235,28 @@ impl Opened {
         list.iter().map(name).collect()
     }
 
+    /// What a submission of nothing, and both waits for it, answer.
+    pub(crate) fn submit_and_wait(&self) -> [vk::Result; 3] {
+        let (gdpa, device) = (self.gdpa, self.device);
+        let queue_of = function!(gdpa, device, c"vkGetDeviceQueue", vk::PFN_vkGetDeviceQueue);
+        let submit = function!(gdpa, device, c"vkQueueSubmit", vk::PFN_vkQueueSubmit);
+        let idle = function!(gdpa, device, c"vkQueueWaitIdle", vk::PFN_vkQueueWaitIdle);
+        let all_idle = function!(gdpa, device, c"vkDeviceWaitIdle", vk::PFN_vkDeviceWaitIdle);
+        let (submit, idle) = (submit.expect("a queue's"), idle.expect("a queue's"));
+        let mut queue = vk::Queue::null();
+        // SAFETY: the device was created with this queue.
+        unsafe { queue_of.expect("a device's")(device, 0, 0, &raw mut queue) };
+        let info = vk::SubmitInfo::default();
+        [
+            // SAFETY: a queue of this thread's, and a submission of nothing.
+            unsafe { submit(queue, 1, &raw const info, vk::Fence::null()) },
+            // SAFETY: as above.
+            unsafe { idle(queue) },
+            // SAFETY: a live device, whose only queue is this thread's.
+            unsafe { all_idle.expect("a device's")(device) },
+        ]
+    }
+
     pub(crate) fn added(&self) -> Vec<CString> {
         self.list(c"vkEnumerateAddedExtensionsLUCARNE")
     }

@@ -314,7 +314,7 @@ fn everything_else_is_passed_through() {
     let program = Program::new(vk::API_VERSION_1_1);
     let (_, device) = program.device(&[], NO_CHAIN);
     let device = device.expect("a device");
-    for name in [c"vkQueueSubmit", c"vkCreateImage", c"vkGetMemoryFdKHR"] {
+    for name in [c"vkResetFences", c"vkCreateImage", c"vkGetMemoryFdKHR"] {
         // SAFETY: a live device, and a NUL-terminated name.
         let below = unsafe { below::get_device_proc_addr(device.device, name.as_ptr()) };
         let below = below.map(|function| function as usize);
@@ -324,6 +324,24 @@ fn everything_else_is_passed_through() {
     assert_eq!(device.address(c"vkNoSuchFunction"), None);
     // A device has no functions of an instance.
     assert_eq!(device.address(c"vkCreateInstance"), None);
+}
+
+#[test]
+fn submissions_go_by_the_layer_and_arrive() {
+    let program = Program::new(vk::API_VERSION_1_1);
+    let (_, device) = program.device(&[], NO_CHAIN);
+    let device = device.expect("a device");
+    for name in [c"vkQueueSubmit", c"vkQueueWaitIdle", c"vkDeviceWaitIdle"] {
+        // SAFETY: a live device, and a NUL-terminated name.
+        let below = unsafe { below::get_device_proc_addr(device.device, name.as_ptr()) };
+        let below = below.map(|function| function as usize);
+        assert!(device.address(name).is_some(), "{name:?}");
+        assert_ne!(device.address(name), below, "{name:?}");
+    }
+    // Not enabled here, so that there is nothing to stand before.
+    assert_eq!(device.address(c"vkQueuePresentKHR"), None);
+    let answers = device.submit_and_wait();
+    assert_eq!(answers, [vk::Result::SUCCESS; 3]);
 }
 
 #[test]
