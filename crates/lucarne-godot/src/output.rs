@@ -123,11 +123,7 @@ impl LucarneOutput {
     /// before the first one.
     #[func]
     fn get_copies_per_frame(&self) -> i64 {
-        match (&self.told.path, &self.publish) {
-            (Some(_), Some(publish)) if publish.is_on_gpu() => 1,
-            (Some(_), _) => 2,
-            (None, _) => 0,
-        }
+        self.told.copies
     }
 
     /// What tells readers that a frame is ready: "sync_file", or that the CPU waits for it.

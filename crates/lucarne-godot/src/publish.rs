@@ -79,11 +79,6 @@ impl Publish {
         }))
     }
 
-    /// Whether it goes over the GPU.
-    pub(crate) fn is_on_gpu(&self) -> bool {
-        matches!(self.end, End::Gpu { .. })
-    }
-
     pub(crate) fn consumers(&self) -> usize {
         match &self.end {
             End::Gpu { producer, .. } => producer.consumers(),
@@ -99,17 +94,16 @@ impl Publish {
         }
     }
 
-    /// What has happened, oldest first.
+    /// What has happened, oldest first. A new generation is told of with its first slot.
     pub(crate) fn events(&mut self) -> Vec<ProducerEvent> {
         let next = || match &mut self.end {
             End::Gpu { producer, .. } => producer.event(),
             End::Host { producer, .. } => producer.event(),
         };
         let events: Vec<ProducerEvent> = std::iter::from_fn(next).collect();
-        for event in &events {
-            if let ProducerEvent::Generation { rung, .. } = event {
-                self.told.path = Some(rung.path());
-            }
+        let is_new = |event: &ProducerEvent| matches!(event, ProducerEvent::Generation { .. });
+        if events.iter().any(is_new) {
+            self.told = Told::default();
         }
         events
     }
@@ -227,7 +221,7 @@ fn copy(
         // Of a generation before the viewport changed.
         return Ok(None);
     }
-    note(told, agreement);
+    note(told, agreement, 1);
     if !slot.gate().is_signaled()? || !slot.image().is_idle()? {
         *next = Some(slot);
         return Ok(None);
@@ -281,7 +275,8 @@ fn upload(
     if slot.agreement().extent != shape.extent {
         return Ok(false);
     }
-    note(told, slot.agreement());
+    // Godot's reading back, and the CPU's.
+    note(told, slot.agreement(), 2);
     if !slot.gate().is_signaled()? {
         *next = Some(slot);
         return Ok(false);
@@ -297,12 +292,17 @@ fn upload(
     Ok(true)
 }
 
-fn note(told: &mut Told, agreement: &Agreement) {
-    if told.path.is_none() || told.path != Some(agreement.path()) || told.fences.is_empty() {
-        told.path = Some(agreement.path());
-        told.fences = agreement.acquire.to_string();
+/// Sentences are made where the agreement is another one than before.
+fn note(told: &mut Told, agreement: &Agreement, copies: i64) {
+    if told.path == Some(agreement.path()) && told.copies == copies {
+        return;
     }
-    told.reason = say::refused(&agreement.refused);
+    *told = Told {
+        path: Some(agreement.path()),
+        copies,
+        fences: agreement.acquire.to_string(),
+        reason: say::refused(&agreement.refused),
+    };
 }
 
 fn request(shape: Shape, producer: Usage) -> Request {

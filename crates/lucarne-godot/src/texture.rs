@@ -144,11 +144,7 @@ impl LucarneTexture {
     /// the first one.
     #[func]
     fn get_copies_per_frame(&self) -> i64 {
-        match (&self.told.path, &self.watch) {
-            (Some(_), Some(Watch::Gpu(..))) => 1,
-            (Some(_), _) => 2,
-            (None, _) => 0,
-        }
+        self.told.copies
     }
 
     /// What says that a frame is ready: "sync_file", or that the CPU waits for it.

@@ -23,6 +23,8 @@ pub(crate) enum Watch {
 pub(crate) struct End<I: 'static> {
     consumer: Consumer<Imports<I>>,
     held: Option<Held<I>>,
+    /// Of each frame, by whoever shows it.
+    copies: i64,
     pub(crate) told: Told,
 }
 
@@ -32,6 +34,8 @@ type Imports<I> = Box<dyn FnMut(&Frame) -> lucarne::Result<I>>;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Told {
     pub(crate) path: Option<MemoryPath>,
+    /// Of a frame, on this side.
+    pub(crate) copies: i64,
     /// What gates the turns.
     pub(crate) fences: String,
     /// Why no better path is taken, or what else is wrong.
@@ -62,7 +66,7 @@ impl Watch {
                 let import: Imports<vulkan::Image> =
                     Box::new(move |frame| device.import(frame, usage));
                 let consumer = Consumer::connect(name, &offer, options.usage(usage), import)?;
-                Ok(Self::Gpu(Rc::clone(gpu), End::new(consumer)))
+                Ok(Self::Gpu(Rc::clone(gpu), End::new(consumer, 1)))
             }
             Way::Host(_) => {
                 let device = host::open()?;
@@ -70,7 +74,8 @@ impl Watch {
                 offer.name = format!("Godot: {}", offer.name);
                 let import: Imports<cpu::Image> = Box::new(move |frame| device.import(frame));
                 let consumer = Consumer::connect(name, &offer, options, import)?;
-                Ok(Self::Host(End::new(consumer)))
+                // The CPU's, and Godot's upload.
+                Ok(Self::Host(End::new(consumer, 2)))
             }
         }
     }
@@ -89,10 +94,11 @@ pub(crate) fn nothing_in_common(error: &Error) -> bool {
 }
 
 impl<I> End<I> {
-    fn new(consumer: Consumer<Imports<I>>) -> Self {
+    fn new(consumer: Consumer<Imports<I>>, copies: i64) -> Self {
         Self {
             consumer,
             held: None,
+            copies,
             told: Told::default(),
         }
     }
@@ -148,6 +154,7 @@ impl<I> End<I> {
                     };
                     self.told = Told {
                         path: Some(rung.path()),
+                        copies: self.copies,
                         fences: acquire.to_string(),
                         reason: say::join(&say::refused(&refused), trust),
                     };

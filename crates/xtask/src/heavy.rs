@@ -4,6 +4,7 @@
 use crate::error::Result;
 use crate::process;
 use crate::report::{Report, Require, Tier};
+use crate::root::Root;
 use crate::test;
 use crate::workspace::Workspace;
 
@@ -16,15 +17,49 @@ pub(crate) struct Heavy {
     pub(crate) packages: &'static [&'static str],
     /// What it needs of the distribution beyond what all tests need.
     pub(crate) system: &'static [&'static str],
+    /// A root file system that its tests need, and the variable that tells them where it is.
+    pub(crate) root: Option<(Root, &'static str)>,
 }
 
-pub(crate) const HEAVY: &[Heavy] = &[BEVY, PIPEWIRE];
+pub(crate) const HEAVY: &[Heavy] = &[BEVY, GODOT, PIPEWIRE];
 
 /// Bevy itself, and wgpu a second time, in the release that it is on.
 const BEVY: Heavy = Heavy {
     kind: "bevy",
     packages: &["lucarne-bevy", "lucarne-example-bevy", "lucarne-wgpu-29"],
     system: &[],
+    root: None,
+};
+
+const GODOT: Heavy = Heavy {
+    kind: "godot",
+    packages: &["lucarne-godot"],
+    system: &[],
+    root: Some((SID, "LUCARNE_GODOT_ROOT")),
+};
+
+/// Godot 4, which no release of Debian has yet, and the drivers of its days. Its programs are run without entering it.
+const SID: Root = Root {
+    folder: ["godot", "sid"],
+    // Unpacked, and not set up.
+    variant: "extract",
+    suites: &["sid"],
+    packages: &[
+        "godot",
+        "libegl-mesa0",
+        "libegl1",
+        "libgl1",
+        "libgl1-mesa-dri",
+        "libvulkan1",
+        "mesa-vulkan-drivers",
+    ],
+    // A mirror that stands still has a release file of sid that is over its time.
+    apt: &["Acquire::Check-Valid-Until \"false\""],
+    last: &[
+        "usr/bin/godot",
+        "usr/lib/x86_64-linux-gnu/libvulkan.so.1",
+        "usr/share/vulkan/icd.d/lvp_icd.json",
+    ],
 };
 
 const PIPEWIRE: Heavy = Heavy {
@@ -40,6 +75,7 @@ const PIPEWIRE: Heavy = Heavy {
         "gstreamer1.0-plugins-base",
         "gstreamer1.0-plugins-good",
     ],
+    root: None,
 };
 
 /// Those that the user named, and those that must not be skipped.
@@ -84,6 +120,14 @@ impl Heavy {
         cargo
             .args(["--no-fail-fast", "--", "--show-output"])
             .args(&options.filter);
+        if let Some((root, variable)) = &self.root {
+            let log = workspace.log(&format!("root-{kind}"));
+            match root.ready(&log, verbose) {
+                Ok(place) => _ = cargo.env(variable, place),
+                // Without it the tests skip, or fail where they must not.
+                Err(error) => report.add(Tier::not_run(kind, kind, &error.to_string(), require)),
+            }
+        }
         let title = format!("running the tests of {kind}");
         test::reads(workspace, &title, cargo, require, verbose, report)
     }

@@ -20,6 +20,7 @@ mod passing;
 mod process;
 mod progress;
 mod report;
+mod root;
 mod shaders;
 mod test;
 mod workspace;

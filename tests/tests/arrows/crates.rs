@@ -111,7 +111,13 @@ pub(crate) const CRATES: [Row; 16] = [
         &["vulkan"],
         FOREIGN,
     )),
-    neighbour(row("lucarne-godot", STREAMS, &["vulkan"], FOREIGN)),
+    // What Godot's device cannot share goes through the CPU.
+    neighbour(row(
+        "lucarne-godot",
+        STREAMS,
+        &["cpu", "vulkan"],
+        Unsafe::In(&["ffi/"]),
+    )),
     // Nothing but entry points of Vulkan's.
     neighbour(row("lucarne-layer", STREAMS, &["vulkan"], Unsafe::Anywhere)),
     neighbour(row("lucarne-pipewire", CORE, NO_BACKEND, FOREIGN)),

@@ -254,7 +254,7 @@ fn prepare(workspace: &Workspace, options: &Options, verbose: bool) -> Result<Pa
     )?;
     let root = match options.drivers {
         Drivers::Host => None,
-        Drivers::Newer => Some(root::newer(&workspace.log("root"), verbose)?),
+        Drivers::Newer => Some(root::NEWER.ready(&workspace.log("root"), verbose)?),
     };
     let virtio_gpu = kernel.has_module("virtio-gpu.ko") && machine::has_virtio_gpu(&qemu);
     Ok(Parts {
