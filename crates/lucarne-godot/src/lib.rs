@@ -19,6 +19,7 @@ mod gpu;
 mod host;
 #[expect(unreachable_pub, reason = "gdext writes setters that are pub")]
 mod output;
+mod prepare;
 mod publish;
 mod say;
 #[expect(unreachable_pub, reason = "gdext writes setters that are pub")]

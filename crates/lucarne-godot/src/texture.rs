@@ -12,6 +12,7 @@ use lucarne_stream::{Error, Result};
 
 use crate::ffi::Picture;
 use crate::gpu::{self, Gpu, Way};
+use crate::prepare::Prepared;
 use crate::watch::{End, Told, Watch};
 use crate::{convert, host, say, watch};
 
@@ -56,8 +57,8 @@ struct Screen {
     rid: Rid,
     extent: Extent,
     picture: Option<Picture>,
-    /// One of the next size, and the number of frames that had been drawn when it was made.
-    next: Option<(Picture, u64)>,
+    /// One of the next size.
+    next: Option<Prepared>,
 }
 
 #[godot_api]
@@ -312,24 +313,24 @@ impl Screen {
             end.release(fence)?;
             return Ok(true);
         }
-        let drawn = gpu::drawn();
-        let Some((picture, since)) = self.next.take().filter(|(next, _)| fits(next)) else {
+        let fitting = self.next.take_if(|next| fits(&next.picture));
+        if let Some(other) = self.next.take() {
+            other.cancel();
+        }
+        let Some(next) = fitting else {
             let made = Picture::new(&gpu.godot, extent, format).map_err(refused)?;
-            self.next = Some((made, drawn));
+            self.next = Some(Prepared::new(made));
             return Ok(false);
         };
-        // Godot brings a new texture into its layout with the next frame that it draws.
-        if drawn <= since {
-            self.next = Some((picture, since));
+        if !next.is_drawn() {
+            self.next = Some(next);
             return Ok(false);
         }
-        let fence = picture.copy(&gpu.device, image, ready, TIMEOUT)?;
+        let fence = next.picture.copy(&gpu.device, image, ready, TIMEOUT)?;
         end.release(fence)?;
-        let mut server = RenderingServer::singleton();
-        let by = server.texture_rd_create(picture.rid());
-        server.texture_replace(self.rid, by);
+        RenderingServer::singleton().texture_replace(self.rid, next.view);
         // The one before it goes after Godot's view of it.
-        self.picture = Some(picture);
+        self.picture = Some(next.finish());
         self.extent = extent;
         Ok(true)
     }
@@ -357,6 +358,9 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
+        if let Some(next) = self.next.take() {
+            next.cancel();
+        }
         RenderingServer::singleton().free_rid(self.rid);
     }
 }

@@ -183,7 +183,10 @@ impl Godot {
         let log = self.log.join("\n");
         assert!(ended.success(), "{ended}\n{log}");
         let complaints = ["ERROR", "WARNING", "leaked", "panicked"];
-        let found = complaints.iter().find(|word| log.contains(**word));
+        // The software driver of OpenGL has no such mode.
+        let vsync = "Could not set V-Sync mode";
+        let mut lines = log.lines().filter(|line| !line.contains(vsync));
+        let found = lines.find(|line| complaints.iter().any(|word| line.contains(word)));
         assert_eq!(found, None, "{log}");
     }
 

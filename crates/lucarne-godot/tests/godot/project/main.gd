@@ -61,7 +61,6 @@ func _facts() -> Dictionary:
 		"driver": RenderingServer.get_video_adapter_name(),
 		"in": _facts_of(screen()),
 		"out": _facts_of($Output),
-		"warnings": $Output.call("_get_configuration_warnings"),
 		"size": [screen().get_width(), screen().get_height()],
 	}
 
