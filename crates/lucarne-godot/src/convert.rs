@@ -39,6 +39,26 @@ pub(crate) fn srgb(texture: DataFormat) -> Option<DataFormat> {
     FORMATS.iter().find(|row| row.1 == texture)?.2
 }
 
+/// The same with padding in the place of alpha, for pictures whose alpha means nothing.
+const OPAQUE: [(Format, Format); 2] = [
+    (Format::ABGR8888, Format::XBGR8888),
+    (Format::ABGR16161616F, Format::XBGR16161616F),
+];
+
+/// The formats that a texture's numbers are sent in, best first. Only a picture with transparent places needs alpha; but some
+/// readers know no padding.
+pub(crate) fn sent_as(format: Format, is_opaque: bool) -> Vec<Format> {
+    let padded = OPAQUE.iter().find(|row| row.0 == format);
+    let padded = padded.map(|row| row.1).filter(|_| is_opaque);
+    padded.into_iter().chain([format]).collect()
+}
+
+/// The format of a texture that frames of a [sent](sent_as) format are copied out of.
+pub(crate) fn sent_format(format: Format) -> Option<DataFormat> {
+    let row = OPAQUE.iter().find(|row| row.1 == format);
+    data_format(row.map_or(format, |row| row.0))
+}
+
 /// The formats of frames that the CPU makes pixels of.
 pub(crate) const CPU_FORMATS: [Format; 4] = [
     Format::ABGR8888,
@@ -86,6 +106,17 @@ mod tests {
         }
         assert_eq!(data_format(Format::XRGB8888), None, "padding");
         assert_eq!(format(DataFormat::R8_UNORM), None);
+    }
+
+    #[test]
+    fn what_is_opaque_is_sent_with_padding_where_that_is_known() {
+        let both = [Format::XBGR8888, Format::ABGR8888];
+        assert_eq!(sent_as(Format::ABGR8888, true), both);
+        assert_eq!(sent_as(Format::ABGR8888, false), both[1..]);
+        assert_eq!(sent_as(Format::ARGB8888, true), [Format::ARGB8888]);
+        let texture = Some(DataFormat::R8G8B8A8_UNORM);
+        assert_eq!(both.map(sent_format), [texture; 2]);
+        assert_eq!(sent_format(Format::NV12), None);
     }
 
     #[test]

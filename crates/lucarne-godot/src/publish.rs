@@ -35,7 +35,21 @@ pub(crate) struct Publish {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Shape {
     extent: Extent,
+    /// Of the texture.
     format: Format,
+    /// What its alpha is means nothing: 3D leaves 0 in the background.
+    is_opaque: bool,
+}
+
+impl Shape {
+    fn formats(self) -> Vec<Format> {
+        convert::sent_as(self.format, self.is_opaque)
+    }
+
+    /// Whether frames are made for it.
+    fn is_of(self, agreement: &Agreement) -> bool {
+        agreement.extent == self.extent && self.formats().contains(&agreement.format)
+    }
 }
 
 enum End {
@@ -94,18 +108,13 @@ impl Publish {
         }
     }
 
-    /// What has happened, oldest first. A new generation is told of with its first slot.
+    /// What has happened, oldest first.
     pub(crate) fn events(&mut self) -> Vec<ProducerEvent> {
         let next = || match &mut self.end {
             End::Gpu { producer, .. } => producer.event(),
             End::Host { producer, .. } => producer.event(),
         };
-        let events: Vec<ProducerEvent> = std::iter::from_fn(next).collect();
-        let is_new = |event: &ProducerEvent| matches!(event, ProducerEvent::Generation { .. });
-        if events.iter().any(is_new) {
-            self.told = Told::default();
-        }
-        events
+        std::iter::from_fn(next).collect()
     }
 
     /// After Godot has drawn a frame: sends what was copied in it, and has the next one copied. Says whether one was sent.
@@ -216,12 +225,11 @@ fn copy(
     let Some(slot) = slot(producer, next)? else {
         return Ok(None);
     };
-    let agreement = slot.agreement();
-    if agreement.extent != shape.extent || agreement.format != shape.format {
+    if !shape.is_of(slot.agreement()) {
         // Of a generation before the viewport changed.
         return Ok(None);
     }
-    note(told, agreement, 1);
+    note(told, &slot, 1);
     if !slot.gate().is_signaled()? || !slot.image().is_idle()? {
         *next = Some(slot);
         return Ok(None);
@@ -272,11 +280,11 @@ fn upload(
     let Some(slot) = slot(producer, next)? else {
         return Ok(false);
     };
-    if slot.agreement().extent != shape.extent {
+    if !shape.is_of(slot.agreement()) {
         return Ok(false);
     }
     // Godot's reading back, and the CPU's.
-    note(told, slot.agreement(), 2);
+    note(told, &slot, 2);
     if !slot.gate().is_signaled()? {
         *next = Some(slot);
         return Ok(false);
@@ -292,12 +300,14 @@ fn upload(
     Ok(true)
 }
 
-/// Sentences are made where the agreement is another one than before.
-fn note(told: &mut Told, agreement: &Agreement, copies: i64) {
-    if told.path == Some(agreement.path()) && told.copies == copies {
+/// Sentences are made once for each generation.
+fn note<I>(told: &mut Told, slot: &SlotWriting<I>, copies: i64) {
+    if told.generation == slot.generation() {
         return;
     }
+    let agreement = slot.agreement();
     *told = Told {
+        generation: slot.generation(),
         path: Some(agreement.path()),
         copies,
         fences: agreement.acquire.to_string(),
@@ -307,7 +317,7 @@ fn note(told: &mut Told, agreement: &Agreement, copies: i64) {
 
 fn request(shape: Shape, producer: Usage) -> Request {
     Request::new(shape.extent)
-        .formats(&[shape.format])
+        .formats(&shape.formats())
         .usage(producer, Usage::SAMPLE)
 }
 
@@ -329,7 +339,13 @@ fn look(gpu: &Gpu, viewport: &Gd<Viewport>) -> Result<Option<(Rid, Shape)>> {
         return Err(refused(problem).into());
     };
     let extent = Extent::new(is.get_width(), is.get_height());
-    Ok(Some((rid, Shape { extent, format })))
+    let is_opaque = !viewport.has_transparent_background();
+    let shape = Shape {
+        extent,
+        format,
+        is_opaque,
+    };
+    Ok(Some((rid, shape)))
 }
 
 fn host_shape(viewport: &Gd<Viewport>) -> Option<Shape> {
@@ -344,8 +360,12 @@ fn host_shape(viewport: &Gd<Viewport>) -> Option<Shape> {
         side
     };
     let extent = Extent::new(side(size.x), side(size.y));
-    let format = Format::ABGR8888;
-    (extent.width > 0 && extent.height > 0).then_some(Shape { extent, format })
+    let shape = Shape {
+        extent,
+        format: Format::ABGR8888,
+        is_opaque: !viewport.has_transparent_background(),
+    };
+    (extent.width > 0 && extent.height > 0).then_some(shape)
 }
 
 fn refused(problem: String) -> Error {

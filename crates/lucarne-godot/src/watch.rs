@@ -33,6 +33,8 @@ type Imports<I> = Box<dyn FnMut(&Frame) -> lucarne::Result<I>>;
 /// What is known of how frames come.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Told {
+    /// Of which generation; 0 before the first.
+    pub(crate) generation: u64,
     pub(crate) path: Option<MemoryPath>,
     /// Of a frame, on this side.
     pub(crate) copies: i64,
@@ -141,6 +143,7 @@ impl<I> End<I> {
         while let Some(event) = self.consumer.event() {
             match event {
                 ConsumerEvent::Generation {
+                    number,
                     rung,
                     refused,
                     needs_trust,
@@ -153,6 +156,7 @@ impl<I> End<I> {
                         ""
                     };
                     self.told = Told {
+                        generation: number,
                         path: Some(rung.path()),
                         copies: self.copies,
                         fences: acquire.to_string(),

@@ -58,7 +58,7 @@ impl Slot {
     ) -> Result<Self> {
         let image = device.export(agreement)?;
         let format = agreement.format;
-        let texture = convert::data_format(format).ok_or_else(|| {
+        let texture = convert::sent_format(format).ok_or_else(|| {
             let what = format!("{format} in Godot");
             unsupported(what, "is none of the formats that Godot's textures have")
         })?;
