@@ -78,7 +78,7 @@ const fn neighbour(row: Row) -> Row {
 }
 
 /// A neighbour sees at most the one backend that it is about; the command, the C ABI and what tries a whole machine see all.
-pub(crate) const CRATES: [Row; 16] = [
+pub(crate) const CRATES: [Row; 17] = [
     // Its modules have a table of their own.
     row("lucarne", &[], &BACKENDS, Unsafe::Anywhere),
     row("lucarne-stream", CORE, NO_BACKEND, Unsafe::Nowhere),
