@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use lucarne::color::ColorDescription;
@@ -14,6 +14,9 @@ use lucarne_stream::{Allocate, Producer, ProducerOptions};
 use crate::copy::{self, copy};
 use crate::output::{Output, Told};
 use crate::{Common, Failure, Stop, wait};
+
+/// How long nothing may come before it is told why.
+const UNLINKED: Duration = Duration::from_secs(2);
 
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -79,6 +82,7 @@ pub(crate) fn run(options: &Options, stop: &Stop, output: &mut Output) -> Result
     };
     let mut making: Option<(Producer<Made>, FrameLayout)> = None;
     let mut counts = Counts::default();
+    let mut ask = Some(Instant::now() + UNLINKED);
     while !stop.asked() && !options.common.is_enough(counts.frames) {
         match &making {
             Some((producer, _)) => wait(&[consumer_fd(&consumer), producer_fd(producer)])?,
@@ -86,6 +90,10 @@ pub(crate) fn run(options: &Options, stop: &Stop, output: &mut Output) -> Result
         }
         consumer.dispatch(Duration::ZERO)?;
         tell(&mut consumer, output)?;
+        if ask.is_some_and(|at| at <= Instant::now()) {
+            ask = None;
+            tell_why_not(&consumer, &options.node, output)?;
+        }
         if let Some((producer, _)) = &mut making {
             producer.dispatch()?;
             while producer.event().is_some() {}
@@ -120,6 +128,27 @@ fn connect(options: &Options, device: &cpu::Device) -> Result<Consumer<cpu::Imag
     Ok(Consumer::new(&node, &offer, settings, move |frame| {
         device.import(frame)
     })?)
+}
+
+/// Says once why nothing comes.
+fn tell_why_not(
+    consumer: &Consumer<cpu::Image>,
+    node: &str,
+    output: &mut Output,
+) -> Result<(), Failure> {
+    if consumer.negotiated().is_some() {
+        return Ok(());
+    }
+    let text = match consumer.explain(node, UNLINKED) {
+        Ok(Some(explanation)) => match &explanation.outcome {
+            Ok(_) => format!("{node} is there, and nobody has linked it to this node yet"),
+            Err(_) => explanation.to_string(),
+        },
+        Ok(None) => format!("there is no node {node:?} with video; waiting for it"),
+        // The node tells that there is no daemon.
+        Err(_) => return Ok(()),
+    };
+    output.tell(&Told::Node { text })
 }
 
 fn consumer_fd(consumer: &Consumer<cpu::Image>) -> std::os::fd::BorrowedFd<'_> {

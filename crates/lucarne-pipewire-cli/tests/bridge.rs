@@ -244,6 +244,23 @@ fn a_stream_comes_back_as_a_stream() {
 }
 
 #[test]
+fn a_node_that_is_not_there_is_told() {
+    let _alone = alone();
+    let Some(daemon) = daemon() else { return };
+    let folder = folder();
+    let watch = bridge(&daemon, folder.path(), &["watch", "nobody", "out"]);
+    let mut said = String::new();
+    wait_for("a word of it", || {
+        said.extend(watch.said());
+        said.contains("there is no node")
+    });
+    assert!(
+        said.contains("nobody") && said.contains("connected to PipeWire"),
+        "{said}"
+    );
+}
+
+#[test]
 fn what_cannot_be_done_is_said() {
     let program = env!("CARGO_BIN_EXE_lucarne-pipewire");
     let folder = folder();

@@ -98,6 +98,18 @@ impl Wanted<'_> {
         found
     }
 
+    /// The part of the offer that is listed, under the node's name.
+    pub(crate) fn listed(&self, offer: &Offer, name: &str, able: fn(&OfferEntry) -> bool) -> Offer {
+        let mut listed = offer.clone();
+        name.clone_into(&mut listed.name);
+        let standing: Vec<OfferEntry> = offer.standing().cloned().collect();
+        listed.entries = standing
+            .into_iter()
+            .filter(|entry| self.formats.contains(&entry.format) && self.takes(entry, able))
+            .collect();
+        listed
+    }
+
     pub(crate) fn candidate(&self, format: Format, tilings: Vec<Tiling>, fixed: bool) -> Candidate {
         Candidate {
             format,

@@ -8,6 +8,7 @@ use lucarne::{Extent, Format, Frame, MAX_EXTENT, MemoryPath, Offer, Received, Us
 
 use crate::error::Result;
 use crate::event::{Event, Negotiated};
+use crate::explain::Explanation;
 use crate::input::Input;
 use crate::loan::{NodeFrame, Returns};
 use crate::node::{Node, Side};
@@ -164,6 +165,18 @@ impl<I: 'static> Consumer<I> {
     /// What the frames are, once there is a peer.
     pub fn negotiated(&self) -> Option<Negotiated> {
         self.node.side().negotiated()
+    }
+
+    /// What a link with the node of this name (or serial number) would come to, as far as both lists tell: PipeWire gives a reason only
+    /// to whoever made the link. `None` where there is no such node, or it has no video. Asks the daemon, over a connection of its
+    /// own, and blocks for `timeout` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Library`](crate::Error::Library) where no daemon answers in time.
+    pub fn explain(&self, node: &str, timeout: Duration) -> Result<Option<Explanation>> {
+        let infos = self.node.listed_by(node, timeout)?;
+        Ok(infos.map(|infos| self.node.side().explain(node, &infos)))
     }
 
     /// How many imports there were: one for each buffer of the peer's, and not one for each frame.

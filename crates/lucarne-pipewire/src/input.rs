@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lucarne::kernel::FenceRole;
 use lucarne::negotiate::{OfferEntry, Strike, StrikeReason};
-use lucarne::{Fence, Frame, MemoryPath, Modifier, Offer, Received, Tiling};
+use lucarne::{Fence, Frame, MemoryPath, Modifier, Offer, Received, Request, Tiling, Usage};
 use pipewire::properties::PropertiesBox;
 use pipewire::spa::sys;
 use pipewire::spa::utils::Direction;
@@ -18,6 +18,7 @@ use crate::consumer::{ConsumerOptions, Delivery};
 use crate::convert;
 use crate::error::Result;
 use crate::event::{Event, Negotiated};
+use crate::explain::Explanation;
 use crate::ffi::{self, RawBuffer};
 use crate::import::{self, Blocks};
 use crate::loan::{Contents, NodeFrame, Return, Returns};
@@ -124,6 +125,19 @@ impl<I: 'static> Input<I> {
             },
             color: Say::Nothing,
         }
+    }
+
+    /// What a link with a node that lists these would come to.
+    pub(crate) fn explain(&self, node: &str, infos: &[VideoInfo]) -> Explanation {
+        let theirs = candidates::peer(node, infos, &self.offer);
+        let ours = self.wanted().listed(&self.offer, &self.name, can_use);
+        let extents = infos.iter().map(|info| info.extent);
+        let smallest = extents.min_by_key(|one| u64::from(one.width) * u64::from(one.height));
+        let request = Request::new(smallest.unwrap_or(self.options.preferred))
+            .formats(&self.options.formats)
+            .paths(&self.options.paths)
+            .usage(Usage::empty(), self.options.usage);
+        Explanation::of(ours, theirs, &request, Self::DIRECTION)
     }
 
     pub(crate) fn negotiated(&self) -> Option<Negotiated> {

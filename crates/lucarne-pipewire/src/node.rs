@@ -22,6 +22,7 @@ use rustix::event::{EventfdFlags, epoll};
 
 use crate::error::{Error, Result};
 use crate::event::Event;
+use crate::explain;
 use crate::ffi::{self, Cycle, Listener, RawBuffer};
 use crate::pods::{Param, VideoInfo};
 
@@ -139,6 +140,20 @@ impl<S: Side> Node<S> {
         self.side.borrow_mut()
     }
 
+    /// What the other node lists for the direction that a link with this one needs.
+    pub(crate) fn listed_by(
+        &self,
+        other: &str,
+        timeout: Duration,
+    ) -> Result<Option<Vec<VideoInfo>>> {
+        let theirs = if S::DIRECTION == Direction::Output {
+            Direction::Input
+        } else {
+            Direction::Output
+        };
+        explain::listed_by(other, theirs, self.remote.as_deref(), timeout)
+    }
+
     pub(crate) fn stream(&self) -> Option<&Stream> {
         self.connection
             .as_ref()
@@ -215,11 +230,7 @@ impl<S: Side> Node<S> {
     fn try_connect(&self) -> Result<Connection<S>> {
         let context = ContextRc::new(&self.main_loop, None)
             .map_err(|error| Error::library("pw_context_new", error))?;
-        let remote = self.remote.as_ref().map(|socket| {
-            let mut properties = PropertiesBox::new();
-            properties.insert(*pipewire::keys::REMOTE_NAME, socket.as_str());
-            properties
-        });
+        let remote = self.remote.as_deref().map(remote_properties);
         let core = context.connect_rc(remote).map_err(|_| {
             let socket = self.remote.as_deref().unwrap_or("pipewire-0");
             Error::library(
@@ -307,6 +318,13 @@ impl<S: Side> Node<S> {
 }
 
 const EPIPE: i32 = 32;
+
+/// Those of a connection to another daemon than the user's own.
+pub(crate) fn remote_properties(socket: &str) -> PropertiesBox {
+    let mut properties = PropertiesBox::new();
+    properties.insert(*pipewire::keys::REMOTE_NAME, socket);
+    properties
+}
 
 pub(crate) fn new_wake() -> Result<Arc<OwnedFd>> {
     let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;

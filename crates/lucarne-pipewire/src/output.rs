@@ -18,8 +18,9 @@ use crate::candidates::{self, Say, Wanted};
 use crate::convert;
 use crate::error::Result;
 use crate::event::{Event, Negotiated};
+use crate::explain::Explanation;
 use crate::export;
-use crate::ffi::{self, Cycle, RawBuffer};
+use crate::ffi::{self, Chunk, Cycle, Data, RawBuffer};
 use crate::metadata::{self, Metadata};
 use crate::node::{self, Side};
 use crate::pods::{Buffers, Modifiers, Param, Size, VideoInfo};
@@ -116,6 +117,13 @@ impl<I: 'static> Output<I> {
             size: Size::Fixed(self.request.extent),
             color: Say::Color(self.options.color),
         }
+    }
+
+    /// What a link with a node that lists these would come to.
+    pub(crate) fn explain(&self, node: &str, infos: &[VideoInfo]) -> Explanation {
+        let theirs = candidates::peer(node, infos, &self.offer);
+        let ours = self.wanted().listed(&self.offer, &self.name, can_make);
+        Explanation::of(ours, theirs, &self.request, Self::DIRECTION)
     }
 
     pub(crate) fn negotiated(&self) -> Option<Negotiated> {
@@ -431,7 +439,12 @@ impl<I: 'static> Side for Output<I> {
         match export::blocks(&set.frames[at]) {
             Ok(blocks) if blocks.len() <= buffer.blocks() as usize => {
                 for (block, index) in blocks.iter().zip(0..) {
-                    buffer.set_data(index, block);
+                    // Nothing was written yet. While a format changes, a peer may be told of a buffer that nobody has sent.
+                    let chunk = Chunk {
+                        size: 0,
+                        ..block.chunk
+                    };
+                    buffer.set_data(index, &Data { chunk, ..*block });
                 }
                 set.places[at] = Place::Here(buffer);
             }

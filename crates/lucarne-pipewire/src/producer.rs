@@ -12,6 +12,7 @@ use pipewire::stream::{Stream, StreamState};
 use crate::candidates;
 use crate::error::Result;
 use crate::event::{Event, Negotiated};
+use crate::explain::Explanation;
 use crate::ffi::Cycle;
 use crate::metadata::Metadata;
 use crate::node::{self, Node, Side};
@@ -217,6 +218,18 @@ impl<I: 'static> Producer<I> {
     /// Why they are so.
     pub fn agreement(&self) -> Option<Agreement> {
         self.node.side().agreement().cloned()
+    }
+
+    /// What a link with the node of this name (or serial number) would come to, as far as both lists tell: PipeWire gives a reason only
+    /// to whoever made the link. `None` where there is no such node, or it has no video. Asks the daemon, over a connection of its
+    /// own, and blocks for `timeout` at most.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Library`](crate::Error::Library) where no daemon answers in time.
+    pub fn explain(&self, node: &str, timeout: Duration) -> Result<Option<Explanation>> {
+        let infos = self.node.listed_by(node, timeout)?;
+        Ok(infos.map(|infos| self.node.side().explain(node, &infos)))
     }
 
     /// A frame to write, where nobody uses it. `None` without a peer, and while the peer has all frames. Does not block.

@@ -562,3 +562,45 @@ fn links_come_and_go_and_descriptors_stay_as_many() {
     let open: Vec<usize> = without.iter().map(Vec::len).collect();
     assert_eq!(open, [open[0]; 5], "{:#?}", [&without[0], &without[4]]);
 }
+
+#[test]
+fn nodes_with_nothing_in_common_say_what_each_has() {
+    let _alone = alone();
+    let Some(daemon) = daemon() else { return };
+    let Some(device) = device(cpu::Allocator::HostMemory) else {
+        return;
+    };
+    let source = source(&daemon, "from", &device, request(EXTENT, Format::XRGB8888));
+    let mut pair = Pair::new(source, sink(&daemon, "to", &[Format::NV12, Format::YUYV]));
+    wait_for("the ports of both nodes", || {
+        pair.dispatch();
+        daemon.ports("-o").len() == 1 && daemon.ports("-i").len() == 1
+    });
+    let asked = [
+        pair.sink.explain("from", SOON),
+        pair.source.explain("to", SOON),
+    ];
+    for asked in asked {
+        let explanation = asked.expect("a daemon").expect("a node");
+        assert!(explanation.outcome.is_err());
+        let text = explanation.to_string();
+        for part in [
+            "from lists XRGB8888 in host-memory",
+            "to lists ",
+            "NV12 linear in dma-bufs",
+            "NV12 in host-memory",
+            "YUYV in host-memory",
+            "cannot share 70x34 frames",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+    let nobody = pair.sink.explain("nobody", SOON).expect("a daemon");
+    assert!(nobody.is_none());
+    // With something in common the same question has an agreement.
+    let third = sink(&daemon, "third", &[Format::NV12, Format::XRGB8888]);
+    let explanation = third.explain("from", SOON).expect("a daemon");
+    let agreement = explanation.expect("a node").outcome.expect("XRGB8888");
+    assert_eq!(agreement.path(), MemoryPath::HostMemory);
+    assert_eq!(agreement.format, Format::XRGB8888);
+}
