@@ -3,11 +3,14 @@
 mod window;
 
 use std::error::Error;
+use std::io::Write as _;
 use std::time::Duration;
 
 use clap::Parser;
 use lucarne::cpu::{self, Image};
-use lucarne::{Extent, Format, Frame, ImportCache, MemoryPath, Pool, Request, Usage, negotiate};
+use lucarne::{
+    Agreement, Extent, Format, Frame, ImportCache, MemoryPath, Pool, Request, Usage, negotiate,
+};
 use lucarne_wayland::{Buffer, Display, Surface};
 use wayland_client::Connection;
 use window::Window;
@@ -15,7 +18,6 @@ use window::Window;
 /// Longer than any compositor takes to answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 const EXTENT: Extent = Extent::new(320, 240);
-/// Between two frames.
 const PERIOD: Duration = Duration::from_millis(16);
 
 #[derive(Parser)]
@@ -47,13 +49,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .usage(Usage::TRANSFER_DESTINATION, Usage::SAMPLE);
     let own = device.offer(Usage::TRANSFER_DESTINATION)?;
     let agreement = negotiate(&own, &surface.offer(), &request)?;
-    println(&format!(
-        "shows {} frames over {}",
-        agreement.format, agreement.rung
-    ))?;
-    for refused in &agreement.refused {
-        println(&format!("not {refused}"))?;
-    }
+    tell(&agreement)?;
 
     // One is shown, one is on its way, one is drawn.
     let images: Vec<Image> = (0..3)
@@ -79,7 +75,6 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 struct Show {
-    // Dropped in this order: what the compositor has, before what it is made of.
     surface: Surface,
     buffers: ImportCache<Buffer>,
     pool: Pool,
@@ -115,7 +110,10 @@ fn pattern(number: u32) -> Vec<u8> {
         .collect()
 }
 
-fn println(line: &str) -> std::io::Result<()> {
-    use std::io::Write as _;
-    writeln!(std::io::stdout(), "{line}")
+/// How the frames get there, and why nothing better.
+fn tell(agreement: &Agreement) -> std::io::Result<()> {
+    let mut out = std::io::stdout();
+    writeln!(out, "shows {} over {}", agreement.format, agreement.rung)?;
+    let mut refused = agreement.refused.iter();
+    refused.try_for_each(|refused| writeln!(out, "not {refused}"))
 }

@@ -87,6 +87,8 @@ impl fmt::Display for DeviceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.software {
             "a software device"
+        } else if *self == Self::default() {
+            "a device that nothing is known of"
         } else {
             "a GPU"
         })?;
