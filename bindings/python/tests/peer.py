@@ -23,7 +23,10 @@ def produce(name: str, folder: str, frames: int, wanted: list) -> dict:
         asked = wanted[0]
         for number in range(1, frames + 1):
             width, height = wanted[(number - 1) * len(wanted) // frames]
+            deadline = time.monotonic() + TIMEOUT
             while True:
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"no frames of {width}x{height} in {TIMEOUT} s")
                 frame = producer.acquire(TIMEOUT)
                 if (frame.width, frame.height) == (width, height):
                     break
