@@ -130,16 +130,19 @@ fn bury(drawn: u64) {
     }
 }
 
-/// Lets go of Godot's device, which is destroyed after the extensions. Slots that a frame may still be recorded with are left
-/// to the end of the process.
+/// Lets go of Godot's device, which is destroyed after the extensions. Slots that a frame may be recorded with, which nobody submits
+/// any more, are left to the end of the process.
 pub(crate) fn end() {
-    bury(drawn());
     let (way, rest) = STATE.with_borrow_mut(|state| {
         state.ended = true;
         (state.way.take(), std::mem::take(&mut state.retired))
     });
-    rest.into_iter().for_each(std::mem::forget);
     if let Some(Way::Gpu(gpu)) = way {
         ffi::wait_idle(&gpu.device);
+    }
+    for (_, slot) in rest {
+        if slot.is_taken() {
+            std::mem::forget(slot);
+        }
     }
 }

@@ -43,11 +43,20 @@ struct Turn {
     done: SubmitFence,
     /// Signals when the last turn's submissions have finished.
     last: Fence,
+    /// Godot may have a copy into it that is not submitted yet.
+    taken: bool,
 }
 
 /// A slot that nobody but Godot's frames uses any more. Drop it when they have finished.
 pub(crate) struct Retired {
-    _parts: Parts,
+    parts: Parts,
+}
+
+impl Retired {
+    /// Whether a frame of Godot's that is not submitted yet may use it.
+    pub(crate) fn is_taken(&self) -> bool {
+        self.parts.turn.borrow().taken
+    }
 }
 
 impl Slot {
@@ -66,6 +75,7 @@ impl Slot {
             wait: device.wait_semaphore()?,
             done: device.submit_fence()?,
             last: Fence::Signaled,
+            taken: false,
         };
         let (pool, take, give) = commands(device)?;
         let mut parts = Parts {
@@ -127,7 +137,9 @@ impl Slot {
             // SAFETY: Image::acquire_barrier: recording, outside a render pass, for this family; submitted below.
             unsafe { parts.image.acquire_barrier(parts.take, family, ACCESS) }
         })?;
-        parts.submit(parts.take, semaphore, vk::Fence::null())
+        parts.submit(parts.take, semaphore, vk::Fence::null())?;
+        turn.taken = true;
+        Ok(())
     }
 
     /// Passes the image on, behind what Godot has submitted by now; returns the fence for its readers. On software drivers
@@ -144,6 +156,7 @@ impl Slot {
         // SAFETY: SubmitFence::export: submitted just now.
         let fence = unsafe { turn.done.export(timeout) }?;
         turn.last = fence.clone();
+        turn.taken = false;
         Ok(fence)
     }
 
@@ -192,7 +205,7 @@ impl Drop for Slot {
         if let Some(mut parts) = self.parts.take() {
             // Godot destroys its view after the frames that are under way; the image has to live as long.
             parts.godot.free_rid(self.rid);
-            gpu::retire(Retired { _parts: parts });
+            gpu::retire(Retired { parts });
         }
     }
 }

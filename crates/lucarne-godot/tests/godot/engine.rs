@@ -19,6 +19,18 @@ const SOON: Duration = Duration::from_secs(60);
 /// The window.
 pub(crate) const WINDOW: (u32, u32) = (160, 120);
 
+const VALIDATION: &str = "VK_LAYER_KHRONOS_validation";
+
+/// Whether this machine has Vulkan's validation layer; said aloud where not.
+pub(crate) fn can_validate() -> bool {
+    let manifest = "/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json";
+    let found = Path::new(manifest).is_file();
+    if !found {
+        skip("validation", &format!("{manifest} is missing"));
+    }
+    found
+}
+
 /// How Godot is run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Setup {
@@ -28,6 +40,8 @@ pub(crate) struct Setup {
     pub(crate) emulated: bool,
     /// With the Compatibility renderer.
     pub(crate) opengl: bool,
+    /// With Vulkan's validation layer below ours.
+    pub(crate) validated: bool,
 }
 
 /// Where Godot lies: the root of `cargo xtask test --with godot`. `None`, said aloud, without one.
@@ -123,6 +137,10 @@ impl Godot {
             project,
         };
         assert_eq!(godot.answer(), "ready");
+        let maps = format!("/proc/{}/maps", godot.pid());
+        let maps = fs::read_to_string(maps).expect("it runs");
+        let loaded = maps.contains("libVkLayer_khronos_validation");
+        assert_eq!(loaded, setup.validated, "the validation layer");
         godot
     }
 
@@ -182,7 +200,14 @@ impl Godot {
         }
         let log = self.log.join("\n");
         assert!(ended.success(), "{ended}\n{log}");
-        let complaints = ["ERROR", "WARNING", "leaked", "panicked"];
+        let complaints = [
+            "ERROR",
+            "WARNING",
+            "leaked",
+            "panicked",
+            "VUID",
+            "Validation",
+        ];
         // The software driver of OpenGL has no such mode.
         let vsync = "Could not set V-Sync mode";
         let mut lines = log.lines().filter(|line| !line.contains(vsync));
@@ -290,8 +315,10 @@ fn command(stage: &Stage, setup: Setup, project: &Path) -> Command {
     } else {
         command.args(["--rendering-driver", "vulkan"]);
     }
+    let both = format!("{LAYER}:{VALIDATION}");
     if setup.layer {
-        command.envs(stage.layer.explicit(LAYER));
+        let names = if setup.validated { &both } else { LAYER };
+        command.envs(stage.layer.explicit(names));
     }
     command
 }

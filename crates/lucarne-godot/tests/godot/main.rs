@@ -22,6 +22,7 @@ const DMA_BUF: Setup = Setup {
     layer: true,
     emulated: true,
     opengl: false,
+    validated: false,
 };
 
 /// One Godot, or one pair, at a time: each draws with all processors.
@@ -41,7 +42,7 @@ fn note(facts: &Value, direction: Direction, path: MemoryPath, emulated: bool, p
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
     let fences = text(&end["fences"]);
     let fences = if fences.starts_with("CPU wait") {
-        "the CPU waits".to_owned()
+        "CPU wait".to_owned()
     } else {
         fences
     };
@@ -127,6 +128,23 @@ fn with_the_layer_dma_bufs_come_and_go() {
     let facts = godot.facts();
     assert_eq!(facts["in"]["copies"], 1, "{facts:#}");
     assert_eq!(facts["out"]["copies"], 1, "{facts:#}");
+    godot.quit();
+}
+
+#[test]
+fn the_validation_layer_has_nothing_against_it() {
+    let _alone = alone();
+    let Some(stage) = Stage::new() else { return };
+    if !engine::can_validate() {
+        return;
+    }
+    let setup = Setup {
+        validated: true,
+        ..DMA_BUF
+    };
+    let mut godot = Godot::start(&stage, setup);
+    shows(&stage, &mut godot, setup, MemoryPath::DmaBuf);
+    publishes(&stage, &mut godot, setup, MemoryPath::DmaBuf);
     godot.quit();
 }
 
