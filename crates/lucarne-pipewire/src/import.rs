@@ -1,6 +1,6 @@
 //! A PipeWire buffer becomes a frame of ours, checked.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use lucarne::kernel::Memfd;
 use lucarne::{
@@ -8,6 +8,7 @@ use lucarne::{
     Plane,
 };
 use pipewire::spa::sys;
+use rustix::fs::SealFlags;
 
 use crate::event::Negotiated;
 use crate::ffi::{self, Chunk, Data, MOST_BLOCKS, RawBuffer};
@@ -54,9 +55,20 @@ fn is_mapped(blocks: &Blocks) -> bool {
         .all(|block| block.kind == sys::SPA_DATA_MemPtr)
 }
 
-/// How often [`frame`] and [`refresh`] copy the pixels of such a buffer.
-pub(crate) fn copies(blocks: &Blocks) -> u32 {
-    u32::from(is_mapped(blocks))
+/// Whether the peer can still shorten the memory: reading it in place could end in SIGBUS. Weston's is so.
+fn may_shrink(block: &Data) -> bool {
+    let Ok(fd) = ffi::duplicate(block.fd) else {
+        return false;
+    };
+    // What is no memfd has no seals.
+    block.kind == sys::SPA_DATA_MemFd
+        && !rustix::fs::fcntl_get_seals(&fd).is_ok_and(|seals| seals.contains(SealFlags::SHRINK))
+}
+
+/// Whether [`frame`] and [`refresh`] copy the pixels: out of memory that no descriptor stands for, or that may shrink. What was found for
+/// a buffer's first frame holds for all of them.
+pub(crate) fn is_copied(blocks: &Blocks) -> bool {
+    is_mapped(blocks) || blocks.iter().any(may_shrink)
 }
 
 /// A frame with descriptors of its own: a re-negotiation closes the buffer's, and not the reader's.
@@ -68,6 +80,7 @@ pub(crate) fn copies(blocks: &Blocks) -> u32 {
 pub(crate) fn frame(
     buffer: RawBuffer,
     blocks: &Blocks,
+    copied: bool,
     negotiated: &Negotiated,
 ) -> lucarne::Result<Frame> {
     let info = negotiated
@@ -75,7 +88,7 @@ pub(crate) fn frame(
         .info()
         .ok_or_else(|| invalid("format", negotiated.format, "a known one".to_owned()))?;
     let height = negotiated.extent.height;
-    let frame = if negotiated.path == MemoryPath::HostMemory && is_mapped(blocks) {
+    let frame = if negotiated.path == MemoryPath::HostMemory && copied {
         let (moved, bytes) = moved(blocks)?;
         let all: Vec<&Data> = moved.iter().collect();
         let places = places(&all, info, height)?;
@@ -140,7 +153,7 @@ fn moved(blocks: &Blocks) -> lucarne::Result<(Blocks, u64)> {
     Ok((moved, end))
 }
 
-/// Copies what a buffer of mapped memory holds now into its frame; nothing for other memory, which is the frame's own.
+/// Copies what a buffer holds now into its frame, for one that [`is_copied`].
 ///
 /// # Errors
 ///
@@ -149,22 +162,44 @@ pub(crate) fn refresh(buffer: RawBuffer, blocks: &Blocks, frame: &Frame) -> luca
     let Memory::HostMemory(memfd) = frame.memory() else {
         return Ok(());
     };
-    if !is_mapped(blocks) {
-        return Ok(());
-    }
     let (moved, bytes) = moved(blocks)?;
     if bytes > memfd.size() {
         let limit = format!("at most {}, as in the frames before", memfd.size());
         return Err(invalid("chunk.size", bytes, limit));
     }
     for ((block, to), index) in blocks.iter().zip(&moved).zip(0..) {
-        ffi::copy_out(buffer, index, block, memfd.as_fd(), to.map_offset.into()).map_err(
-            |errno| Error::Os {
-                operation: "copying a PipeWire buffer",
-                source: errno.into(),
-                help: "",
+        let at = u64::from(to.map_offset);
+        let copied = if block.kind == sys::SPA_DATA_MemPtr {
+            ffi::copy_out(buffer, index, block, memfd.as_fd(), at)
+        } else {
+            copy_file(block, memfd.as_fd(), at)
+        };
+        copied.map_err(|errno| Error::Os {
+            operation: "copying a PipeWire buffer",
+            source: errno.into(),
+            help: if errno == rustix::io::Errno::NODATA {
+                "the peer's memory is shorter than it says"
+            } else {
+                ""
             },
-        )?;
+        })?;
+    }
+    Ok(())
+}
+
+/// Copies what is valid in a block that has a descriptor. The kernel reads, and stops where a file that was shortened ends.
+fn copy_file(block: &Data, to: BorrowedFd<'_>, at: u64) -> rustix::io::Result<()> {
+    let from = ffi::duplicate(block.fd)?;
+    let mut offset = u64::from(block.map_offset) + u64::from(block.chunk.offset);
+    let mut left = block.chunk.size as usize;
+    rustix::fs::seek(to, rustix::fs::SeekFrom::Start(at))?;
+    while left > 0 {
+        match rustix::fs::sendfile(to, &from, Some(&mut offset), left) {
+            Ok(0) => return Err(rustix::io::Errno::NODATA),
+            Ok(sent) => left -= sent,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
     }
     Ok(())
 }
@@ -446,6 +481,27 @@ mod tests {
             let seen = frame_of(&[lie], &negotiated(path, Format::XRGB8888));
             assert!(matches!(seen, Err(Error::Invalid { .. })), "{seen:?}");
         }
+    }
+
+    /// As Weston's: it is copied, and a peer that shortens it meanwhile gets an error, and this process no SIGBUS.
+    #[test]
+    fn memory_that_is_shortened_is_read_no_further() {
+        let file = tempfile::tempfile().expect("a file");
+        file.set_len(64 * 256).expect("a size");
+        let memory = memory();
+        let block = Data {
+            fd: file.as_raw_fd(),
+            ..block(sys::SPA_DATA_MemFd, &memory)
+        };
+        assert!(is_copied(&vec![block]));
+        assert!(!is_copied(&vec![Data {
+            fd: memory.as_fd().as_raw_fd(),
+            ..block
+        }]));
+        assert_eq!(copy_file(&block, memory.as_fd(), 0), Ok(()));
+        file.set_len(64 * 255).expect("a size");
+        let seen = copy_file(&block, memory.as_fd(), 0);
+        assert_eq!(seen, Err(rustix::io::Errno::NODATA));
     }
 
     #[test]

@@ -58,6 +58,8 @@ struct Held<I> {
 
 struct Known<I> {
     blocks: Blocks,
+    /// The frame is a copy of what is in the buffer.
+    copied: bool,
     frame: Frame,
     image: Arc<I>,
 }
@@ -66,6 +68,7 @@ impl<I> Clone for Known<I> {
     fn clone(&self) -> Self {
         Self {
             blocks: self.blocks.clone(),
+            copied: self.copied,
             frame: self.frame.clone(),
             image: Arc::clone(&self.image),
         }
@@ -209,7 +212,7 @@ impl<I: 'static> Input<I> {
         let contents = Contents {
             frame: known.frame,
             image: known.image,
-            copies: import::copies(&known.blocks),
+            copies: u32::from(known.copied),
             index: at,
             buffer: held.number,
             metadata: Metadata::read(held.raw),
@@ -236,13 +239,16 @@ impl<I: 'static> Input<I> {
             && import::is_same(&known.blocks, &blocks)
         {
             let known = known.clone();
-            return match import::refresh(held.raw, &blocks, &known.frame) {
-                Ok(()) => Look::Frame(known),
-                Err(error) => self.bad(error),
-            };
+            if known.copied
+                && let Err(error) = import::refresh(held.raw, &blocks, &known.frame)
+            {
+                return self.bad(error);
+            }
+            return Look::Frame(known);
         }
         held.known = None;
-        let frame = match import::frame(held.raw, &blocks, &negotiated) {
+        let copied = import::is_copied(&blocks);
+        let frame = match import::frame(held.raw, &blocks, copied, &negotiated) {
             Ok(frame) => frame,
             Err(error) => return self.bad(error),
         };
@@ -252,6 +258,7 @@ impl<I: 'static> Input<I> {
                 let image = Arc::new(image);
                 let known = Known {
                     blocks,
+                    copied,
                     frame,
                     image,
                 };

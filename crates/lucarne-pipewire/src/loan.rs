@@ -99,7 +99,8 @@ impl<I> NodeFrame<I> {
         &self.image
     }
 
-    /// How often this side has copied the pixels: never, except out of memory that no descriptor stands for, once.
+    /// How often this side has copied the pixels: never, except, once, out of memory that no descriptor stands for or that the peer
+    /// can still shorten.
     pub fn copies(&self) -> u32 {
         self.copies
     }
