@@ -4,6 +4,8 @@ use lucarne_tests::display::{Backend, SOCKET, until, weston};
 use lucarne_tests::picture::{self, weston_shot};
 
 use super::served::{Picture, Served, Viewer, view};
+use super::wayland::{ESCAPE, SIZE, is_somewhere, press};
+use super::{X11, key};
 
 struct Screen {
     runtime: tempfile::TempDir,
@@ -39,15 +41,12 @@ impl Screen {
 }
 
 fn is_there(screen: &picture::Picture, picture: &Picture, width: u32, height: u32) -> bool {
-    let all = (0..=screen.height - height)
-        .flat_map(|top| (0..=screen.width - width).map(move |left| (left, top)));
-    let matches =
-        |left: u32, top: u32, x: u32, y: u32| screen.at(left + x, top + y) == picture.at(x, y);
-    let mut whole = all.filter(|(left, top)| {
-        let mut pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
-        pixels.all(|(x, y)| matches(*left, *top, x, y))
-    });
-    whole.next().is_some()
+    let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+    screen.holds(&picture::Picture {
+        width,
+        height,
+        pixels: pixels.map(|(x, y)| picture.at(x, y)).collect(),
+    })
 }
 
 #[test]
@@ -116,9 +115,46 @@ fn frames_that_the_compositor_has_do_not_stop_the_producer() {
     assert_eq!(report["lost"], 0, "nobody was cut off: {report}");
 }
 
+/// The compositor smooths what it enlarges, but not within one colour.
+#[test]
+fn a_window_that_becomes_larger_has_the_compositor_enlarge_the_picture() {
+    let Some(x11) = X11::start(640, 480) else {
+        return;
+    };
+    let runtime = tempfile::tempdir().expect("a folder");
+    let Some(_weston) = weston(runtime.path(), Backend::X11(&x11.name), &SIZE) else {
+        return;
+    };
+    let window = x11.window("Weston");
+    let picture = Picture::of_quarters(160, 120);
+    let served = Served::picture(&picture);
+    let mut view = view(&served, &["--api", "wayland", "--json"]);
+    view.command
+        .env("XDG_RUNTIME_DIR", runtime.path())
+        .env("WAYLAND_DISPLAY", SOCKET);
+    let mut viewer = view.start();
+    x11.hide_pointer();
+    until("a window", || {
+        is_somewhere(&x11.shot(640, 480), &picture).then_some(())
+    });
+    let fills = || {
+        let shot = x11.shot(640, 480);
+        // The upper left quarter may be under the pointer.
+        let places = [(600, 40), (330, 200), (40, 440), (300, 250), (600, 440)];
+        places
+            .into_iter()
+            .all(|(x, y)| shot.at(x, y) == picture.at(x / 4, y / 4))
+    };
+    press(&x11, window, &[key('f')], "full screen", fills);
+    let is_window = || !fills() && is_somewhere(&x11.shot(640, 480), &picture);
+    press(&x11, window, &[ESCAPE], "the window again", is_window);
+    press(&x11, window, &[key('q')], "its end", || !is_window());
+    assert_eq!(viewer.ended(0)["ended"], "the window was closed");
+}
+
 #[test]
 fn an_x_server_is_told_apart() {
-    let Some(x11) = super::X11::start(320, 200) else {
+    let Some(x11) = X11::start(320, 200) else {
         return;
     };
     let served = Served::start(&["--size", "160x90"]);

@@ -30,6 +30,18 @@ impl Picture {
         }
     }
 
+    /// Four colours, a quarter each.
+    pub(crate) fn of_quarters(width: u32, height: u32) -> Self {
+        const COLOURS: [[u8; 3]; 4] = [[200, 30, 60], [40, 190, 70], [50, 80, 210], [220, 200, 40]];
+        let all = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+        let quarter = |(x, y)| usize::from(2 * x >= width) + 2 * usize::from(2 * y >= height);
+        Self {
+            width,
+            height,
+            pixels: all.flat_map(|place| COLOURS[quarter(place)]).collect(),
+        }
+    }
+
     /// Black outside.
     pub(crate) fn at(&self, x: u32, y: u32) -> [u8; 3] {
         if x >= self.width || y >= self.height {

@@ -14,10 +14,10 @@ const MAXIMIZE: [u32; 3] = [0xffe1, 0xffeb, 'm' as u32];
 /// The pixels of Weston's pointer: it is 24 wide and high.
 const POINTER: usize = 24 * 24;
 
-const SIZE: [&str; 2] = ["--width=640", "--height=480"];
+pub(super) const SIZE: [&str; 2] = ["--width=640", "--height=480"];
 
 /// A key by its X11 name.
-const ESCAPE: u32 = 0xff1b;
+pub(super) const ESCAPE: u32 = 0xff1b;
 
 #[test]
 fn a_compositor_that_goes_is_told() {
@@ -45,7 +45,7 @@ fn a_compositor_that_goes_is_told() {
 }
 
 /// Whether the picture is there in its own size, judged by a row of its middle.
-fn is_somewhere(shot: &Shot, picture: &Picture) -> bool {
+pub(super) fn is_somewhere(shot: &Shot, picture: &Picture) -> bool {
     let row: Vec<[u8; 3]> = (0..100).map(|x| picture.at(x, 60)).collect();
     shot.pixels.windows(row.len()).any(|pixels| pixels == row)
 }
@@ -66,7 +66,7 @@ fn is_magnified(shot: &Shot, picture: &Picture) -> bool {
 
 /// Presses the last of some keys, with the others held, until that has done what it does. Weston in a window loses keys until it has heard that the keyboard is its own,
 /// and nothing tells when that is.
-fn press(x11: &X11, screen: Window, keys: &[u32], what: &str, done: impl Fn() -> bool) {
+pub(super) fn press(x11: &X11, screen: Window, keys: &[u32], what: &str, done: impl Fn() -> bool) {
     let (last, held) = keys.split_last().expect("a key");
     for _ in 0..4 {
         x11.press_with(screen, held, *last);
