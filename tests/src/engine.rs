@@ -85,14 +85,7 @@ pub fn record(seen: &Seen) {
         "pixels": seen.pixels,
         "driver": seen.driver,
     });
-    // Two releases of an engine are two rows.
-    let Seen {
-        engine,
-        version,
-        path,
-        ..
-    } = seen;
-    let name = format!("{engine}-{version}-{direction}-{path}.json");
+    let name = format!("{}-{direction}-{}.json", seen.engine, seen.path);
     let file = Path::new(&folder).join(name.replace(['/', ' '], "-"));
     std::fs::write(&file, row.to_string())
         .unwrap_or_else(|error| panic!("{}: {error}", file.display()));

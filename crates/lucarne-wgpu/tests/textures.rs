@@ -52,6 +52,8 @@ type Case = (Agreement, u32, bool);
 
 /// A row of the table for each path that was gone, with all formats' pixels.
 fn tell(direction: Direction, cases: &[Case]) {
+    // "wgpu", or "wgpu-29": each is a package.
+    let engine = env!("CARGO_PKG_NAME").trim_start_matches("lucarne-");
     for path in MemoryPath::ALL {
         let all = || cases.iter().filter(|case| case.0.path() == path);
         let Some((agreement, copies, emulated)) = all().next() else {
@@ -61,7 +63,7 @@ fn tell(direction: Direction, cases: &[Case]) {
         let pixels = all().count() as u64 * u64::from(FRAMES * EXTENT.width * EXTENT.height);
         let info = common::adapter().get_info();
         engine::record(&Seen {
-            engine: "wgpu".to_owned(),
+            engine: engine.to_owned(),
             version: env!("CARGO_PKG_VERSION_MAJOR").to_owned(),
             direction,
             path,

@@ -179,8 +179,12 @@ impl<W: Words> RingProducer<W> {
     }
 
     /// Whether a consumer has to be woken at its word for a message: at its socket it sees that by itself.
+    ///
+    /// That it sleeps there stays noted. It may have read the message already, and gone to sleep since: then only a frame wakes it.
     pub(crate) fn mail_wakes(&self) -> bool {
-        wake_wanted(&self.words, CONSUMER_SLEEPS) == Some(Bed::Word)
+        self.words.fence();
+        let at_word = Bed::Word as u64;
+        self.words.exchange(CONSUMER_SLEEPS, at_word, 0).is_ok()
     }
 
     /// Says that the producer is about to sleep; the caller collects once more before it does.

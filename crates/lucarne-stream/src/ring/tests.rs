@@ -41,6 +41,20 @@ fn ends(slots: usize) -> Ends {
     }
 }
 
+/// Between a message and the look at the word the consumer may have read the message, and gone to sleep at its socket.
+#[test]
+fn mail_takes_no_sleepers_wake_up_for_a_frame() {
+    let mut ends = ends(3);
+    ends.producer.mailed();
+    ends.consumer.announce_sleep(Bed::Socket);
+    assert!(!ends.producer.mail_wakes(), "it sees its socket by itself");
+    let asleep = ends.producer.publish(0, 1, &note(1));
+    assert_eq!(asleep, Some(Bed::Socket), "it still sleeps");
+    ends.consumer.announce_sleep(Bed::Word);
+    assert!(ends.producer.mail_wakes(), "nothing else wakes it there");
+    assert!(!ends.producer.mail_wakes(), "one sleep, one wake-up");
+}
+
 #[test]
 fn all_words_lie_within_the_memory() {
     let last = at(MAX_SLOTS - 1, SLOT_WORDS - 1);
