@@ -178,8 +178,5 @@ fn host(
     for heavy in HEAVY {
         heavy.run(workspace, options, require, verbose, report)?;
     }
-    engines::check(workspace)?
-        .into_iter()
-        .for_each(|tier| report.add(tier));
-    Ok(())
+    engines::check(workspace, require, report)
 }
