@@ -38,6 +38,7 @@ mod accepted;
 mod convert;
 mod ffi;
 mod import;
+mod pixels;
 mod pool;
 mod property;
 mod publisher;

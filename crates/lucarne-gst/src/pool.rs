@@ -75,7 +75,7 @@ impl BufferPoolImpl for Inner {
         true
     }
 
-    /// A slot; where there is none, ordinary memory, which the sink copies out of. Upstream never waits here.
+    /// A slot; where there is none within `max-wait`, ordinary memory, which the sink copies out of.
     fn acquire_buffer(
         &self,
         _params: Option<&gst::BufferPoolAcquireParams>,

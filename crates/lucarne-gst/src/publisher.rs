@@ -1,11 +1,11 @@
 //! A sink's end of its stream: shared by the element, its pool, and the thread that serves consumers.
 
 use std::os::fd::{AsFd as _, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use gst_video::{VideoFrameRef, VideoInfo};
+use gst_video::VideoInfo;
 use lucarne::color::ColorDescription;
 use lucarne::{Extent, Fence, Format, Request, Usage};
 use lucarne_stream::{Producer, ProducerEvent, ProducerOptions, Result, SlotWriting};
@@ -14,6 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use crate::convert;
 use crate::import::is_as_usual;
 use crate::lock;
+use crate::pixels;
 use crate::property::Place;
 use crate::slot::{self, Allocator, Slot};
 
@@ -43,7 +44,7 @@ struct Stream {
     producer: Producer<Allocator>,
     described: Described,
     /// To wait at while the producer is not locked.
-    readable: OwnedFd,
+    readable: Arc<OwnedFd>,
 }
 
 /// The stream, once there are caps.
@@ -53,6 +54,8 @@ pub(crate) struct Publisher {
     color: Arc<Mutex<ColorDescription>>,
     pub(crate) counts: Counts,
     is_over: AtomicBool,
+    /// Slots that elements upstream have.
+    held: Arc<AtomicUsize>,
 }
 
 impl std::fmt::Debug for Publisher {
@@ -71,6 +74,7 @@ impl Publisher {
             color: Arc::new(Mutex::new(ColorDescription::SRGB)),
             counts: Counts::default(),
             is_over: AtomicBool::new(false),
+            held: Arc::default(),
         })
     }
 
@@ -109,7 +113,7 @@ impl Publisher {
         *stream = Some(Stream {
             producer,
             described,
-            readable,
+            readable: Arc::new(readable),
         });
         Ok(())
     }
@@ -146,7 +150,7 @@ impl Publisher {
     fn sleep(&self, time: Duration) {
         let readable = lock(&self.stream)
             .as_ref()
-            .and_then(|stream| stream.readable.try_clone().ok());
+            .map(|stream| Arc::clone(&stream.readable));
         let Some(readable) = readable else {
             std::thread::sleep(time);
             return;
@@ -176,14 +180,36 @@ impl Publisher {
         }
     }
 
-    /// A slot for an element upstream to write into, if there is one right now.
+    /// A slot for an element upstream to write into. Waits for one as long as a buffer may wait in [`send`](Self::send), but not for
+    /// those that the elements upstream have themselves.
     pub(crate) fn lend(&self, info: &VideoInfo, takes_strides: bool) -> Option<gst::Buffer> {
         let described = convert::described(info)?;
-        let slot = self.free_slot(&described)?;
+        let are_elsewhere = || {
+            let held = u32::try_from(self.held.load(Relaxed)).unwrap_or(u32::MAX);
+            self.consumers() > 0 && held < self.manner.slots
+        };
+        let slot = self.wait_for_slot(&described, are_elsewhere)?;
         if !takes_strides && !is_as_usual(slot.image().layout(), info) {
             return None;
         }
-        slot::show(slot, info, self.manner.max_wait).ok()
+        slot::show(slot, info, self.manner.max_wait, &self.held).ok()
+    }
+
+    /// A free slot within the longest wait, while waiting makes sense.
+    fn wait_for_slot(
+        &self,
+        described: &Described,
+        makes_sense: impl Fn() -> bool,
+    ) -> Option<SlotWriting<Arc<Slot>>> {
+        let begun = Instant::now();
+        loop {
+            let slot = self.free_slot(described);
+            let left = self.manner.max_wait.saturating_sub(begun.elapsed());
+            if slot.is_some() || left.is_zero() || !makes_sense() {
+                return slot;
+            }
+            self.sleep(left.min(Duration::from_millis(5)));
+        }
     }
 
     /// Sends a buffer, in its own memory if that is a slot. Says how many consumers got it.
@@ -233,26 +259,13 @@ impl Publisher {
         let Some(described) = convert::described(info) else {
             return Ok(None);
         };
-        let begun = Instant::now();
-        let slot = loop {
-            if let Some(slot) = self.free_slot(&described) {
-                break slot;
-            }
-            let left = self.manner.max_wait.saturating_sub(begun.elapsed());
-            if left.is_zero() || is_flushing() {
-                return Ok(None);
-            }
-            self.sleep(left.min(Duration::from_millis(5)));
-        };
-        let Ok(mut target) = slot::show(slot, info, self.manner.max_wait) else {
+        let Some(slot) = self.wait_for_slot(&described, || !is_flushing()) else {
             return Ok(None);
         };
-        let words = |error: gst::glib::BoolError| error.to_string();
-        let source = VideoFrameRef::from_buffer_ref_readable(buffer, info).map_err(words)?;
-        let mut frame =
-            VideoFrameRef::from_buffer_ref_writable(target.make_mut(), info).map_err(words)?;
-        source.copy(&mut frame).map_err(words)?;
-        drop(frame);
+        let Ok(mut target) = slot::show(slot, info, self.manner.max_wait, &self.held) else {
+            return Ok(None);
+        };
+        pixels::copy(buffer, target.make_mut(), info).map_err(|error| error.to_string())?;
         self.counts.copies.fetch_add(1, Relaxed);
         Ok(slot::take(&target))
     }

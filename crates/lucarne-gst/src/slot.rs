@@ -144,6 +144,25 @@ impl Slot {
 struct Written {
     turn: SlotWriting<Arc<Slot>>,
     access: Option<CpuAccess>,
+    /// Only counts.
+    _held: Held,
+}
+
+/// One of the slots that elements upstream have, and have not passed on.
+#[derive(Debug)]
+struct Held(Arc<AtomicUsize>);
+
+impl Held {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A slot in GStreamer's hands; its memory keeps this.
@@ -163,7 +182,8 @@ impl Drop for Shown {
     }
 }
 
-/// A buffer in a slot's own memory. All waiting together ends after `timeout`.
+/// A buffer in a slot's own memory, counted in `held` until it is sent or freed. Each of two waits, for the gate and for others'
+/// accesses to the memory, ends after `timeout`.
 ///
 /// # Errors
 ///
@@ -172,6 +192,7 @@ pub(crate) fn show(
     turn: SlotWriting<Arc<Slot>>,
     info: &VideoInfo,
     timeout: Duration,
+    held: &Arc<AtomicUsize>,
 ) -> Result<gst::Buffer> {
     turn.gate().wait(timeout)?;
     let slot = Arc::clone(turn.image());
@@ -181,7 +202,11 @@ pub(crate) fn show(
     let layout = slot.layout().clone();
     let shown = Arc::new(Shown {
         slot,
-        written: Mutex::new(Some(Written { turn, access })),
+        written: Mutex::new(Some(Written {
+            turn,
+            access,
+            _held: Held::new(held),
+        })),
     });
     let memory = ffi::wrap(address, size, Arc::clone(&shown));
     ffi::keep(&memory, shown);

@@ -9,7 +9,7 @@ use gst::subclass::prelude::*;
 use gst_base::prelude::*;
 use gst_base::subclass::base_src::CreateSuccess;
 use gst_base::subclass::prelude::*;
-use gst_video::{VideoFrameRef, VideoInfo, VideoMeta};
+use gst_video::{VideoInfo, VideoMeta};
 use lucarne::{Fence, Frame, FrameLayout};
 use lucarne_stream::{Consumer, ConsumerOptions, Error, Received};
 
@@ -18,6 +18,7 @@ use crate::convert;
 use crate::ffi;
 use crate::import::{self, Imported, Importer};
 use crate::lock;
+use crate::pixels;
 use crate::property::{self, Place};
 use crate::source::{Delivery, OnEnd};
 use crate::turn::Turn;
@@ -388,8 +389,24 @@ impl LucarneSrc {
                     OnEnd::Eos => Err(gst::FlowError::Eos),
                 }
             }
+            Err(error @ Error::Refused(_)) => Err(self.refused(state, &error)),
             Err(error) => Err(self.fail(&error)),
         }
+    }
+
+    /// The producer's list is in its own words.
+    fn refused(&self, state: &State, error: &Error) -> gst::FlowError {
+        let caps = state
+            .accepted
+            .as_ref()
+            .map(|accepted| accepted.caps().clone());
+        let taken = caps.unwrap_or_else(gst::Caps::new_empty);
+        gst::element_imp_error!(
+            self,
+            gst::StreamError::Format,
+            ("{error}; the elements downstream take {taken}")
+        );
+        gst::FlowError::NotNegotiated
     }
 
     fn connect(&self, state: &mut State, settings: &Settings) -> Result<(), Error> {
@@ -543,9 +560,6 @@ fn pass(frame: &Frame, acquire: &Fence, timeout: Duration) -> lucarne::Result<()
 /// The same pixels where an element looks for them that knows no strides.
 fn copied(buffer: &gst::Buffer, info: &VideoInfo) -> Result<gst::Buffer, glib::BoolError> {
     let mut copy = gst::Buffer::with_size(info.size())?;
-    let source = VideoFrameRef::from_buffer_ref_readable(buffer, info)?;
-    let mut target = VideoFrameRef::from_buffer_ref_writable(copy.make_mut(), info)?;
-    source.copy(&mut target)?;
-    drop(target);
+    pixels::copy(buffer, copy.make_mut(), info)?;
     Ok(copy)
 }

@@ -283,9 +283,12 @@ impl Pipeline {
 
     pub fn wait_for_eos(&self) {
         until("the end", || {
-            assert_eq!(self.error(), None);
             let bus = self.0.bus().expect("a bus");
-            bus.pop_filtered(&[gst::MessageType::Eos])
+            let message = bus.pop_filtered(&[gst::MessageType::Eos, gst::MessageType::Error])?;
+            if let gst::MessageView::Error(error) = message.view() {
+                panic!("{} ({:?})", error.error(), error.debug());
+            }
+            Some(())
         });
     }
 }
