@@ -8,6 +8,8 @@
 //! instead:
 //!
 //! ```
+//! use gst::prelude::*;
+//!
 //! gst::init()?;
 //! gstlucarne::plugin_register_static()?;
 //! let source = gst::ElementFactory::make("lucarnesrc").property("stream", "scene").build()?;
