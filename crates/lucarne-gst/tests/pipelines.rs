@@ -61,6 +61,15 @@ fn draw(folder: &Path, name: &str) -> Peer {
     )
 }
 
+fn has_ffmpeg() -> bool {
+    let has = |program: &&str| Command::new(program).arg("-version").output().is_ok();
+    let all = ["ffmpeg", "ffprobe"].iter().all(has);
+    if !all {
+        lucarne_tests::skip::skip("gst", "there is no ffmpeg or ffprobe");
+    }
+    all
+}
+
 fn probe(file: &Path, entry: &str) -> String {
     let output = Command::new("ffprobe")
         .args([
@@ -87,15 +96,17 @@ fn probe(file: &Path, entry: &str) -> String {
         .to_owned()
 }
 
+/// The mean square of the differences, of every `step`th byte.
+fn error(one: &[u8], other: &[u8], step: usize) -> f64 {
+    assert_eq!(one.len(), other.len());
+    let pairs = one.iter().zip(other).step_by(step);
+    let squares = pairs.map(|(one, other)| u64::from(one.abs_diff(*other)).pow(2));
+    squares.sum::<u64>() as f64 / (one.len() / step) as f64
+}
+
 /// In decibels, over all planes of I420.
 fn psnr(one: &[u8], other: &[u8]) -> f64 {
-    assert_eq!(one.len(), other.len());
-    let squares = one.iter().zip(other).map(|(one, other)| {
-        let difference = f64::from(*one) - f64::from(*other);
-        difference * difference
-    });
-    let mean = squares.sum::<f64>() / one.len() as f64;
-    10.0 * (255.0 * 255.0 / mean.max(1e-9)).log10()
+    10.0 * (255.0 * 255.0 / error(one, other, 1).max(1e-9)).log10()
 }
 
 /// What `videotestsrc` draws: each decoded frame is the nearest of these.
@@ -103,7 +114,7 @@ fn drawn(folder: &Path) -> Vec<Vec<u8>> {
     let file = folder.join("drawn.raw");
     Peer::launch(
         &format!(
-            "videotestsrc pattern=ball num-buffers=600 ! \
+            "videotestsrc pattern=ball num-buffers=300 ! \
              video/x-raw,format=I420,width=320,height=240,framerate=30/1 ! filesink location={}",
             file.display()
         ),
@@ -148,13 +159,25 @@ fn decoded(file: &Path, folder: &Path) -> Vec<Vec<u8>> {
 fn assert_close(seen: &[Vec<u8>], drawn: &[Vec<u8>], what: &str) {
     assert!(seen.len() >= 20, "{what}: {} frames", seen.len());
     for (number, frame) in seen.iter().enumerate() {
-        let best = drawn.iter().map(|one| psnr(frame, one)).fold(0.0, f64::max);
+        let far = |one: &&Vec<u8>| (error(frame, one, 61) * 1000.0) as u64;
+        let nearest = drawn.iter().min_by_key(far).expect("frames were drawn");
+        let best = psnr(frame, nearest);
         assert!(best >= 35.0, "{what}, frame {number}: {best:.1} dB");
     }
 }
 
 fn encodes(name: &str, file: &str) {
     let _alone = fds::alone();
+    let elements = [
+        "x264enc",
+        "openh264enc",
+        "h264parse",
+        "mp4mux",
+        "matroskamux",
+    ];
+    if !common::can(&elements) || !has_ffmpeg() {
+        return;
+    }
     let folder = folder();
     let drawn = drawn(folder.path());
     let drawing = draw(folder.path(), "scene");
@@ -178,6 +201,15 @@ fn a_stream_is_recorded_with_openh264() {
 #[test]
 fn a_stream_goes_over_the_network_and_becomes_one_again() {
     let _alone = fds::alone();
+    if !common::can(&[
+        "x264enc",
+        "rtph264pay",
+        "rtpjitterbuffer",
+        "udpsink",
+        "avdec_h264",
+    ]) {
+        return;
+    }
     let folder = folder();
     let drawn = drawn(folder.path());
     let _drawing = draw(folder.path(), "scene");
@@ -196,6 +228,9 @@ fn a_stream_goes_over_the_network_and_becomes_one_again() {
 #[test]
 fn what_a_test_source_draws_is_a_stream() {
     let _alone = fds::alone();
+    if !common::can(&[]) {
+        return;
+    }
     let folder = folder();
     let _drawing = Peer::launch(&pipeline("publish", folder.path()), folder.path());
     let mut watcher = Watcher::connect("camera", folder.path());
@@ -209,6 +244,9 @@ fn what_a_test_source_draws_is_a_stream() {
 #[test]
 fn raw_frames_are_the_streams_own_bytes() {
     let _alone = fds::alone();
+    if !common::can(&[]) {
+        return;
+    }
     let folder = folder();
     let extent = Extent::new(70, 34);
     let feeder = Feed::new("scene", extent, Format::NV12).start(folder.path());

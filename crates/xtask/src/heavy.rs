@@ -21,7 +21,7 @@ pub(crate) struct Heavy {
     pub(crate) root: Option<(Root, &'static str)>,
 }
 
-pub(crate) const HEAVY: &[Heavy] = &[BEVY, GODOT, PIPEWIRE];
+pub(crate) const HEAVY: &[Heavy] = &[BEVY, GODOT, GST, PIPEWIRE];
 
 /// Bevy itself, and wgpu a second time, in the release that it is on.
 const BEVY: Heavy = Heavy {
@@ -60,6 +60,24 @@ const SID: Root = Root {
         "usr/lib/x86_64-linux-gnu/libvulkan.so.1",
         "usr/share/vulkan/icd.d/lvp_icd.json",
     ],
+};
+
+/// A plug-in, with the encoders that its page's pipelines have.
+const GST: Heavy = Heavy {
+    kind: "gst",
+    packages: &["lucarne-gst"],
+    system: &[
+        "libgstreamer1.0-dev",
+        "libgstreamer-plugins-base1.0-dev",
+        "gstreamer1.0-tools",
+        "gstreamer1.0-plugins-base",
+        "gstreamer1.0-plugins-good",
+        "gstreamer1.0-plugins-bad",
+        "gstreamer1.0-plugins-ugly",
+        "gstreamer1.0-libav",
+        "ffmpeg",
+    ],
+    root: None,
 };
 
 const PIPEWIRE: Heavy = Heavy {

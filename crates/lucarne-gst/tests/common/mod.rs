@@ -37,6 +37,27 @@ pub fn init() {
     });
 }
 
+/// Whether this machine has dma-bufs and these elements, beside those that every test takes; said where it has not.
+pub fn can(elements: &[&str]) -> bool {
+    init();
+    if !lucarne_tests::memory::can(&cpu::Allocator::Udmabuf) {
+        return false;
+    }
+    let always = [
+        "videotestsrc",
+        "videoconvert",
+        "appsrc",
+        "appsink",
+        "filesink",
+    ];
+    let lacks = |name: &&&str| gst::ElementFactory::find(name).is_none();
+    let Some(missing) = always.iter().chain(elements).find(lacks) else {
+        return true;
+    };
+    lucarne_tests::skip::skip("gst", &format!("GStreamer has no {missing}"));
+    false
+}
+
 pub fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder")
 }
