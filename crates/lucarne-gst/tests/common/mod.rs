@@ -70,7 +70,8 @@ pub fn stamp(format: Format, extent: Extent, plane: usize, frame: u64) -> Vec<u8
     (0..row * rows)
         .map(|index| {
             let (x, y) = (index % row, index / row);
-            let value = x * 7 + y * 31 + plane * 101 + frame as usize * 53 + 1;
+            let value =
+                x * 7 + y * 31 + plane * 101 + usize::try_from(frame).expect("few") * 53 + 1;
             u8::try_from(value % 251).expect("below 251")
         })
         .collect()
