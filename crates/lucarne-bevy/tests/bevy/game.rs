@@ -141,7 +141,7 @@ impl Game {
     /// What the device is called, for the table of engines.
     pub(crate) fn driver(&self) -> String {
         let info = self.app.world().resource::<RenderAdapterInfo>();
-        format!("{} ({})", info.driver_info, info.driver)
+        info.driver_info.clone()
     }
 
     /// What Vulkan's validation layer has against the frames so far.
