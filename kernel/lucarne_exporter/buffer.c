@@ -40,7 +40,7 @@ struct buffer {
 	struct mutex lock;
 	struct list_head mappings;
 
-	spinlock_t behaviour_lock;
+	spinlock_t behaviour_lock;	/* of what was told */
 	struct behaviour behaviour[LUCARNE_EXPORTER_CALLS];
 };
 

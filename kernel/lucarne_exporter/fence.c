@@ -19,7 +19,7 @@
 
 struct fence {
 	struct dma_fence base;
-	spinlock_t lock;
+	spinlock_t lock;		/* the base's */
 	/* Holds a reference while it is pending or runs. */
 	struct delayed_work deadline;
 };

@@ -16,6 +16,7 @@ mod heavy;
 mod install;
 mod kit;
 mod libtest;
+mod module;
 mod passing;
 mod process;
 mod progress;
@@ -72,6 +73,8 @@ enum Commands {
     },
     /// Write the table of docs/engines.md from what the last `cargo xtask test` recorded
     Engines,
+    /// Build the kernel module of kernel/lucarne_exporter for the guest's kernel
+    Module(module::Options),
     /// Pack what measures a GPU into one archive, for machines without Rust
     Kit {
         #[command(flatten)]
@@ -132,6 +135,7 @@ fn run(command: Commands) -> Result<u8> {
     match command {
         Commands::RunKit(options) => kit::run::run(&options),
         Commands::Kit { options, verbose } => kit::make(&workspace, &options, verbose),
+        Commands::Module(options) => module::run(&workspace, &options),
         Commands::Deb(options) => deb::run(&workspace, &options),
         Commands::Demo(options) => demo::run(&workspace, &options),
         Commands::Bench(options) => bench::run(&workspace, &options),

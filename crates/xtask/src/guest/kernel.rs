@@ -131,14 +131,30 @@ fn modules_folder(folder: &Path, release: &str) -> Option<PathBuf> {
         .find(|modules| modules.is_dir())
 }
 
-/// Downloads and unpacks into a folder of its own, which takes its final name only when it is whole.
 fn download(distribution: Distribution, release: &str, cache: &Path, log: &Path) -> Result<()> {
-    let folder = cache.join(format!(".new-{}", std::process::id()));
-    let result = unpack(distribution, release, &folder, log).and_then(|()| {
-        let place = cache.join(release);
+    let mut packages = vec![format!("linux-image-{release}")];
+    if distribution == Distribution::Ubuntu {
+        packages.push(format!("linux-modules-{release}"));
+    }
+    unpacked(&packages, &cache.join(release), log, |folder| {
+        index_modules(folder, release)
+    })
+}
+
+/// Downloads packages and unpacks them into a folder of its own, which takes its final name only when it is whole and `finish`
+/// has been through it.
+pub(crate) fn unpacked(
+    packages: &[String],
+    place: &Path,
+    log: &Path,
+    finish: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let folder = place.with_file_name(format!(".new-{}", std::process::id()));
+    let unpacked = unpack(packages, &folder, log).and_then(|()| finish(&folder));
+    let result = unpacked.and_then(|()| {
         // What is there was judged incomplete just before.
-        _ = fs::remove_dir_all(&place);
-        fs::rename(&folder, &place).map_err(|e| Error::io("moving the kernel to", &place, &e))
+        _ = fs::remove_dir_all(place);
+        fs::rename(&folder, place).map_err(|e| Error::io("moving packages to", place, &e))
     });
     if result.is_err() {
         _ = fs::remove_dir_all(&folder);
@@ -146,17 +162,13 @@ fn download(distribution: Distribution, release: &str, cache: &Path, log: &Path)
     result
 }
 
-fn unpack(distribution: Distribution, release: &str, folder: &Path, log: &Path) -> Result<()> {
+fn unpack(packages: &[String], folder: &Path, log: &Path) -> Result<()> {
     fs::create_dir_all(folder).map_err(|e| Error::io("creating", folder, &e))?;
-    let mut packages = vec![format!("linux-image-{release}")];
-    if distribution == Distribution::Ubuntu {
-        packages.push(format!("linux-modules-{release}"));
-    }
     let mut apt = Command::new("apt-get");
     apt.args(["-q", "-o", "APT::Sandbox::User=root", "download"])
-        .args(&packages)
+        .args(packages)
         .current_dir(folder);
-    let title = format!("downloading kernel {release}");
+    let title = format!("downloading {}", packages[0]);
     if !Job::new(&title, apt, log.to_owned(), false)
         .run(|_| None)?
         .success()
@@ -171,7 +183,7 @@ fn unpack(distribution: Distribution, release: &str, folder: &Path, log: &Path) 
         process::output_of(Command::new("dpkg-deb").arg("-x").arg(&archive).arg(folder))?;
         fs::remove_file(&archive).map_err(|e| Error::io("removing", &archive, &e))?;
     }
-    index_modules(folder, release)
+    Ok(())
 }
 
 fn archives_in(folder: &Path) -> Result<Vec<PathBuf>> {

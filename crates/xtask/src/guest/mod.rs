@@ -2,7 +2,7 @@
 
 pub(crate) mod binaries;
 mod initramfs;
-mod kernel;
+pub(crate) mod kernel;
 mod machine;
 mod results;
 mod root;

@@ -54,6 +54,7 @@ const TEST: [&str; 21] = [
     "libvulkan-dev",
     "libegl-dev",
     "g++",
+    "make",
     "python3-venv",
     "strace",
     "qemu-system-x86",
