@@ -15,6 +15,7 @@ pub mod child;
 pub mod cpu;
 pub mod display;
 pub mod engine;
+pub mod exporter;
 pub mod fds;
 pub mod memory;
 pub mod module;

@@ -6,6 +6,7 @@
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use drm::Device as _;
 
@@ -22,13 +23,27 @@ pub fn load(name: &str) -> Result<(), String> {
     if !in_guest() {
         return Ok(());
     }
-    let output = Command::new("modprobe").arg(name).output();
-    let output = output.map_err(|error| format!("modprobe does not start: {error}"))?;
+    run("modprobe", name)
+}
+
+/// Loads a module of its own file, in the guest, once for all tests of a program.
+///
+/// # Errors
+///
+/// Why it cannot be loaded.
+pub fn insert(file: &str) -> Result<(), String> {
+    static INSERTED: OnceLock<Result<(), String>> = OnceLock::new();
+    INSERTED.get_or_init(|| run("insmod", file)).clone()
+}
+
+fn run(program: &str, module: &str) -> Result<(), String> {
+    let output = Command::new(program).arg(module).output();
+    let output = output.map_err(|error| format!("{program} does not start: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    Err(format!("modprobe {name}: {}", said.trim()))
+    Err(format!("{program} {module}: {}", said.trim()))
 }
 
 /// An open primary ("card") node.

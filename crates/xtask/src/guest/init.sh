@@ -35,6 +35,7 @@ fi
 $b mount -t proc proc /root/proc
 $b mount -t sysfs sys /root/sys
 $b mount -t devtmpfs dev /root/dev
+$b mount -t debugfs debugfs /root/sys/kernel/debug
 $b mkdir -p /root/dev/shm /root/dev/pts /root/run
 $b mount -t devpts devpts /root/dev/pts
 $b ln -sf /proc/self/fd /root/dev/fd

@@ -17,6 +17,7 @@ pub(crate) use root::Drivers;
 
 use crate::distribution::Distribution;
 use crate::error::{Error, Result, UNABLE};
+use crate::module;
 use crate::process;
 use crate::progress::{self, Shown};
 use crate::report::{Report, Require, Tier};
@@ -73,6 +74,9 @@ impl Default for Options {
 /// What the second guest is called in results.
 const NEWER: &str = "guest with newer drivers";
 
+/// The test program that loads lucarne_exporter, and its kind of skip.
+const EXPORTER: &str = "exporter";
+
 /// What a guest is made of.
 #[derive(Debug)]
 struct Parts {
@@ -81,6 +85,8 @@ struct Parts {
     kernel: kernel::Kernel,
     /// The root, where it is not the host's own.
     root: Option<PathBuf>,
+    /// lucarne_exporter.ko, or why there is none.
+    exporter: std::result::Result<PathBuf, String>,
     virtio_gpu: bool,
 }
 
@@ -122,7 +128,7 @@ pub(crate) fn ready(
     require: &Require,
     verbose: bool,
 ) -> Result<Guest> {
-    let parts = match prepare(workspace, options, verbose) {
+    let mut parts = match prepare(workspace, options, verbose) {
         Ok(parts) => parts,
         Err(error) if error.status() == UNABLE => {
             let (name, kind) = match options.drivers {
@@ -135,7 +141,10 @@ pub(crate) fn ready(
         Err(error) => return Err(error),
     };
     let programs = build(workspace, options, verbose)?;
-    let require = with_modules(require, &parts.kernel, parts.virtio_gpu);
+    if programs.tests.iter().any(|test| test.name == EXPORTER) {
+        parts.exporter = exporter(workspace, &parts.kernel, verbose)?;
+    }
+    let require = with_modules(require, &parts);
     Ok(Guest::Ready(Box::new(Ready {
         options: options.clone(),
         require,
@@ -262,8 +271,25 @@ fn prepare(workspace: &Workspace, options: &Options, verbose: bool) -> Result<Pa
         busybox,
         kernel,
         root,
+        exporter: Err("no test of this run asked for it".to_owned()),
         virtio_gpu,
     })
+}
+
+/// Builds lucarne_exporter. What cannot be had on this machine is told now, and its tests skip.
+fn exporter(
+    workspace: &Workspace,
+    kernel: &kernel::Kernel,
+    verbose: bool,
+) -> Result<std::result::Result<PathBuf, String>> {
+    match module::build(workspace, Distribution::detect(), kernel, verbose) {
+        Ok(file) => Ok(Ok(file)),
+        Err(error) if error.status() == UNABLE => {
+            progress::notice(format!("no kernel module lucarne_exporter: {error}"));
+            Ok(Err(error.to_string()))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 /// Builds the test programs, and the demo where it is wanted.
@@ -312,19 +338,20 @@ fn boot(
         matrix: programs.matrix.as_ref().map(|m| (&*m.program, &*m.name)),
         filter: &options.filter,
         require: &require.text(),
+        exporter: parts.exporter.as_deref().map_err(String::as_str),
         limit: options.deadline * 60 * 3 / 4,
     };
     write(&folder.join("guest.sh"), plan.script().as_bytes())?;
     let initramfs = folder.join("initramfs");
-    let folders = [&*workspace.root, &*workspace.target, &*kernel.modules];
-    let folders = if parts.root.is_some() {
-        &folders[..]
-    } else {
-        &[]
-    };
+    let mut folders = Vec::new();
+    if parts.root.is_some() {
+        folders.extend([&*workspace.root, &*workspace.target, &*kernel.modules]);
+        let built = parts.exporter.as_deref().ok();
+        folders.extend(built.and_then(Path::parent));
+    }
     write(
         &initramfs,
-        &initramfs::build(kernel, &parts.busybox, &options.load, folders)?,
+        &initramfs::build(kernel, &parts.busybox, &options.load, &folders)?,
     )?;
 
     // More machines than steps would have nothing to do.
@@ -386,13 +413,16 @@ fn run_machine(
 }
 
 /// What a guest can have, its tests must not skip: they load the modules that they need.
-fn with_modules(require: &Require, kernel: &kernel::Kernel, virtio_gpu: bool) -> Require {
+fn with_modules(require: &Require, parts: &Parts) -> Require {
     let mut require = require.clone();
-    if kernel.has_module("vgem.ko") {
+    if parts.exporter.is_ok() {
+        require = require.with(EXPORTER);
+    }
+    if parts.kernel.has_module("vgem.ko") {
         // Mesa's EGL needs libgbm, so that it is there.
         require = require.with("vgem").with("gbm");
     }
-    if virtio_gpu {
+    if parts.virtio_gpu {
         require = require.with("syncobj");
     }
     require

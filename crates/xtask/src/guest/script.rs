@@ -28,6 +28,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) filter: &'a [String],
     /// The value of `LUCARNE_REQUIRE` outside.
     pub(crate) require: &'a str,
+    /// lucarne_exporter.ko, or why there is none.
+    pub(crate) exporter: Result<&'a Path, &'a str>,
     /// Seconds that one program may take.
     pub(crate) limit: u64,
 }
@@ -37,12 +39,17 @@ impl Plan<'_> {
         let release = &self.kernel.release;
         let modules = quoted(&self.kernel.modules.to_string_lossy());
         let require = quoted(&with_udmabuf(self.require));
+        let exporter = match self.exporter {
+            Ok(file) => format!("LUCARNE_EXPORTER={}", quoted(&file.to_string_lossy())),
+            Err(reason) => format!("LUCARNE_NO_EXPORTER={}", quoted(reason)),
+        };
         let limit = self.limit;
         let mut text = format!(
             "# Written by `cargo xtask guest`; runs as the first program of each guest.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 export HOME=/run/lucarne/home TMPDIR=/run/lucarne/tmp XDG_RUNTIME_DIR=/run/lucarne/runtime
 export LUCARNE_GUEST=1 LUCARNE_REQUIRE={require} PROPTEST_CASES=16
+export {exporter}
 mkdir -p -m 700 $HOME $XDG_RUNTIME_DIR
 mkdir -p -m 1777 $TMPDIR
 /run/lucarne/busybox ip link set lo up
@@ -164,6 +171,7 @@ mod tests {
             matrix: Some((Path::new("/t/matrix"), "the guest's")),
             filter: &["some filter".to_owned()],
             require: "",
+            exporter: Err("it's not here"),
             limit: 5,
         };
         let script = plan.script();
@@ -175,6 +183,7 @@ mod tests {
         assert!(
             script.contains("step 00 '/c/tests' '/t/deps/kernel-0' --show-output 'some filter'")
         );
+        assert!(script.contains(r"export LUCARNE_NO_EXPORTER='it'\''s not here'"));
     }
 
     #[test]
@@ -187,9 +196,11 @@ mod tests {
             matrix: None,
             filter: &[],
             require: "",
+            exporter: Ok(Path::new("/m/lucarne_exporter.ko")),
             limit: 60,
         };
         let script = plan.script();
+        assert!(script.contains("export LUCARNE_EXPORTER='/m/lucarne_exporter.ko'"));
         let begin = script.find("step() {").unwrap();
         let end = script.find("\n}\n").unwrap() + 3;
         let function = &script[begin..end];
