@@ -203,8 +203,12 @@ static int exporter_mmap(struct dma_buf *dmabuf, struct vm_area_struct *vma)
 
 	if (ret)
 		return ret;
-	/* A private mapping would be a copy from its first write on. */
-	if (!(vma->vm_flags & VM_SHARED))
+	/*
+	 * A private mapping would be a copy from its first write on. (Of a
+	 * file that is open for reading alone, a shared mapping has lost
+	 * VM_SHARED by now, and kept VM_MAYSHARE.)
+	 */
+	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
 	return vm_map_pages(vma, buffer->pages, buffer->count);
 }

@@ -6,7 +6,6 @@
 use std::fs::{File, OpenOptions};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::Command;
-use std::sync::OnceLock;
 
 use drm::Device as _;
 
@@ -26,14 +25,22 @@ pub fn load(name: &str) -> Result<(), String> {
     run("modprobe", name)
 }
 
-/// Loads a module of its own file, in the guest, once for all tests of a program.
+/// Loads a module of its own file.
 ///
 /// # Errors
 ///
 /// Why it cannot be loaded.
 pub fn insert(file: &str) -> Result<(), String> {
-    static INSERTED: OnceLock<Result<(), String>> = OnceLock::new();
-    INSERTED.get_or_init(|| run("insmod", file)).clone()
+    run("insmod", file)
+}
+
+/// Unloads a module.
+///
+/// # Errors
+///
+/// Why it stays: somebody uses it.
+pub fn remove(name: &str) -> Result<(), String> {
+    run("rmmod", name)
 }
 
 fn run(program: &str, module: &str) -> Result<(), String> {

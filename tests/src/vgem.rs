@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use drm::buffer::{Buffer as _, DrmFourcc};
 use drm::control::{Device as _, dumbbuffer::DumbBuffer};
-use lucarne::kernel::{DmaBuf, FenceRole, SyncFile};
+use lucarne::kernel::{DmaBuf, DrmFile, FenceRole, SyncFile};
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Setter, Updater, opcode};
 
 use crate::module::{self, Card};
+use crate::skip::skip;
 
 const ATTACH: Opcode = opcode::read_write::<FenceAttach>(b'd', 0x41);
 const SIGNAL: Opcode = opcode::write::<FenceSignal>(b'd', 0x42);
@@ -128,6 +129,23 @@ impl Drop for VgemFence {
             _ = self.vgem.card.destroy_dumb_buffer(buffer);
         }
     }
+}
+
+/// The primary node, whose driver attaches and maps what it imports; a skip says why there is none.
+pub fn node() -> Option<DrmFile> {
+    if let Err(reason) = module::load("vgem") {
+        skip("vgem", &reason);
+        return None;
+    }
+    let found = DrmFile::paths()
+        .into_iter()
+        .filter(|path| path.to_string_lossy().contains("card"))
+        .filter_map(|path| DrmFile::open(&path).ok())
+        .find(|file| file.driver().is_ok_and(|driver| driver == "vgem"));
+    if found.is_none() {
+        skip("vgem", "no node of driver vgem in /dev/dri can be opened");
+    }
+    found
 }
 
 #[cfg(test)]

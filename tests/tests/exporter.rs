@@ -1,52 +1,85 @@
 //! dma-bufs of a driver that we know in full: the kernel module lucarne_exporter (docs/kernel-exporter.md), in the guest.
 
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use lucarne::{
     DeviceId, Error, Extent, Fence, Format, Frame, FrameLayout, Memory, Modifier, Plane, Tiling,
     Usage,
-    kernel::{DmaBuf, DmaBufKind, DmaBufMapping, DrmFile, FenceRole, FenceStatus},
+    kernel::{DmaBuf, DmaBufKind, DmaBufMapping, FenceRole, FenceStatus},
 };
 use lucarne_tests::exporter::{
     ALWAYS, Behaviour, Buffer, Call, Counters, Exporter, READ_ONLY, SCATTERED, pattern,
 };
 use lucarne_tests::pair::Pair;
 use lucarne_tests::skip::skip;
-use lucarne_tests::{TIMEOUT, child, fds, module};
+use lucarne_tests::{TIMEOUT, child, fds, in_guest, module, vgem};
 use rustix::io::Errno;
+
+#[path = "exporter/ends.rs"]
+mod ends;
+#[path = "exporter/failures.rs"]
+mod failures;
 
 const PAGE: u64 = 4096;
 const LIMIT: Duration = Duration::from_millis(300);
 
-/// Runs `body` alone, and fails when it leaves a descriptor, or anything in the module.
-fn flat(body: impl FnOnce(&Exporter)) {
-    let exporter = match Exporter::open() {
-        Ok(exporter) => exporter,
-        Err(reason) => return skip("exporter", &reason),
-    };
-    let mut before = None;
-    fds::unchanged(|| {
-        before = Some(Counters::now());
-        body(&exporter);
-    });
-    before.expect("counted").assert_again();
+/// Whether the kernel has warned of something, or has died in part (Documentation/admin-guide/tainted-kernels.rst).
+fn complaints() -> u64 {
+    const DIE: u64 = 1 << 7;
+    const WARN: u64 = 1 << 9;
+    let text = std::fs::read_to_string("/proc/sys/kernel/tainted").expect("/proc");
+    text.trim().parse::<u64>().expect("a number") & (DIE | WARN)
 }
 
-/// The primary node of vgem, whose driver attaches and maps what it imports.
-fn vgem() -> Option<DrmFile> {
-    if let Err(reason) = module::load("vgem") {
-        skip("vgem", &reason);
-        return None;
+/// Runs `body` alone, and fails when it leaves a descriptor, or anything in the module, or the kernel complained.
+fn flat(body: impl FnOnce(&Exporter)) {
+    counted(|exporter| {
+        let complained = complaints();
+        body(exporter);
+        assert_eq!(complaints(), complained, "{}", warnings());
+    });
+}
+
+/// As [`flat`], where the kernel will complain.
+fn counted(body: impl FnOnce(&Exporter)) {
+    fds::unchanged(|| {
+        let exporter = match Exporter::open() {
+            Ok(exporter) => exporter,
+            Err(reason) => return skip("exporter", &reason),
+        };
+        let before = Counters::now();
+        body(&exporter);
+        before.assert_again();
+    });
+}
+
+/// The kernel's words, where they may be read.
+fn warnings() -> String {
+    let output = std::process::Command::new("dmesg").output();
+    let text = output.map_or_else(
+        |error| error.to_string(),
+        |output| String::from_utf8_lossy(&output.stdout).into_owned(),
+    );
+    let lines = text
+        .lines()
+        .filter(|line| line.contains("WARNING: ") || line.contains("BUG: "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// As [`flat`], with drivers. What they open once for the whole process is open before.
+fn flat_with_drivers(body: impl FnOnce(&Exporter, &Pair)) {
+    static OPENED: Once = Once::new();
+    let alone = fds::alone();
+    if Exporter::open().is_ok() {
+        OPENED.call_once(|| drop(Pair::open()));
     }
-    let found = DrmFile::paths()
-        .into_iter()
-        .filter(|path| path.to_string_lossy().contains("card"))
-        .filter_map(|path| DrmFile::open(&path).ok())
-        .find(|file| file.driver().is_ok_and(|driver| driver == "vgem"));
-    if found.is_none() {
-        skip("vgem", "no node of driver vgem in /dev/dri can be opened");
-    }
-    found
+    drop(alone);
+    flat(|exporter| {
+        let pair = Pair::open();
+        body(exporter, &pair);
+        pair.assert_valid();
+    });
 }
 
 fn read(buffer: &DmaBuf) -> Vec<u8> {
@@ -165,7 +198,7 @@ fn what_the_module_cannot_do_it_refuses() {
 
 #[test]
 fn pages_lie_together_or_apart_and_who_is_attached_is_told() {
-    let Some(vgem) = vgem() else { return };
+    let Some(vgem) = vgem::node() else { return };
     flat(|exporter| {
         let before = Counters::now();
         for (flags, together) in [(0, true), (SCATTERED, false)] {
@@ -193,7 +226,7 @@ fn pages_lie_together_or_apart_and_who_is_attached_is_told() {
 /// Number, descriptor, mapping and device each keep the memory, whichever goes first.
 #[test]
 fn the_last_to_go_frees_the_memory() {
-    let Some(vgem) = vgem() else { return };
+    let Some(vgem) = vgem::node() else { return };
     flat(|exporter| {
         let before = Counters::now().buffers;
         let buffer = exporter.allocate(PAGE, 0).expect("memory");
@@ -248,8 +281,7 @@ const FRAME_BYTES: u64 = 64 * 4 * 48 + PAGE;
 fn vulkan_sees_what_the_kernel_wrote_and_the_kernel_what_vulkan_wrote() {
     const BYTES: usize = 64 * 4 * 48;
     let usage = Usage::TRANSFER_SOURCE | Usage::TRANSFER_DESTINATION;
-    let pair = Pair::open();
-    flat(|exporter| {
+    flat_with_drivers(|exporter, pair| {
         for flags in [0, SCATTERED] {
             let buffer = exporter.allocate(FRAME_BYTES, flags).expect("memory");
             buffer.fill(11).expect("filled");
@@ -263,15 +295,13 @@ fn vulkan_sees_what_the_kernel_wrote_and_the_kernel_what_vulkan_wrote() {
             written.expect("written").wait(TIMEOUT).expect("finished");
             assert!(buffer.read(0, BYTES).expect("read") == other);
         }
-        pair.assert_valid();
     });
 }
 
 /// OpenGL samples the kernel's pages; each pixel is compared.
 #[test]
 fn opengl_sees_what_the_kernel_wrote() {
-    let pair = Pair::open();
-    flat(|exporter| {
+    flat_with_drivers(|exporter, pair| {
         for flags in [0, SCATTERED] {
             let buffer = exporter.allocate(FRAME_BYTES, flags).expect("memory");
             buffer.fill(21).expect("filled");
@@ -290,262 +320,9 @@ fn opengl_sees_what_the_kernel_wrote() {
     });
 }
 
-/// A driver that cannot map for the CPU: the software drivers need that, and say so by name.
-#[test]
-fn a_buffer_that_cannot_be_mapped_is_refused_by_name() {
-    let pair = Pair::open();
-    flat(|exporter| {
-        let buffer = exporter.allocate(FRAME_BYTES, 0).expect("memory");
-        let frame = frame(&buffer);
-        let never = fails(Errno::NODEV, ALWAYS);
-        buffer.behave(Call::Mmap, never).expect("told");
-        let Memory::DmaBuf(buffers) = frame.memory() else {
-            panic!("a dma-buf was made");
-        };
-        assert_os(DmaBufMapping::new(&buffers[0]), "mmap", Errno::NODEV);
-        for refused in [
-            pair.vk.import(&frame, Usage::TRANSFER_SOURCE).err(),
-            pair.gl.import(&frame).err(),
-        ] {
-            let error = refused.expect("a software driver needs a mapping");
-            assert!(
-                matches!(error, Error::Driver { .. } | Error::Os { .. }),
-                "{error}"
-            );
-        }
-        buffer
-            .behave(Call::Mmap, fails(Errno::NODEV, 0))
-            .expect("told");
-        pair.gl.import(&frame).expect("a texture");
-    });
-}
-
-#[test]
-fn devices_that_cannot_be_attached_or_map_are_named_errors() {
-    let Some(vgem) = vgem() else { return };
-    flat(|exporter| {
-        let buffer = exporter.allocate(PAGE, SCATTERED).expect("memory");
-        let dma_buf = buffer.dma_buf();
-        let before = Counters::now();
-        for call in [Call::Attach, Call::Map] {
-            for errno in [Errno::BUSY, Errno::NOMEM, Errno::NODEV] {
-                buffer.behave(call, fails(errno, 1)).expect("told");
-                assert_os(vgem.import(&dma_buf), "PRIME_FD_TO_HANDLE", errno);
-                assert_eq!(Counters::now(), before, "{call:?} {errno}");
-            }
-            // Told of one call only, the next one succeeds.
-            vgem.import(&dma_buf).expect("a handle");
-        }
-    });
-}
-
-#[test]
-fn the_cpus_turn_that_fails_is_a_named_error() {
-    flat(|exporter| {
-        let buffer = exporter.allocate(PAGE, 0).expect("memory");
-        let mut mapping = DmaBufMapping::new(&buffer.dma_buf()).expect("a mapping");
-        let begin = "DMA_BUF_IOCTL_SYNC to begin";
-        let broken = fails(Errno::IO, 2);
-        buffer.behave(Call::BeginCpuAccess, broken).expect("told");
-        assert_os(mapping.read(TIMEOUT), begin, Errno::IO);
-        assert_os(mapping.write(TIMEOUT), begin, Errno::IO);
-        mapping.read(TIMEOUT).expect("a turn").end().expect("over");
-        // The kernel's own way in.
-        buffer
-            .behave(Call::BeginCpuAccess, fails(Errno::IO, 1))
-            .expect("told");
-        assert_eq!(buffer.fill(1).err(), Some(Errno::IO));
-        buffer
-            .behave(Call::Vmap, fails(Errno::NOMEM, 1))
-            .expect("told");
-        assert_eq!(buffer.read(0, 16).err(), Some(Errno::NOMEM));
-        assert_eq!(buffer.read(0, 16).expect("read"), [0; 16]);
-    });
-}
-
-/// "Repeat the request", as the kernel says when a signal came: a few times it is done, and not for ever.
-#[test]
-fn a_request_to_repeat_is_met_and_not_for_ever() {
-    flat(|exporter| {
-        let buffer = exporter.allocate(PAGE, 0).expect("memory");
-        let mapping = DmaBufMapping::new(&buffer.dma_buf()).expect("a mapping");
-        let begin = Call::BeginCpuAccess;
-        for errno in [Errno::AGAIN, Errno::INTR] {
-            buffer.behave(begin, fails(errno, 3)).expect("told");
-            mapping.read(TIMEOUT).expect("a turn").end().expect("over");
-            buffer.behave(begin, fails(errno, ALWAYS)).expect("told");
-            assert_os(mapping.read(TIMEOUT), "SYNC to begin", errno);
-        }
-    });
-}
-
-/// A driver that takes its time is waited for.
-#[test]
-fn delays_are_delays() {
-    let Some(vgem) = vgem() else { return };
-    flat(|exporter| {
-        let buffer = exporter.allocate(PAGE, 0).expect("memory");
-        let dma_buf = buffer.dma_buf();
-        let slow = Behaviour {
-            error: None,
-            delay: LIMIT,
-            times: 1,
-        };
-        let takes = |call: Call, body: &dyn Fn()| {
-            buffer.behave(call, slow).expect("told");
-            let begun = Instant::now();
-            body();
-            assert!(begun.elapsed() >= LIMIT, "{call:?}: {:?}", begun.elapsed());
-        };
-        takes(Call::Attach, &|| {
-            drop(vgem.import(&dma_buf).expect("a handle"))
-        });
-        takes(Call::Map, &|| {
-            drop(vgem.import(&dma_buf).expect("a handle"))
-        });
-        takes(Call::Mmap, &|| {
-            drop(DmaBufMapping::new(&dma_buf).expect("a mapping"));
-        });
-        let mapping = DmaBufMapping::new(&dma_buf).expect("a mapping");
-        takes(Call::BeginCpuAccess, &|| {
-            mapping.read(TIMEOUT).expect("a turn").end().expect("over");
-        });
-        takes(Call::Vmap, &|| drop(buffer.read(0, 1).expect("read")));
-    });
-}
-
-#[test]
-fn a_fence_that_never_signals_meets_deadlines() {
-    flat(|exporter| {
-        let buffer = exporter.allocate(PAGE, 0).expect("memory");
-        let dma_buf = buffer.dma_buf();
-        let held = buffer.fence(true, TIMEOUT).expect("a fence");
-        let mut mapping = DmaBufMapping::new(&dma_buf).expect("a mapping");
-        let sync_file = dma_buf
-            .export_sync_file(FenceRole::Acquire)
-            .expect("its fence");
-        assert_eq!(sync_file.status().expect("a status"), FenceStatus::Active);
-        let begun = Instant::now();
-        for refused in [
-            mapping.read(LIMIT).err(),
-            mapping.write(LIMIT).err(),
-            sync_file.wait(LIMIT).err(),
-        ] {
-            let error = refused.expect("a device writes");
-            assert!(matches!(error, Error::Timeout { .. }), "{error}");
-        }
-        let waited = begun.elapsed();
-        assert!(waited >= 3 * LIMIT && waited < TIMEOUT / 2, "{waited:?}");
-
-        held.signal(None).expect("in time");
-        sync_file.wait(LIMIT).expect("signalled");
-        mapping.read(LIMIT).expect("a turn").end().expect("over");
-        mapping.write(LIMIT).expect("a turn").end().expect("over");
-    });
-}
-
-/// Other readers need not wait for a reader; a writer must.
-#[test]
-fn a_readers_fence_gates_writers_alone() {
-    flat(|exporter| {
-        let buffer = exporter.allocate(PAGE, 0).expect("memory");
-        let mut mapping = DmaBufMapping::new(&buffer.dma_buf()).expect("a mapping");
-        let held = buffer.fence(false, TIMEOUT).expect("a fence");
-        mapping.read(LIMIT).expect("a turn").end().expect("over");
-        let refused = mapping.write(LIMIT).expect_err("a device reads");
-        assert!(matches!(refused, Error::Timeout { .. }), "{refused}");
-        held.signal(None).expect("in time");
-        mapping.write(LIMIT).expect("a turn").end().expect("over");
-    });
-}
-
-/// Work that ends in an error, or at the module's own deadline: the fence says which.
-#[test]
-fn fences_end_by_themselves_and_in_errors() {
-    flat(|exporter| {
-        let buffer = exporter.allocate(PAGE, 0).expect("memory");
-        let dma_buf = buffer.dma_buf();
-        let fence = |deadline| {
-            let held = buffer.fence(true, deadline).expect("a fence");
-            let file = dma_buf.export_sync_file(FenceRole::Acquire);
-            (held, file.expect("its fence"))
-        };
-        let failed = |error: Error, errno: Errno| {
-            let Error::FenceFailed { source } = &error else {
-                panic!("{error}");
-            };
-            assert_eq!(source.raw_os_error(), Some(errno.raw_os_error()));
-        };
-
-        let (held, file) = fence(TIMEOUT);
-        held.signal(Some(Errno::IO)).expect("in time");
-        failed(file.wait(TIMEOUT).expect_err("an error"), Errno::IO);
-
-        let (held, file) = fence(LIMIT);
-        let begun = Instant::now();
-        failed(file.wait(TIMEOUT).expect_err("too late"), Errno::TIMEDOUT);
-        assert!(begun.elapsed() < TIMEOUT / 2, "{:?}", begun.elapsed());
-        assert_eq!(held.signal(None).err(), Some(Errno::TIMEDOUT));
-        assert_eq!(buffer.read(0, 4).expect("the kernel's turn"), [0; 4]);
-    });
-}
-
-/// Drivers wait without a deadline; Lucarne waits before them.
-#[test]
-fn a_frame_whose_writer_never_ends_is_a_timeout_in_vulkan_and_opengl() {
-    let pair = Pair::open();
-    flat(|exporter| {
-        let buffer = exporter.allocate(FRAME_BYTES, 0).expect("memory");
-        buffer.fill(5).expect("filled");
-        let frame = frame(&buffer);
-        let image = pair.vk.import(&frame, Usage::TRANSFER_SOURCE);
-        let image = image.expect("an image");
-        let texture = pair.gl.import(&frame).expect("a texture");
-        let held = buffer.fence(true, TIMEOUT).expect("a fence");
-        let acquire = frame.implicit_fence(FenceRole::Acquire).expect("its fence");
-        for refused in [
-            pair.vk.download(&image, &acquire, LIMIT).err(),
-            pair.gl.read(&texture, &acquire, LIMIT).err(),
-        ] {
-            let error = refused.expect("a device writes");
-            assert!(matches!(error, Error::Timeout { .. }), "{error}");
-        }
-        held.signal(None).expect("in time");
-        let seen = pair.vk.download(&image, &acquire, TIMEOUT).expect("pixels");
-        assert!(seen == pattern(5, 64 * 4 * 48));
-        pair.assert_valid();
-    });
-}
-
-/// Whoever is killed leaves nothing: buffers, fences that nobody will signal, mappings.
-#[test]
-fn a_program_that_is_killed_leaves_nothing() {
-    const TEST: &str = "a_program_that_is_killed_leaves_nothing";
-    if child::is(TEST) {
-        let exporter = Exporter::open().expect("the module is loaded");
-        let buffer = exporter.allocate(PAGE, 0).expect("memory");
-        let _mapping = DmaBufMapping::new(&buffer.dma_buf()).expect("a mapping");
-        let _held = buffer.fence(true, TIMEOUT).expect("a fence");
-        let now = Counters::now();
-        eprintln!("buffers {}, fences {}", now.buffers, now.fences);
-        let own = rustix::process::getpid();
-        let _ = rustix::process::kill_process(own, rustix::process::Signal::KILL);
-        return;
-    }
-    flat(|_| {
-        let before = Counters::now();
-        let ended = child::run(TEST, &[]);
-        let said = String::from_utf8_lossy(&ended.stderr);
-        let (buffers, fences) = (before.buffers + 1, before.fences + 1);
-        let told = format!("buffers {buffers}, fences {fences}");
-        assert!(said.contains(&told), "{told} is missing in: {said}");
-        assert!(!ended.status.success(), "it was killed");
-    });
-}
-
 #[test]
 fn a_thousand_buffers_leave_nothing() {
-    let Some(vgem) = vgem() else { return };
+    let Some(vgem) = vgem::node() else { return };
     flat(|exporter| {
         let before = Counters::now();
         for number in 0..1000 {

@@ -7,26 +7,8 @@ use lucarne::{
     Error, Extent, Fence, Format, Frame, FrameLayout, Memory, Modifier, Plane, Tiling,
     kernel::{DmaBuf, DmaBufKind, DmaBufMapping, DmaHeap, DrmFile, Udmabuf},
 };
-use lucarne_tests::skip::skip;
-use lucarne_tests::{TIMEOUT, module};
+use lucarne_tests::{TIMEOUT, vgem};
 use rustix::ioctl::{Opcode, Updater, opcode};
-
-/// The primary node of vgem; a skip says why there is none.
-fn vgem() -> Option<DrmFile> {
-    if let Err(reason) = module::load("vgem") {
-        skip("vgem", &reason);
-        return None;
-    }
-    let found = DrmFile::paths()
-        .into_iter()
-        .filter(|path| path.to_string_lossy().contains("card"))
-        .filter_map(|path| DrmFile::open(&path).ok())
-        .find(|file| file.driver().is_ok_and(|driver| driver == "vgem"));
-    if found.is_none() {
-        skip("vgem", "no node of driver vgem in /dev/dri can be opened");
-    }
-    found
-}
 
 fn write(buffer: &DmaBuf, offset: usize, bytes: &[u8]) {
     let mut mapping = DmaBufMapping::new(buffer).expect("a mapping");
@@ -47,7 +29,7 @@ fn read(buffer: &DmaBuf, offset: usize, count: usize) -> Vec<u8> {
 /// Dumb buffer, dma-buf, mapping, and back to the same handle.
 #[test]
 fn a_dumb_buffer_goes_out_and_comes_back() {
-    let Some(file) = vgem() else { return };
+    let Some(file) = vgem::node() else { return };
     let extent = Extent::new(37, 21);
     let dumb = file.create_dumb(extent, 32).expect("a dumb buffer");
     assert!(dumb.pitch >= 37 * 4, "{dumb:?}");
@@ -90,7 +72,7 @@ fn a_dumb_buffer_goes_out_and_comes_back() {
 /// Another opening of the node, and memory of another origin: handles of their own for the same bytes.
 #[test]
 fn foreign_buffers_come_in() {
-    let Some(file) = vgem() else { return };
+    let Some(file) = vgem::node() else { return };
     let udmabuf = Udmabuf::open().expect("/dev/udmabuf");
     let heap = DmaHeap::open(DmaHeap::SYSTEM).expect("the system heap");
     for buffer in [
@@ -110,7 +92,7 @@ fn foreign_buffers_come_in() {
 /// A thousand handles in and out: neither descriptors nor handles pile up.
 #[test]
 fn handles_are_closed() {
-    let Some(file) = vgem() else { return };
+    let Some(file) = vgem::node() else { return };
     let first = file.create_dumb(Extent::new(8, 8), 32).expect("a buffer");
     let number = first.handle.raw();
     drop(first);
@@ -127,7 +109,7 @@ fn handles_are_closed() {
 
 #[test]
 fn an_emulated_buffer_is_no_business_of_a_driver() {
-    let Some(file) = vgem() else { return };
+    let Some(file) = vgem::node() else { return };
     let memfd = rustix::fs::memfd_create("lucarne-prime", rustix::fs::MemfdFlags::ALLOW_SEALING);
     let memfd = memfd.expect("a memfd");
     rustix::fs::ftruncate(&memfd, 4096).expect("a size");
@@ -165,7 +147,7 @@ fn attach_write_fence(file: &DrmFile, handle: u32) {
 /// While a device writes, the kernel would hold `DMA_BUF_IOCTL_SYNC` back for as long as it takes: ours ends in time.
 #[test]
 fn the_cpu_waits_for_a_device_and_not_for_ever() {
-    let Some(file) = vgem() else { return };
+    let Some(file) = vgem::node() else { return };
     let dumb = file.create_dumb(Extent::new(8, 8), 32).expect("a buffer");
     let buffer = dumb.handle.export().expect("a dma-buf");
     attach_write_fence(&file, dumb.handle.raw());

@@ -437,3 +437,32 @@ fn descriptors_from_drivers_are_not_inherited() {
         }
     });
 }
+
+/// What a producer sealed against writing is shown all the same: nobody writes when sampling.
+#[test]
+fn memory_that_is_sealed_against_writing_is_shown() {
+    with_pair(|pair| {
+        let extent = Extent::new(64, 16);
+        let (layout, size) = FrameLayout::linear(extent, Format::ABGR8888).expect("linear");
+        let bytes: Vec<u8> = (0..64 * 16 * 4_u32).map(|n| (n % 251) as u8).collect();
+        let fd = rustix::fs::memfd_create("lucarne-sealed", MemfdFlags::ALLOW_SEALING);
+        let fd = fd.expect("a memfd");
+        rustix::fs::ftruncate(&fd, size).expect("a size");
+        rustix::io::pwrite(&fd, &bytes, 0).expect("written");
+        let seals = SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
+        rustix::fs::fcntl_add_seals(&fd, seals).expect("sealed");
+        let memory = Memory::DmaBuf(vec![DmaBuf::new(fd).expect("stands in")]);
+        let frame = Frame::new(layout, memory, pair.gl.id().clone()).expect("a frame");
+        let texture = pair.gl.import(&frame).expect("a texture");
+        let turn = pair
+            .gl
+            .read(&texture, &Fence::Signaled, lucarne_tests::TIMEOUT);
+        turn.expect("a turn");
+        let pixels = Reader::new(&pair.gl).read(&texture);
+        for (pixel, bytes) in pixels.iter().zip(bytes.chunks(4)) {
+            let seen = pixel.map(|channel| (channel * 255.0).round());
+            let wanted: Vec<f32> = bytes.iter().map(|byte| f32::from(*byte)).collect();
+            assert_eq!(seen[..], wanted);
+        }
+    });
+}

@@ -10,7 +10,7 @@ use super::texture::{Guard, Source, Texture, sampling};
 use crate::device_id::Comparison;
 use crate::error::{Error, Result};
 use crate::frame::Frame;
-use crate::kernel::DmaBuf;
+use crate::kernel::{DmaBuf, DmaBufMapping};
 use crate::quirks;
 
 /// Mesa's software rasteriser works in blocks of this many rows.
@@ -36,6 +36,7 @@ pub(super) fn import(
     }
     device.quirks.check_linear(layout)?;
     check_software_rows(device, frame, buffers)?;
+    check_mappable(device, buffers)?;
     texture_of(device, frame, buffers, external_only)
 }
 
@@ -93,6 +94,16 @@ pub(super) fn check_software_rows(
                     device.renderer
                 ),
             ));
+        }
+    }
+    Ok(())
+}
+
+/// A software rasteriser maps a buffer when it is used, and does not notice a refusal. Memfds are not refused.
+fn check_mappable(device: &DeviceInner, buffers: &[DmaBuf]) -> Result<()> {
+    if device.quirk(&quirks::SOFTWARE_MAPS_LATE) {
+        for buffer in buffers {
+            DmaBufMapping::new(buffer)?;
         }
     }
     Ok(())

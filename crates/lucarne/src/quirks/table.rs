@@ -266,6 +266,18 @@ pub static SOFTWARE_READS_FOUR_ROWS: Quirk = Quirk {
 };
 
 /// See [`Quirk::fault`].
+pub static SOFTWARE_MAPS_LATE: Quirk = Quirk {
+    name: "software-maps-late",
+    drivers: "llvmpipe",
+    fault: "a dma-buf is mapped each time that it is used, not when it is imported, and where its exporter refuses the driver goes on \
+            with a null pointer: SIGSEGV",
+    evidence: "run, with an exporter whose mmap fails (kernel/lucarne_exporter)",
+    answer: "each dma-buf is mapped once for a try before the driver sees it; one that cannot be is refused",
+    test: "a_buffer_that_cannot_be_mapped_is_refused_by_name",
+    applies: Applies::Drivers(&[Match::all(Some(Api::OpenGl), Family::MesaSoftware)]),
+};
+
+/// See [`Quirk::fault`].
 pub static V3D_READS_AHEAD: Quirk = Quirk {
     name: "v3d-reads-ahead",
     drivers: "v3dv, v3d",
@@ -294,6 +306,7 @@ pub static ALL: &[&Quirk] = &[
     &SOFTWARE_FENCES_HAVE_SIGNALLED,
     &SOFTWARE_WAITS_FOR_EVER,
     &SOFTWARE_READS_FOUR_ROWS,
+    &SOFTWARE_MAPS_LATE,
     &OPAQUE_HEADER_BELIEVED,
     &OPAQUE_FD_IS_A_DMA_BUF,
     &NO_IMPLICIT_SYNC,

@@ -121,6 +121,7 @@ fn drivers_match_their_quirks_and_not_each_others() {
     for quirk in [
         &PLANAR_FALSELY_ADVERTISED,
         &SOFTWARE_READS_FOUR_ROWS,
+        &SOFTWARE_MAPS_LATE,
         &SOFTWARE_FENCE_EXPORT,
         &NO_IMPLICIT_SYNC,
     ] {

@@ -41,7 +41,7 @@ const BENCH: [&str; 1] = ["valgrind"];
 
 /// Validation, programs and layers of others, windows and a bus to test in, the headers that constants are compared with and C programs
 /// include, environments for Python, and what the guest is made of.
-const TEST: [&str; 21] = [
+const TEST: [&str; 22] = [
     "vulkan-validationlayers",
     "vulkan-tools",
     "mangohud",
