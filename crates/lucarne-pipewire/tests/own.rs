@@ -6,8 +6,8 @@ use std::os::fd::AsFd as _;
 use std::time::{Duration, Instant};
 
 use common::{
-    Daemon, Pair, SOON, TICK, alone, assert_is, daemon, device, read, request, sink, sink_with,
-    source, source_with, wait_for, write,
+    EXTENT, Pair, SOON, TICK, alone, assert_is, daemon, device, linked, read, request, sink,
+    sink_with, source, source_with, wait_for, write,
 };
 use lucarne::color::{ColorDescription, Matrix, Range};
 use lucarne::kernel::{DmaBuf, Memfd};
@@ -19,18 +19,6 @@ use lucarne::{
 use lucarne_pipewire::{
     Consumer, ConsumerOptions, Delivery, FenceWay, Metadata, Producer, ProducerOptions, Region,
 };
-use lucarne_tests::fds;
-
-const EXTENT: Extent = Extent::new(70, 34);
-
-/// A pair that is linked, in `format`, with a producer that allocates as told.
-fn linked(daemon: &Daemon, allocator: cpu::Allocator, format: Format) -> Option<Pair> {
-    let device = device(allocator)?;
-    let source = source(daemon, "from", &device, request(EXTENT, format));
-    let mut pair = Pair::new(source, sink(daemon, "to", &[format]));
-    daemon.link("from", "to", || pair.dispatch());
-    Some(pair)
-}
 
 #[test]
 fn frames_arrive_in_dma_bufs() {
@@ -483,84 +471,6 @@ fn no_frame_is_lost_on_its_way() {
     let lost = (10_000..10_120).filter(|number| !seen.contains(number));
     assert_eq!(lost.collect::<Vec<_>>(), [0; 0], "lost; seen: {seen:?}");
     assert!(seen.is_sorted_by(|one, next| one < next), "{seen:?}");
-}
-
-#[test]
-fn the_daemon_may_be_restarted() {
-    let _alone = alone();
-    let Some(mut daemon) = daemon() else { return };
-    let Some(mut pair) = linked(&daemon, cpu::Allocator::Udmabuf, Format::XRGB8888) else {
-        return;
-    };
-    pair.see(10);
-    let mut without = Vec::new();
-    for round in 1..=4 {
-        daemon.kill();
-        wait_for("both sides notice", || {
-            pair.turn();
-            let lost = pair.events.iter().filter(|one| one.contains(": Lost"));
-            lost.count() == 2 * round
-        });
-        assert!(pair.source.try_acquire().is_none());
-        assert_eq!(pair.sink.negotiated(), None);
-        without.push(fds::list());
-        daemon.restart();
-        daemon.link("from", "to", || pair.dispatch());
-        pair.see(10);
-    }
-    let open: Vec<usize> = without.iter().map(Vec::len).collect();
-    assert_eq!(open, [open[0]; 4], "{:#?}", [&without[0], &without[3]]);
-}
-
-#[test]
-fn a_daemon_that_comes_later_is_found() {
-    let _alone = alone();
-    let Some(mut daemon) = daemon() else { return };
-    daemon.kill();
-    let Some(device) = device(cpu::Allocator::Udmabuf) else {
-        return;
-    };
-    // The socket's file is still there, and nobody answers.
-    let source = source(&daemon, "from", &device, request(EXTENT, Format::XRGB8888));
-    let mut pair = Pair::new(source, sink(&daemon, "to", &[Format::XRGB8888]));
-    let end = Instant::now() + Duration::from_millis(700);
-    while Instant::now() < end {
-        pair.dispatch();
-    }
-    let told: Vec<_> = pair
-        .events
-        .iter()
-        .filter(|one| one.contains("NoDaemon"))
-        .collect();
-    assert!(
-        !told.is_empty() && told[0].contains("pipewire-0"),
-        "{told:?}"
-    );
-    daemon.restart();
-    daemon.link("from", "to", || pair.dispatch());
-    pair.see(3);
-}
-
-#[test]
-fn links_come_and_go_and_descriptors_stay_as_many() {
-    let _alone = alone();
-    let Some(daemon) = daemon() else { return };
-    let Some(mut pair) = linked(&daemon, cpu::Allocator::Udmabuf, Format::XRGB8888) else {
-        return;
-    };
-    let mut without = Vec::new();
-    for _ in 0..5 {
-        pair.see(5);
-        daemon.unlink("from", "to");
-        wait_for("both sides notice", || {
-            pair.turn();
-            pair.source.negotiated().is_none() && pair.sink.negotiated().is_none()
-        });
-        without.push(fds::list());
-        daemon.link("from", "to", || pair.dispatch());
-    }
-    let open: Vec<usize> = without.iter().map(Vec::len).collect();
-    assert_eq!(open, [open[0]; 5], "{:#?}", [&without[0], &without[4]]);
 }
 
 #[test]

@@ -425,3 +425,14 @@ pub fn request(extent: Extent, format: Format) -> Request {
 pub fn alone() -> std::sync::MutexGuard<'static, ()> {
     lucarne_tests::fds::alone()
 }
+
+pub const EXTENT: Extent = Extent::new(70, 34);
+
+/// A pair that is linked, in `format`, with a producer that allocates as told.
+pub fn linked(daemon: &Daemon, allocator: cpu::Allocator, format: Format) -> Option<Pair> {
+    let device = device(allocator)?;
+    let source = source(daemon, "from", &device, request(EXTENT, format));
+    let mut pair = Pair::new(source, sink(daemon, "to", &[format]));
+    daemon.link("from", "to", || pair.dispatch());
+    Some(pair)
+}
