@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use lucarne::cpu::{Allocator, Device, Image};
 use lucarne::{Agreement, Extent, Format, Frame, Request, Usage};
-use lucarne_stream::{Consumer, ConsumerOptions, Delivery, Error, Producer, ProducerOptions, now};
+use lucarne_stream::{Consumer, ConsumerOptions, Delivery, Producer, ProducerOptions, now};
 use lucarne_tests::TIMEOUT;
 
 use crate::engine::Godot;
@@ -136,12 +136,7 @@ impl Sink {
     pub(crate) fn expect(&mut self, wanted: &[u8], extent: Extent) {
         let begun = Instant::now();
         loop {
-            // Short, and again: what comes while it sleeps is not always what wakes it.
-            let received = match self.consumer.receive(Duration::from_millis(100)) {
-                Ok(received) => received,
-                Err(Error::Timeout { .. }) if begun.elapsed() < TIMEOUT => continue,
-                Err(error) => panic!("no frame: {error}"),
-            };
+            let received = self.consumer.receive(TIMEOUT).expect("a frame");
             let (reading, ready) = received.acquire();
             let layout = reading.frame().layout().extent();
             let (planes, read) = lucarne_tests::cpu::read(reading.image(), &ready);
