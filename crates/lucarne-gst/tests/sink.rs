@@ -88,7 +88,7 @@ fn upstream_draws_into_the_streams_own_memory() {
             version: version(),
             direction: Direction::Export,
             path: MemoryPath::DmaBuf,
-            fences: "CPU wait".to_owned(),
+            fences: "not told".to_owned(),
             copies: u32::from(copies > 3),
             pixels: FRAMES * u64::from(extent.width * extent.height),
             driver: engine::driver("the CPU at both ends", true),

@@ -86,7 +86,7 @@ fn dma_bufs_come_with_their_strides_and_are_not_copied() {
             version: version(),
             direction: Direction::Import,
             path: MemoryPath::DmaBuf,
-            fences: "implicit sync, or CPU wait".to_owned(),
+            fences: "not told".to_owned(),
             copies: 0,
             pixels: 10 * u64::from(ODD.width * ODD.height),
             driver: engine::driver("the CPU at both ends", true),
@@ -108,7 +108,7 @@ fn the_memory_is_the_streams_own_and_read_only() {
     let folder = folder();
     let feeder = Feed::new("own", ODD, Format::NV12).start(folder.path());
     let pipeline = Pipeline::play(&format!(
-        "lucarnesrc stream=own directory={} ! video/x-raw(memory:DMABuf) ! appsink name=out sync=false",
+        "lucarnesrc stream=own directory={} ! video/x-raw(memory:DMABuf) ! appsink name=out sync=false max-buffers=1",
         folder.path().display()
     ));
     let sample = pipeline.pull("out").expect("a frame");
@@ -129,6 +129,13 @@ fn the_memory_is_the_streams_own_and_read_only() {
         &stamps(Format::NV12, ODD, buffer.offset()),
         "after a write",
     );
+    // It is not written again while somebody has it, however many frames go by.
+    for _ in 0..30 {
+        pipeline.pull("out").expect("a frame");
+    }
+    let seen = planes(buffer, sample.caps().expect("caps"), Format::NV12);
+    let must = stamps(Format::NV12, ODD, buffer.offset());
+    assert_same(&seen, &must, "after thirty more");
     drop(pipeline);
     feeder.stop();
 }
