@@ -41,6 +41,8 @@ pub(crate) struct Input<I> {
     /// The number of the next buffer: none is used twice.
     next: u64,
     skipped: u64,
+    /// Sequence and time of the last frame.
+    last: Option<(u64, Option<i64>)>,
     imports: u64,
     returns: Arc<Returns>,
     /// What came back with a fence that has not signalled and cannot travel.
@@ -106,6 +108,7 @@ impl<I: 'static> Input<I> {
             buffers: Vec::new(),
             next: 0,
             skipped: 0,
+            last: None,
             imports: 0,
             returns,
             unsignaled: Vec::new(),
@@ -190,6 +193,7 @@ impl<I: 'static> Input<I> {
                 continue;
             };
             match self.look(at) {
+                Look::Frame(_) if self.is_again(raw) => ffi::queue(stream, raw),
                 Look::Frame(known) => {
                     if let Some((older, _)) = newest.replace((at, known)) {
                         self.skipped += 1;
@@ -223,6 +227,18 @@ impl<I: 'static> Input<I> {
             NodeFrame::new(contents, &self.returns),
             acquire.unwrap_or(Fence::Signaled),
         ))
+    }
+
+    /// Whether this frame has come already: while a format changes, PipeWire may tell of a buffer twice.
+    fn is_again(&mut self, raw: RawBuffer) -> bool {
+        let Metadata { pts, sequence, .. } = Metadata::read(raw);
+        // A peer that does not count leaves 0 there.
+        let now = sequence
+            .filter(|number| *number > 0)
+            .map(|number| (number, pts));
+        let again = now.is_some() && now == self.last;
+        self.last = now;
+        again
     }
 
     /// What is in a buffer: known from before, or checked and imported now.
