@@ -243,12 +243,12 @@ fn closed() -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(number) }
 }
 
-const CLOSED: &str = "a_closed_descriptor_is_an_error_or_the_standard_librarys_abort";
+const CLOSED: &str = "a_closed_descriptor_is_an_error_or_the_abort_of_the_standard_library";
 
 /// In a process of its own: where debug assertions are on, the standard library ends a process that closes a
 /// descriptor twice (as the owner of the dead number must), and says so. Otherwise our error is seen.
 #[test]
-fn a_closed_descriptor_is_an_error_or_the_standard_librarys_abort() {
+fn a_closed_descriptor_is_an_error_or_the_abort_of_the_standard_library() {
     if child::is(CLOSED) {
         let answer = rustix::fs::fstat(closed_but_not_dropped());
         assert_eq!(answer.err(), Some(Errno::BADF));
