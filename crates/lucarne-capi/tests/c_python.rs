@@ -204,15 +204,19 @@ fn its_types_are_right() {
     assert!(told(&output).contains("\"receive\""), "{}", told(&output));
 }
 
+fn vulkan_device() -> vulkan::Device {
+    let instance = vulkan::Instance::new(&vulkan::InstanceOptions::default());
+    let instance = instance.expect("a Vulkan loader");
+    let adapters = instance.adapters().expect("a Vulkan driver");
+    adapters[0].open().expect("a device")
+}
+
 #[test]
 fn vulkan_sees_what_python_draws() {
     let Some(python) = Python::installed() else {
         return;
     };
-    let instance = vulkan::Instance::new(&vulkan::InstanceOptions::default());
-    let instance = instance.expect("a Vulkan loader");
-    let adapters = instance.adapters().expect("a Vulkan driver");
-    let device = adapters[0].open().expect("a device");
+    let device = vulkan_device();
     let usage = Usage::TRANSFER_SOURCE;
     let offer = device.offer(usage).expect("an offer");
     let import = |frame: &Frame| device.import(frame, usage);
@@ -262,10 +266,7 @@ fn python_sees_what_vulkan_draws() {
     let Some(python) = Python::installed() else {
         return;
     };
-    let instance = vulkan::Instance::new(&vulkan::InstanceOptions::default());
-    let instance = instance.expect("a Vulkan loader");
-    let adapters = instance.adapters().expect("a Vulkan driver");
-    let device = adapters[0].open().expect("a device");
+    let device = vulkan_device();
     let offer = device.offer(Usage::TRANSFER_DESTINATION).expect("an offer");
     let folder = tempfile::tempdir().expect("a folder");
     let request = Request::new(EXTENT)
